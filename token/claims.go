@@ -1,0 +1,110 @@
+package token
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Claims are the claims of a token: string, json.Number, bool, nil,
+// map[string]any and []any.
+type Claims map[string]any
+
+// Lookup finds a claim. The path is first tried as one whole claim name
+// (https://app.example/roles), then split at dots (realm_access.roles); it is a
+// JSON Pointer (RFC 6901) when it begins with a slash.
+func (c Claims) Lookup(path string) (any, bool) {
+	if strings.HasPrefix(path, "/") {
+		return c.walk(strings.Split(path[1:], "/"), pointerUnescape)
+	}
+	if value, ok := c[path]; ok {
+		return value, true
+	}
+	if !strings.Contains(path, ".") {
+		return nil, false
+	}
+	return c.walk(strings.Split(path, "."), func(name string) string { return name })
+}
+
+func pointerUnescape(name string) string {
+	// RFC 6901, section 4: this order, so that ~01 becomes ~1 and not a slash.
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~1", "/"), "~0", "~")
+}
+
+func (c Claims) walk(names []string, name func(string) string) (any, bool) {
+	var value any = map[string]any(c)
+	for _, step := range names {
+		switch container := value.(type) {
+		case map[string]any:
+			next, ok := container[name(step)]
+			if !ok {
+				return nil, false
+			}
+			value = next
+		case []any:
+			index, ok := arrayIndex(step, len(container))
+			if !ok {
+				return nil, false
+			}
+			value = container[index]
+		default:
+			return nil, false
+		}
+	}
+	return value, true
+}
+
+// arrayIndex reads an array index as RFC 6901, section 4, spells it: digits
+// without a leading zero.
+func arrayIndex(text string, length int) (int, bool) {
+	if text == "" || (len(text) > 1 && text[0] == '0') {
+		return 0, false
+	}
+	index := 0
+	for _, digit := range text {
+		if digit < '0' || digit > '9' {
+			return 0, false
+		}
+		index = index*10 + int(digit-'0')
+		if index >= length {
+			return 0, false
+		}
+	}
+	return index, true
+}
+
+// Texts returns a claim as a list of texts: the claim itself if it is a text, a
+// number or a boolean, else its elements of these kinds. Elements of other kinds
+// are passed over: they equal no text that a rule could name.
+func (c Claims) Texts(path string) []string {
+	value, ok := c.Lookup(path)
+	if !ok {
+		return nil
+	}
+	list, ok := value.([]any)
+	if !ok {
+		list = []any{value}
+	}
+	texts := make([]string, 0, len(list))
+	for _, element := range list {
+		if text, ok := scalarText(element); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+func scalarText(value any) (string, bool) {
+	switch scalar := value.(type) {
+	case string:
+		return scalar, true
+	case json.Number:
+		return scalar.String(), true
+	case bool:
+		if scalar {
+			return "true", true
+		}
+		return "false", true
+	default:
+		return "", false
+	}
+}

@@ -1,0 +1,57 @@
+package token
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// A Digest is the SHA-256 of all bytes of a token. It names a token without
+// holding it: caches are keyed by it and the audit trail prints its beginning.
+type Digest [sha256.Size]byte
+
+// fingerprintBytes is how much of a digest people see: enough to tell tokens
+// apart in a log, too little to confirm a guess about a short one.
+const fingerprintBytes = 8
+
+// Fingerprint is the beginning of the digest in hexadecimal, for logs.
+func (d Digest) Fingerprint() string {
+	return "sha256:" + hex.EncodeToString(d[:fingerprintBytes])
+}
+
+// Raw is a token as it was presented. It prints as its fingerprint, whatever
+// prints it; only Reveal returns the text.
+type Raw struct {
+	text   string
+	digest Digest
+}
+
+// NewRaw wraps the text of a token.
+func NewRaw(text string) Raw {
+	return Raw{text: text, digest: sha256.Sum256([]byte(text))}
+}
+
+// Reveal returns the token itself. It may go to an authorization server and to
+// nothing else.
+func (r Raw) Reveal() string { return r.text }
+
+// Digest returns the SHA-256 of the whole token.
+func (r Raw) Digest() Digest { return r.digest }
+
+// IsZero tells whether there is no token.
+func (r Raw) IsZero() bool { return r.text == "" }
+
+// String returns the fingerprint.
+func (r Raw) String() string { return r.digest.Fingerprint() }
+
+// Format prints the fingerprint for every verb, %#v included: a debug print must
+// not become a leak.
+func (r Raw) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, r.String()) }
+
+// MarshalJSON returns the fingerprint.
+func (r Raw) MarshalJSON() ([]byte, error) { return []byte(`"` + r.String() + `"`), nil }
+
+// LogValue returns the fingerprint.
+func (r Raw) LogValue() slog.Value { return slog.StringValue(r.String()) }

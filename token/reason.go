@@ -1,0 +1,70 @@
+package token
+
+// A Reason says why a credential was not accepted. It is an error, a label of
+// bounded cardinality for metrics, and part of the audit trail; errors that wrap
+// one may add detail, which never quotes what nobody verified.
+type Reason string
+
+// The reasons, from the outermost check to the innermost.
+const (
+	// Missing: the request carries no credential.
+	Missing Reason = "missing"
+	// Malformed: the request itself is wrong: two credentials, too long.
+	Malformed Reason = "malformed_request"
+	// NotJWT: the credential is not a JWT the gateway can read.
+	NotJWT Reason = "not_a_jwt"
+	// Encrypted: the credential is a JWE and no decryption is configured.
+	Encrypted Reason = "encrypted"
+	// UnknownIssuer: iss is not one of the issuers of the route.
+	UnknownIssuer Reason = "unknown_issuer"
+	// WrongType: typ is not that of an access token, or the claims are those of
+	// an ID token or of a security event.
+	WrongType Reason = "wrong_type"
+	// WrongAlgorithm: alg is not one that the issuer may use.
+	WrongAlgorithm Reason = "wrong_algorithm"
+	// BadClaim: a registered claim is absent or has a wrong shape.
+	BadClaim Reason = "bad_claim"
+	// Expired: exp has passed.
+	Expired Reason = "expired"
+	// NotYetValid: nbf or iat lies in the future.
+	NotYetValid Reason = "not_yet_valid"
+	// WrongAudience: aud does not name this API.
+	WrongAudience Reason = "wrong_audience"
+	// Bound: the token is bound to a key (cnf) of which the caller gave no proof.
+	Bound Reason = "bound"
+	// UnknownKey: no key of the issuer fits.
+	UnknownKey Reason = "unknown_key"
+	// BadSignature: the signature is not the issuer's.
+	BadSignature Reason = "bad_signature"
+	// NoKeys: the issuer's keys have not arrived yet, so nothing could be checked.
+	NoKeys Reason = "no_keys"
+)
+
+// Error returns the reason itself, so that it can be wrapped and found with
+// errors.As and errors.Is.
+func (r Reason) Error() string { return string(r) }
+
+// A Class is what a caller is told.
+type Class int
+
+// The classes, one for each kind of answer.
+const (
+	ClassInvalid     Class = iota // the token is bad: 401 invalid_token
+	ClassMissing                  // there is none: 401 without an error code
+	ClassMalformed                // the request is wrong: 400 invalid_request
+	ClassUnavailable              // it could not be checked: 503
+)
+
+// Class returns what a caller is told for that reason.
+func (r Reason) Class() Class {
+	switch r {
+	case Missing:
+		return ClassMissing
+	case Malformed:
+		return ClassMalformed
+	case NoKeys:
+		return ClassUnavailable
+	default:
+		return ClassInvalid
+	}
+}

@@ -1,0 +1,46 @@
+package token
+
+import (
+	"slices"
+	"time"
+)
+
+// A Token is a verified access token: what the gateway knows about the caller.
+// It is immutable and shared between requests that present the same text; the
+// text itself is not in it.
+type Token struct {
+	// Issuer is the iss claim, exactly as the issuer wrote it.
+	Issuer string
+	// IssuerName is the name of the issuer block, "" for an inline issuer.
+	IssuerName string
+	// Subject is the sub claim. It is unique within the issuer only.
+	Subject string
+	// Client is the OAuth client the token was issued to: client_id or azp
+	// (RFC 8693, section 4.3; RFC 9068, section 2.2), "" if neither is there.
+	Client string
+	// ID is the jti claim, "" if absent.
+	ID string
+	// Audience is the aud claim as a list.
+	Audience []string
+	// Scopes are the scopes held, in the order of the token.
+	Scopes []string
+	// ACR is the acr claim, "" if absent.
+	ACR string
+	// Actor is the sub of the outermost act claim, the current actor (RFC 8693,
+	// section 4.1), "" if absent.
+	Actor string
+	// IssuedAt and NotBefore are zero if absent; Expiry never is.
+	IssuedAt, NotBefore, Expiry time.Time
+	// Type is the typ header, "" if absent.
+	Type string
+	// Claims are all claims. They must not be changed.
+	Claims Claims
+	// Digest names the token.
+	Digest Digest
+}
+
+// HasScope tells whether the token holds exactly that scope.
+func (t *Token) HasScope(scope string) bool { return slices.Contains(t.Scopes, scope) }
+
+// HasAudience tells whether aud is, or contains, exactly that value.
+func (t *Token) HasAudience(audience string) bool { return slices.Contains(t.Audience, audience) }
