@@ -1,0 +1,109 @@
+package authserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
+	"github.com/caddy-gatehouse/gatehouse/jose"
+)
+
+// ErrMetadata is the base of errors about a server's metadata: it could be
+// fetched, and it is not what RFC 8414 or OpenID Connect Discovery ask for.
+var ErrMetadata = errors.New("reading server metadata")
+
+// maxMetadataBytes bounds a metadata document.
+const maxMetadataBytes = 256 << 10
+
+// Metadata is what the gateway reads of a server's metadata (RFC 8414, section
+// 2). Endpoints that the server does not have are "".
+type Metadata struct {
+	Issuer        string
+	JWKSURI       string
+	TokenEndpoint string
+}
+
+// wellKnown lists where a server's metadata may lie: OpenID Connect Discovery
+// 1.0, section 4, appends to the path; RFC 8414, section 3.1, inserts before it.
+func wellKnown(issuer string) ([]string, error) {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the issuer is not a URL", ErrMetadata)
+	}
+	path := strings.TrimSuffix(u.EscapedPath(), "/")
+	origin := u.Scheme + "://" + u.Host
+	return []string{
+		origin + path + "/.well-known/openid-configuration",
+		origin + "/.well-known/oauth-authorization-server" + path,
+	}, nil
+}
+
+// discover fetches the metadata of an issuer from the first place that has it.
+func discover(ctx context.Context, client *httpx.Client, issuer string) (*Metadata, error) {
+	places, err := wellKnown(issuer)
+	if err != nil {
+		return nil, err
+	}
+	var failures []error
+	for _, place := range places {
+		metadata, err := fetchMetadata(ctx, client, place, issuer)
+		if err == nil {
+			return metadata, nil
+		}
+		failures = append(failures, err)
+		// A host that does not answer will not answer at another path either.
+		if errors.Is(err, httpx.ErrUnreachable) || errors.Is(err, httpx.ErrTimeout) || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, errors.Join(failures...)
+}
+
+func fetchMetadata(ctx context.Context, client *httpx.Client, place, issuer string) (*Metadata, error) {
+	answer, err := client.Get(ctx, place, "application/json", maxMetadataBytes)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status != http.StatusOK {
+		return nil, fmt.Errorf("%w: %s answered %d", ErrMetadata, place, answer.Status)
+	}
+	metadata, err := ParseMetadata(answer.Body, issuer)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", place, err)
+	}
+	return metadata, nil
+}
+
+// ParseMetadata reads a metadata document of that issuer. The issuer in the
+// document must be the same text (RFC 8414, section 3.3), and every endpoint
+// must be https, or http on a loopback host.
+func ParseMetadata(document []byte, issuer string) (*Metadata, error) {
+	members, err := jose.ParseObject(document)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMetadata, err)
+	}
+	if named, _ := members["issuer"].(string); named != issuer {
+		return nil, fmt.Errorf("%w: its issuer is not %s, character for character", ErrMetadata, issuer)
+	}
+	metadata := &Metadata{Issuer: issuer}
+	fields := []struct {
+		name string
+		to   *string
+	}{{"jwks_uri", &metadata.JWKSURI}, {"token_endpoint", &metadata.TokenEndpoint}}
+	for _, field := range fields {
+		value, ok := members[field.name]
+		if !ok {
+			continue
+		}
+		text, _ := value.(string)
+		if _, err := httpx.CheckURL(text); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrMetadata, field.name, err)
+		}
+		*field.to = text
+	}
+	return metadata, nil
+}
