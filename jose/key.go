@@ -135,3 +135,8 @@ func usable(public crypto.PublicKey) error {
 		return errors.New("key of a type that cannot verify signatures")
 	}
 }
+
+// Equal tells whether two keys are the same key with the same kid and algorithm.
+func (k *Key) Equal(other *Key) bool {
+	return k.id == other.id && k.algorithm == other.algorithm && k.thumbprint == other.thumbprint
+}

@@ -11,8 +11,6 @@ import (
 type Token struct {
 	// Issuer is the iss claim, exactly as the issuer wrote it.
 	Issuer string
-	// IssuerName is the name of the issuer block, "" for an inline issuer.
-	IssuerName string
 	// Subject is the sub claim. It is unique within the issuer only.
 	Subject string
 	// Client is the OAuth client the token was issued to: client_id or azp

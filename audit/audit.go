@@ -1,0 +1,111 @@
+// Package audit writes the trail of decisions: who asked for what, what was
+// decided, by which rule and why. A token is in it as its fingerprint only, and
+// nothing is in it that nobody verified.
+package audit
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// Outcome is what was decided.
+type Outcome string
+
+// The outcomes. Denials are written at INFO, grants at DEBUG.
+const (
+	Denied  Outcome = "denied"
+	Granted Outcome = "granted"
+)
+
+// An Event is one decision about one request. Empty fields are left out.
+type Event struct {
+	Outcome Outcome
+	// Directive decided: token_auth, token_require or token_exchange.
+	Directive string
+	// Place is where the directive is written, file:line.
+	Place string
+	// Method, Host and Path are what was asked; Path without its query.
+	Method, Host, Path string
+	// RemoteIP is the client's address as Caddy sees it.
+	RemoteIP string
+	// Token is the verified token, nil before it was verified.
+	Token *token.Token
+	// Fingerprint names the presented credential even if it was not verified.
+	Fingerprint string
+	// Rule is the rule that decided, as the operator wrote it.
+	Rule string
+	// Reason says why.
+	Reason string
+	// Status is the answer's status, 0 for a grant.
+	Status int
+	// Exchange, Audience and Scope say what was asked for an upstream.
+	Exchange        string
+	Audience, Scope []string
+	// ServerError is the authorization server's error code.
+	ServerError string
+}
+
+// A Trail writes events. The zero value writes nothing.
+type Trail struct {
+	log *slog.Logger
+}
+
+// NewTrail makes a trail that writes to the logger.
+func NewTrail(log *slog.Logger) *Trail { return &Trail{log: log} }
+
+// Wants tells whether an event with that outcome would be written, so that hot
+// paths make none in vain.
+func (t *Trail) Wants(ctx context.Context, outcome Outcome) bool {
+	return t != nil && t.log != nil && t.log.Enabled(ctx, level(outcome))
+}
+
+// Record writes an event.
+func (t *Trail) Record(ctx context.Context, event Event) {
+	if !t.Wants(ctx, event.Outcome) {
+		return
+	}
+	t.log.LogAttrs(ctx, level(event.Outcome), string(event.Outcome), event.attributes()...)
+}
+
+func level(outcome Outcome) slog.Level {
+	if outcome == Granted {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+func (e Event) attributes() []slog.Attr {
+	attributes := texts(
+		"directive", e.Directive, "place", e.Place,
+		"method", e.Method, "host", e.Host, "path", e.Path, "remote_ip", e.RemoteIP,
+		"rule", e.Rule, "reason", e.Reason,
+		"exchange", e.Exchange, "target_audience", strings.Join(e.Audience, " "),
+		"asked_scope", strings.Join(e.Scope, " "), "server_error", e.ServerError,
+		"token", e.Fingerprint,
+	)
+	if e.Status != 0 {
+		attributes = append(attributes, slog.Int("status", e.Status))
+	}
+	if e.Token == nil {
+		return attributes
+	}
+	return append(attributes, texts(
+		"subject", e.Token.Subject, "client", e.Token.Client, "issuer", e.Token.Issuer,
+		"actor", e.Token.Actor, "jti", e.Token.ID,
+		"audience", strings.Join(e.Token.Audience, " "), "scope", strings.Join(e.Token.Scopes, " "),
+	)...)
+}
+
+// texts makes attributes of names and values in turn and leaves out empty ones.
+func texts(pairs ...string) []slog.Attr {
+	attributes := make([]slog.Attr, 0, len(pairs)/2+1)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			attributes = append(attributes, slog.String(pairs[i], pairs[i+1]))
+		}
+	}
+	return attributes
+}

@@ -1,0 +1,145 @@
+// Package metrics holds Gatehouse's Prometheus collectors. They live on the
+// registry of one Caddy configuration. Every label takes its values from the
+// configuration or from a fixed list, never from a request: a caller must not be
+// able to grow the gateway's memory.
+package metrics
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	namespace = "caddy"
+	subsystem = "gatehouse"
+)
+
+// Metrics records what the gateway does. A nil *Metrics records nothing.
+type Metrics struct {
+	validations        *prometheus.CounterVec
+	validationDuration prometheus.Histogram
+	decisions          *prometheus.CounterVec
+	exchanges          *prometheus.CounterVec
+	exchangeDuration   *prometheus.HistogramVec
+	refreshes          *prometheus.CounterVec
+
+	registry prometheus.Registerer
+}
+
+// Durations of validations reach from a remembered token (microseconds) to one
+// that waits for keys (seconds); those of exchanges from a cached one likewise.
+var (
+	validationBuckets = []float64{2e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 1e-2, 0.1, 1, 5}
+	exchangeBuckets   = []float64{2e-6, 1e-5, 1e-4, 1e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
+)
+
+// New makes the collectors and registers them.
+func New(registry prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{registry: registry}
+	m.validations = prometheus.NewCounterVec(options("validations_total",
+		"Credentials that token_auth looked at, by outcome."), []string{"outcome"})
+	m.decisions = prometheus.NewCounterVec(options("decisions_total",
+		"Decisions of token_require, by outcome."), []string{"outcome"})
+	m.exchanges = prometheus.NewCounterVec(options("exchanges_total",
+		"Tokens that token_exchange asked for, by exchange and outcome."), []string{"exchange", "outcome"})
+	m.refreshes = prometheus.NewCounterVec(options("keyset_refreshes_total",
+		"Renewals of issuers' key sets, by issuer and outcome."), []string{"issuer", "outcome"})
+	m.validationDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "validation_duration_seconds",
+		Help: "Time that token_auth took to validate a credential.", Buckets: validationBuckets,
+	})
+	m.exchangeDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "exchange_duration_seconds",
+		Help: "Time that token_exchange took to get a token, cached ones included.", Buckets: exchangeBuckets,
+	}, []string{"exchange"})
+	for _, collector := range []prometheus.Collector{
+		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes,
+	} {
+		if err := registry.Register(collector); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func options(name, help string) prometheus.CounterOpts {
+	return prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}
+}
+
+// Validated counts one credential that token_auth looked at.
+func (m *Metrics) Validated(outcome string, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.validations.WithLabelValues(outcome).Inc()
+	m.validationDuration.Observe(took.Seconds())
+}
+
+// Decided counts one decision of token_require.
+func (m *Metrics) Decided(allowed bool) {
+	if m == nil {
+		return
+	}
+	outcome := "denied"
+	if allowed {
+		outcome = "allowed"
+	}
+	m.decisions.WithLabelValues(outcome).Inc()
+}
+
+// Exchanged counts one token that token_exchange asked for.
+func (m *Metrics) Exchanged(exchange, outcome string, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.exchanges.WithLabelValues(exchange, outcome).Inc()
+	m.exchangeDuration.WithLabelValues(exchange).Observe(took.Seconds())
+}
+
+// KeySetRefreshed counts one renewal of an issuer's key set.
+func (m *Metrics) KeySetRefreshed(issuer string, err error) {
+	if m == nil {
+		return
+	}
+	outcome := "ok"
+	if err != nil {
+		outcome = "failed"
+	}
+	m.refreshes.WithLabelValues(issuer, outcome).Inc()
+}
+
+// WatchKeySetAge publishes the age of an issuer's key set, read when metrics are
+// scraped; age returns false while there is none.
+func (m *Metrics) WatchKeySetAge(issuer string, age func() (time.Duration, bool)) error {
+	if m == nil {
+		return nil
+	}
+	collector := &ageCollector{age: age, description: prometheus.NewDesc(
+		prometheus.BuildFQName(namespace, subsystem, "keyset_age_seconds"),
+		"Age of an issuer's newest key set; absent until the first one arrived.",
+		nil, prometheus.Labels{"issuer": issuer},
+	)}
+	if err := m.registry.Register(collector); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	return nil
+}
+
+// An ageCollector leaves the metric out while there is nothing to tell: an age of
+// zero would look like a key set that has just arrived.
+type ageCollector struct {
+	description *prometheus.Desc
+	age         func() (time.Duration, bool)
+}
+
+// Describe implements prometheus.Collector.
+func (c *ageCollector) Describe(out chan<- *prometheus.Desc) { out <- c.description }
+
+// Collect implements prometheus.Collector.
+func (c *ageCollector) Collect(out chan<- prometheus.Metric) {
+	if age, ok := c.age(); ok {
+		out <- prometheus.MustNewConstMetric(c.description, prometheus.GaugeValue, age.Seconds())
+	}
+}

@@ -1,0 +1,122 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// When key sets are renewed (RFC 9111 lets a cache choose within what the server
+// allows).
+const (
+	minLife     = time.Minute
+	maxLife     = time.Hour
+	defaultLife = 10 * time.Minute
+	// renewAt is the part of its life after which a set is renewed, so that it
+	// is never old when it is needed.
+	renewAt = 0.8
+	// firstRetry and lastRetry bound the waits after a failure, which double.
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+)
+
+// fetchKey is the only key of a state's flights: there is one set to fetch.
+const fetchKey = "keys"
+
+// Run renews the key set until the context ends. It starts with a fetch unless
+// the state already holds a set that is young enough.
+func (s *Source) Run(ctx context.Context) {
+	if s.config.Fetcher == nil {
+		return
+	}
+	retry := firstRetry
+	wait := s.untilRenewal()
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		// A request may have renewed the set meanwhile.
+		if wait = s.untilRenewal(); wait > 0 || s.renew(ctx) == nil {
+			retry, wait = firstRetry, s.untilRenewal()
+			continue
+		}
+		// Jitter, so that many gateways do not knock together when the issuer
+		// comes back.
+		wait = retry/2 + rand.N(retry) //nolint:gosec // not a secret
+		retry = min(2*retry, lastRetry)
+	}
+}
+
+// untilRenewal is how long the present set needs no renewal.
+func (s *Source) untilRenewal() time.Duration {
+	snapshot := s.current()
+	if snapshot == nil {
+		return 0
+	}
+	life := defaultLife
+	if snapshot.Life > 0 {
+		life = min(max(snapshot.Life, minLife), maxLife)
+	}
+	due := snapshot.Fetched.Add(time.Duration(renewAt * float64(life)))
+	return max(0, due.Sub(s.now()))
+}
+
+// await waits for a renewal, the running one or a new one, for two seconds at
+// most: a hanging issuer must not hold requests.
+func (s *Source) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, findWait)
+	defer cancel()
+	err := s.renew(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return err
+	default:
+		return ErrUnavailable
+	}
+}
+
+// renew fetches the key set in a flight that everyone shares. The flight has its
+// own deadline: that the one who began it leaves does not end it for others.
+func (s *Source) renew(ctx context.Context) error {
+	flight := s.config.State.flights.DoChan(fetchKey, func() (any, error) {
+		return nil, s.fetch()
+	})
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case result := <-flight:
+		return result.Err
+	}
+}
+
+func (s *Source) fetch() error {
+	s.config.State.fetching.Add(1)
+	defer s.config.State.fetching.Add(-1)
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.FetchTimeout)
+	defer cancel()
+	set, life, err := s.config.Fetcher.KeySet(ctx)
+	if err != nil {
+		s.config.Log.Warn("renewing keys", slog.String("issuer", s.config.Issuer), slog.Any("error", err))
+		s.config.Observe(Refresh{Issuer: s.config.Issuer, Err: err})
+		return err
+	}
+	for _, dropped := range set.Dropped {
+		s.config.Log.Warn("leaving out a key", slog.String("issuer", s.config.Issuer),
+			slog.Int("index", dropped.Index), slog.String("reason", dropped.Reason))
+	}
+	s.config.State.replace(set.Keys, s.now(), life)
+	s.config.Observe(Refresh{Issuer: s.config.Issuer, Keys: len(set.Keys)})
+	return nil
+}
+
+// fetching tells whether a renewal is under way, which a request may join
+// without spending the budget.
+func (s *Source) fetching() bool { return s.config.State.fetching.Load() > 0 }

@@ -1,0 +1,95 @@
+package token
+
+import (
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/jose"
+	"github.com/maypok86/otter/v2"
+)
+
+// The bounds of the memory of verified tokens, unless configured.
+const (
+	DefaultCacheEntries = 100_000
+	DefaultCacheBytes   = 64 << 20
+)
+
+// A verified entry is a token and what its signature was checked with: it is
+// good only while that key is still the issuer's.
+type verified struct {
+	token *Token
+	key   *jose.Key
+	alg   jose.Algorithm
+}
+
+// A Cache remembers verified tokens by the SHA-256 of all their bytes, so that a
+// token presented again costs no cryptography. It holds no raw token, never
+// outlives exp, and skips no check but the signature. It is bounded in entries
+// and bytes, and safe for concurrent use.
+type Cache struct {
+	entries *otter.Cache[Digest, *verified]
+}
+
+// NewCache makes a cache for that many entries and bytes.
+func NewCache(maxEntries int, maxBytes int64) *Cache {
+	// Each entry weighs at least its share, so that the number is bounded by the
+	// same count as the bytes.
+	share := uint64(maxBytes) / uint64(max(maxEntries, 1)) //nolint:gosec // both are positive
+	return &Cache{entries: otter.Must(&otter.Options[Digest, *verified]{
+		MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
+		Weigher: func(_ Digest, entry *verified) uint32 {
+			return uint32(min(max(weigh(entry.token), share), 1<<30)) //nolint:gosec // bounded above
+		},
+		ExpiryCalculator: otter.ExpiryCreatingFunc(func(entry otter.Entry[Digest, *verified]) time.Duration {
+			return max(time.Until(entry.Value.token.Expiry), time.Nanosecond)
+		}),
+	})}
+}
+
+// Close forgets everything and ends the cache's goroutines.
+func (c *Cache) Close() {
+	c.entries.InvalidateAll()
+	c.entries.StopAllGoroutines()
+}
+
+// Len is about how many tokens are remembered.
+func (c *Cache) Len() int { return c.entries.EstimatedSize() }
+
+func (c *Cache) get(digest Digest) *verified {
+	if c == nil {
+		return nil
+	}
+	entry, _ := c.entries.GetIfPresent(digest)
+	return entry
+}
+
+func (c *Cache) put(digest Digest, entry *verified) {
+	if c != nil {
+		c.entries.Set(digest, entry)
+	}
+}
+
+// Estimates of what a Go map, its headers and an interface value cost.
+const (
+	tokenOverhead = 1024
+	valueOverhead = 64
+)
+
+// weigh estimates the bytes that a token occupies.
+func weigh(t *Token) uint64 { return tokenOverhead + weighValue(map[string]any(t.Claims)) }
+
+func weighValue(value any) uint64 {
+	weight := uint64(valueOverhead)
+	switch value := value.(type) {
+	case map[string]any:
+		for name, member := range value {
+			weight += uint64(len(name)) + weighValue(member)
+		}
+	case []any:
+		for _, element := range value {
+			weight += weighValue(element)
+		}
+	case string:
+		weight += uint64(len(value))
+	}
+	return weight
+}
