@@ -1,0 +1,140 @@
+# make          what there is
+# make test     everything that must hold before a change goes in
+# make demo     the main job, on this machine alone, with its own identity provider
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The two modules and nothing around them: no go.work further up, no version
+# control stamp (it fails where the clone belongs to another user).
+export GOWORK := off
+export GOFLAGS := $(strip $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false)
+
+CACHE := $(CURDIR)/.cache
+BIN := $(CACHE)/bin
+TALLY := $(CACHE)/tally
+export GATEHOUSE_TALLY := $(TALLY)
+
+# Without cgo and with trimmed paths, as xcaddy builds: Caddy's many packages
+# are compiled once for build, vet, lint and xcaddy together.
+PLAIN := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
+# The race detector needs cgo.
+RACE := CGO_ENABLED=1 $(BIN)/gotestsum --format standard-quiet --post-run-command dev/tools/tally.sh
+RACEFLAGS := -race -count=1 -timeout=15m
+
+FUZZTIME ?= 10m
+BENCHCOUNT ?= 6
+
+##@ Every day
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: ## Walk through the main job with the embedded identity provider (CI=1: end by itself)
+	@mkdir -p $(BIN)
+	@cd dev && CGO_ENABLED=0 go build -trimpath -o $(BIN)/gatehouse-demo ./cmd/gatehouse-demo
+	@cd dev && exec $(BIN)/gatehouse-demo $(if $(CI),-ci)
+
+.PHONY: test
+test: ## Check everything: build, vet, lint, all tests with -race, short fuzzing, xcaddy
+	@rm -rf $(TALLY) && mkdir -p $(TALLY)
+	@$(MAKE) needs
+	@$(MAKE) compile
+	@$(MAKE) lint
+	@$(MAKE) unit
+	@$(MAKE) dev-test
+	@$(MAKE) integration
+	@$(MAKE) fuzz-short
+	@$(MAKE) xcaddy
+	@dev/tools/tally.sh sum
+
+.PHONY: unit
+unit: needs $(BIN)/gotestsum ## Run the unit tests of every package with -race
+	@echo "== unit tests"
+	@$(RACE) -- $(RACEFLAGS) $$(go list ./... | grep -v '/gatehouse/test\(/\|$$\)')
+
+.PHONY: integration
+integration: needs $(BIN)/gotestsum ## Run adapt, integration, reload, import and attack tests with -race
+	@echo "== adapt, integration, import and attack tests"
+	@$(RACE) -- $(RACEFLAGS) ./test/...
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## Lint both modules
+	@echo "== lint"
+	@$(PLAIN) $(BIN)/golangci-lint run ./...
+	@cd dev && $(PLAIN) $(BIN)/golangci-lint run ./...
+
+.PHONY: fmt
+fmt: $(BIN)/golangci-lint ## Format both modules
+	@$(BIN)/golangci-lint fmt ./...
+	@cd dev && $(BIN)/golangci-lint fmt ./...
+
+.PHONY: build
+build: ## Build bin/caddy: Caddy with Gatehouse
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/caddy ./cmd/caddy
+
+.PHONY: clean
+clean: ## Remove what was built here (Go's own caches stay)
+	rm -rf bin .cache
+
+##@ Slow
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (default 10m) each
+	@dev/tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: $(BIN)/benchstat ## Measure: micro-benchmarks, BENCHCOUNT (default 6) times, summed up by benchstat
+	@mkdir -p $(CACHE)/bench
+	@CGO_ENABLED=0 go test -run='^$$' -bench=. -benchmem -count=$(BENCHCOUNT) ./... | tee $(CACHE)/bench/latest.txt
+	@$(BIN)/benchstat $(CACHE)/bench/latest.txt
+
+##@ Steps of make test
+
+.PHONY: needs
+needs: ## Install what the race detector needs (gcc), if it is missing
+	@dev/tools/needs.sh
+
+.PHONY: compile
+compile: ## Compile both modules without cgo, and vet them
+	@echo "== build and vet"
+	@$(PLAIN) go build ./...
+	@$(PLAIN) go vet -tags xcaddy ./...
+	@cd dev && $(PLAIN) go build ./...
+	@cd dev && $(PLAIN) go vet ./...
+
+.PHONY: dev-test
+dev-test: needs $(BIN)/gotestsum ## Run the tests of the dev module with -race
+	@echo "== dev tests"
+	@cd dev && $(subst dev/tools,tools,$(RACE)) -- $(RACEFLAGS) ./...
+
+.PHONY: fuzz-short
+fuzz-short: ## Fuzz every target for a few seconds
+	@echo "== short fuzzing"
+	@dev/tools/fuzz.sh 5s
+
+.PHONY: xcaddy
+xcaddy: needs $(BIN)/gotestsum $(BIN)/xcaddy ## Build with xcaddy from the working tree and serve one request
+	@echo "== xcaddy"
+	@XCADDY=$(BIN)/xcaddy $(RACE) -- $(RACEFLAGS) -tags=xcaddy -run='^TestXcaddy' ./test
+
+# The tools are pinned in dev/tools/go.mod, a module of its own. They are built
+# again when a pin or the Go release changes, by content and not by date: a
+# fresh checkout has new dates everywhere.
+TOOLS_ID := $(shell { go version; cat dev/tools/go.mod dev/tools/go.sum; } | sha256sum | cut -c1-16)
+STAMP := $(BIN)/.tools-$(TOOLS_ID)
+
+$(STAMP):
+	@mkdir -p $(BIN)
+	@rm -f $(BIN)/.tools-* && touch $@
+
+$(BIN)/%: $(STAMP)
+	@echo "building $* (dev/tools/go.mod)"
+	@cd dev/tools && CGO_ENABLED=0 go build -trimpath -o $@ "$$(go list tool | grep '/$*$$')"
+	@touch $@
