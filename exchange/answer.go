@@ -1,0 +1,181 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/authserver"
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// maxIssued bounds an issued token: it goes into a header, and servers refuse
+// headers long before that.
+const maxIssued = 16 << 10
+
+// What is wrong with an answer, for the operator.
+var (
+	errTokenType    = errors.New("token_type is not Bearer")
+	errNoIssuedType = errors.New("no issued_token_type")
+	errIssuedType   = errors.New("issued_token_type is not what was asked for")
+	errTokenText    = errors.New("access_token holds characters that a header cannot carry")
+	errTokenSize    = errors.New("access_token is longer than 16 KiB")
+	errSameToken    = errors.New("access_token is the caller's own token")
+	errExpired      = errors.New("access_token has already expired")
+	errWiderScope   = errors.New("scope is wider than what was asked for or what the caller holds")
+	errAudience     = errors.New("access_token is for an audience of the caller's token and for none that was asked for")
+)
+
+// A grant is an answer beside what was asked, while it is being judged.
+type grant struct {
+	caller Caller
+	asked  []string
+	answer *authserver.TokenResponse
+	claims issuedClaims
+}
+
+// answerChecks is what an answer must pass before its token is used (RFC 8693,
+// section 2.2.1; RFC 6749, sections 5.1 and 7.1).
+var answerChecks = []func(*Exchanger, *grant) error{
+	(*Exchanger).checkTokenType,
+	(*Exchanger).checkIssuedType,
+	(*Exchanger).checkText,
+	(*Exchanger).checkExpiry,
+	(*Exchanger).checkScope,
+	(*Exchanger).checkAudience,
+}
+
+// accept judges an answer. Errors wrap authserver.ErrBadAnswer and name members,
+// never their values.
+func (x *Exchanger) accept(caller Caller, asked []string, answer *authserver.TokenResponse) (*grant, error) {
+	checked := &grant{caller: caller, asked: asked, answer: answer, claims: readClaims(answer.AccessToken.Reveal())}
+	for _, check := range answerChecks {
+		if err := check(x, checked); err != nil {
+			return nil, fmt.Errorf("%w: %w", authserver.ErrBadAnswer, err)
+		}
+	}
+	return checked, nil
+}
+
+func (*Exchanger) checkTokenType(g *grant) error {
+	// A token of another type is used in another way (RFC 6749, section 7.1);
+	// N_A is not an access token at all.
+	if !strings.EqualFold(g.answer.TokenType, "Bearer") {
+		return errTokenType
+	}
+	return nil
+}
+
+func (x *Exchanger) checkIssuedType(g *grant) error {
+	switch {
+	case g.answer.IssuedTokenType == "":
+		return errNoIssuedType
+	case !slices.Contains(x.config.AcceptIssued, g.answer.IssuedTokenType):
+		return errIssuedType
+	}
+	return nil
+}
+
+func (*Exchanger) checkText(g *grant) error {
+	text := g.answer.AccessToken.Reveal()
+	switch {
+	case text == "" || !visible(text):
+		// A line break would end the header that carries it.
+		return errTokenText
+	case len(text) > maxIssued:
+		return errTokenSize
+	case text == g.caller.Raw.Reveal():
+		// A server that hands the caller's token back would have the gateway give
+		// it to an upstream.
+		return errSameToken
+	}
+	return nil
+}
+
+func (*Exchanger) checkExpiry(g *grant) error {
+	if g.answer.HasExpiresIn && g.answer.ExpiresIn <= 0 {
+		return errExpired
+	}
+	if !g.claims.expiry.IsZero() && !g.answer.SentAt.Before(g.claims.expiry) {
+		return errExpired
+	}
+	return nil
+}
+
+// checkScope refuses a token that may do more than was asked for or, where
+// nothing was asked for, more than the caller may do.
+func (*Exchanger) checkScope(g *grant) error {
+	allowed := g.asked
+	if len(allowed) == 0 {
+		allowed = g.caller.Token.Scopes
+	}
+	var wider []string
+	for _, scope := range g.granted() {
+		if !slices.Contains(allowed, scope) {
+			wider = append(wider, scope)
+		}
+	}
+	if len(wider) > 0 {
+		return fmt.Errorf("%w: %s", errWiderScope, printable(wider))
+	}
+	return nil
+}
+
+// granted is what the server says it granted; where it says nothing, what the
+// token itself says, and then what was asked for (RFC 6749, section 5.1).
+func (g *grant) granted() []string {
+	switch {
+	case g.answer.HasScope:
+		return g.answer.Scope
+	case g.claims.hasScope:
+		return g.claims.scope
+	default:
+		return g.asked
+	}
+}
+
+// checkAudience refuses a token that is for none of the audiences asked for and
+// still for one of the caller's: the server did not understand what was asked,
+// and the upstream could present it at the gateway's own front door. A server
+// may call the same target by another name, so other audiences say nothing.
+func (x *Exchanger) checkAudience(g *grant) error {
+	targets := slices.Concat(x.config.Audience, x.config.Resource)
+	if len(targets) == 0 || overlap(g.claims.audience, targets) {
+		return nil
+	}
+	if overlap(g.claims.audience, g.caller.Token.Audience) {
+		return errAudience
+	}
+	return nil
+}
+
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(text string) bool { return slices.Contains(b, text) })
+}
+
+// issue makes what the upstream gets of an accepted answer.
+func (x *Exchanger) issue(g *grant) (*Issued, lifetime) {
+	sent := g.answer.SentAt
+	ends := []time.Time{g.claims.expiry}
+	if g.answer.HasExpiresIn {
+		ends = append(ends, sent.Add(g.answer.ExpiresIn))
+	}
+	life := newLifetime(sent, ends, []time.Time{g.caller.Token.Expiry, sent.Add(x.config.MaxTTL)})
+	return &Issued{Token: token.NewRaw(g.answer.AccessToken.Reveal()), Scope: g.granted(), Expiry: life.expiry, ID: g.claims.id}, life
+}
+
+// printable lists a few scopes for the operator's log. They are the server's
+// words: what does not look like a scope is not repeated.
+func printable(scopes []string) string {
+	const most, longest = 5, 64
+	shown := make([]string, 0, most)
+	for _, scope := range scopes[:min(len(scopes), most)] {
+		if len(scope) > longest || !validScope(scope) {
+			scope = "…"
+		}
+		shown = append(shown, scope)
+	}
+	return strings.Join(shown, " ")
+}

@@ -1,0 +1,126 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// An Outcome is how an exchange ended: a label of bounded cardinality for
+// metrics and the audit trail.
+type Outcome string
+
+// The outcomes.
+const (
+	// OK: the server issued a token.
+	OK Outcome = "ok"
+	// Hit: a token issued earlier was used again.
+	Hit Outcome = "hit"
+	// Canceled: the caller left before there was an answer.
+	Canceled Outcome = "canceled"
+	// ForeignIssuer: the caller's token may not be sent to this server.
+	ForeignIssuer Outcome = "foreign_issuer"
+	// InsufficientScope: the caller lacks the scopes that the upstream needs.
+	InsufficientScope Outcome = "insufficient_scope"
+	// SubjectRejected: the caller's token is no longer good.
+	SubjectRejected Outcome = "subject_rejected"
+	// StepUp: the server wants the user to log in again, or more strongly.
+	StepUp Outcome = "step_up"
+	// PolicyDenied: the server knows the caller and says no.
+	PolicyDenied Outcome = "policy_denied"
+	// Misconfigured: the server refuses the gateway itself, or the request as it
+	// is configured.
+	Misconfigured Outcome = "config"
+	// BadAnswer: the server's answer cannot be used.
+	BadAnswer Outcome = "bad_answer"
+	// ServerDown: the server cannot be reached, is broken or wants a pause.
+	ServerDown Outcome = "as_down"
+	// Timeout: the server did not answer in time.
+	Timeout Outcome = "timeout"
+	// Fault: a fault of the gateway itself.
+	Fault Outcome = "fault"
+)
+
+// OutcomeOf names how a call of Exchange ended.
+func OutcomeOf(issued *Issued, err error) Outcome {
+	var refused *Error
+	switch {
+	case errors.As(err, &refused):
+		return refused.Outcome
+	case errors.Is(err, context.DeadlineExceeded):
+		return Timeout
+	case err != nil:
+		return Canceled
+	case issued.Cached:
+		return Hit
+	default:
+		return OK
+	}
+}
+
+// An Error is an exchange without a token, and what the caller is told: a 4xx
+// only where the caller can do something about it. Its text and what it wraps
+// are for the operator.
+type Error struct {
+	// Outcome is the kind of failure.
+	Outcome Outcome
+	// Status is the HTTP status for the caller.
+	Status int
+	// Code is the error code for the caller. invalid_token, insufficient_scope
+	// and insufficient_user_authentication belong into the challenge as well
+	// (RFC 6750, section 3.1; RFC 9470); the others into the body alone.
+	Code string
+	// Public is a fixed sentence for the caller.
+	Public string
+	// RetryAfter is for the header of that name, 0: none.
+	RetryAfter time.Duration
+	// Scope is what would be needed, for the challenge of insufficient_scope.
+	Scope []string
+	// ServerStatus and ServerCode are what the authorization server answered, 0
+	// and "" if it did not; the code is made of harmless characters. They are not
+	// for the caller.
+	ServerStatus int
+	ServerCode   string
+
+	cause error
+}
+
+// Error names the outcome and its cause. It holds no token and no secret.
+func (e *Error) Error() string {
+	if e.cause == nil {
+		return fmt.Sprintf("exchanging token: %s", e.Outcome)
+	}
+	return fmt.Sprintf("exchanging token: %s: %s", e.Outcome, e.cause)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// A reply is what callers are told for an outcome.
+type reply struct {
+	status int
+	code   string
+	public string
+}
+
+var replies = map[Outcome]reply{
+	Canceled:          {http.StatusServiceUnavailable, "temporarily_unavailable", "The exchange was given up."},
+	ForeignIssuer:     {http.StatusForbidden, "access_denied", "The token's issuer is not one that this resource serves."},
+	InsufficientScope: {http.StatusForbidden, "insufficient_scope", "The token lacks a scope that this resource needs."},
+	SubjectRejected:   {http.StatusUnauthorized, "invalid_token", "The token is no longer accepted."},
+	StepUp:            {http.StatusUnauthorized, "insufficient_user_authentication", "A newer or stronger login is needed."},
+	PolicyDenied:      {http.StatusForbidden, "access_denied", "The authorization server does not permit this access."},
+	Misconfigured:     {http.StatusBadGateway, "exchange_misconfigured", "The gateway could not get access on the caller's behalf."},
+	BadAnswer:         {http.StatusBadGateway, "server_error", "The authorization server gave an answer that cannot be used."},
+	ServerDown:        {http.StatusServiceUnavailable, "temporarily_unavailable", "The authorization server is not available."},
+	Timeout:           {http.StatusGatewayTimeout, "temporarily_unavailable", "The authorization server did not answer in time."},
+	Fault:             {http.StatusInternalServerError, "server_error", "The gateway has a fault."},
+}
+
+// newError makes the error of an outcome.
+func newError(outcome Outcome, cause error) *Error {
+	told := replies[outcome]
+	return &Error{Outcome: outcome, Status: told.status, Code: told.code, Public: told.public, cause: cause}
+}

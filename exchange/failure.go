@@ -1,0 +1,123 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/authserver"
+)
+
+const (
+	// retrySoon is what callers are asked to wait for a server that is down.
+	retrySoon = 5 * time.Second
+	// retryMost bounds the wait that a server asks for.
+	retryMost = time.Minute
+)
+
+// codeOutcomes are the error codes that mean one thing. All others may be about
+// the caller or about the configuration. There are no vendors' own codes here
+// and no texts: only what an RFC registers.
+var codeOutcomes = map[string]Outcome{
+	"invalid_grant": SubjectRejected, // RFC 7521, section 4.1.1
+
+	"insufficient_user_authentication": StepUp, // RFC 9470
+	"interaction_required":             StepUp, // OpenID Connect Core, section 3.1.2.6, as the next two
+	"login_required":                   StepUp,
+	"consent_required":                 PolicyDenied,
+	"access_denied":                    PolicyDenied, // RFC 6749, section 4.1.2.1
+
+	"invalid_client":         Misconfigured, // RFC 6749, section 5.2, as the next two
+	"unauthorized_client":    Misconfigured,
+	"unsupported_grant_type": Misconfigured,
+	"invalid_dpop_proof":     Misconfigured, // RFC 9449: no proof is configured
+	"use_dpop_nonce":         Misconfigured,
+
+	"server_error":            ServerDown,
+	"temporarily_unavailable": ServerDown,
+	"slow_down":               ServerDown, // RFC 8628, section 3.5
+}
+
+// failed says what it means that the server issued no token. It is called once a
+// call, however many wait for it.
+func (x *Exchanger) failed(caller Caller, err error) *Error {
+	var refusal *authserver.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return x.refused(caller, refusal)
+	case errors.Is(err, authserver.ErrTimeout):
+		return newError(Timeout, err)
+	case errors.Is(err, authserver.ErrBadAnswer):
+		return newError(BadAnswer, err)
+	case errors.Is(err, authserver.ErrUnreachable):
+		return down(err, retrySoon)
+	case errors.Is(err, context.Canceled):
+		// Everyone left: nobody is told, and it says nothing about the server.
+		return newError(Canceled, err)
+	default:
+		// The request could not even be made.
+		return newError(Misconfigured, err)
+	}
+}
+
+func down(cause error, retry time.Duration) *Error {
+	failure := newError(ServerDown, cause)
+	failure.RetryAfter = retry
+	return failure
+}
+
+// refused reads an answer with an error status. The code says more than the
+// status: servers send access_denied with 401 and 403 alike.
+func (x *Exchanger) refused(caller Caller, refusal *authserver.Refusal) *Error {
+	failure := x.judge(caller, refusal)
+	failure.ServerStatus, failure.ServerCode = refusal.Status, refusal.Code
+	return failure
+}
+
+func (x *Exchanger) judge(caller Caller, refusal *authserver.Refusal) *Error {
+	outcome, known := codeOutcomes[refusal.Code]
+	switch {
+	case wantsPause(refusal):
+		return down(refusal, pause(refusal.RetryAfter))
+	case refusal.Status >= http.StatusInternalServerError, outcome == ServerDown:
+		// What a broken server says about a caller is not worth a 4xx.
+		return down(refusal, retrySoon)
+	case known:
+		return newError(outcome, refusal)
+	case refusal.Code != "":
+		return x.ambiguous(caller, refusal)
+	case refusal.Status == http.StatusUnauthorized, refusal.Status == http.StatusForbidden:
+		return newError(Misconfigured, refusal)
+	default:
+		return newError(BadAnswer, refusal)
+	}
+}
+
+func wantsPause(refusal *authserver.Refusal) bool {
+	return refusal.Status == http.StatusTooManyRequests ||
+		refusal.Code == "temporarily_unavailable" || refusal.Code == "slow_down"
+}
+
+// pause is how long callers are asked to wait when the server asks for it.
+func pause(asked time.Duration) time.Duration {
+	if asked <= 0 {
+		return retrySoon
+	}
+	return min(asked, retryMost)
+}
+
+// ambiguous reads a refusal that may be about the caller or about the request as
+// it is configured: if the same request has just worked for others, it is about
+// the caller.
+func (x *Exchanger) ambiguous(caller Caller, refusal *authserver.Refusal) *Error {
+	if !x.state.memory.refused(x.target, subjectOf(caller.Token), x.config.Now()) {
+		return newError(Misconfigured, refusal)
+	}
+	if refusal.Code == "invalid_scope" {
+		failure := newError(InsufficientScope, refusal)
+		failure.Scope = x.config.Scope
+		return failure
+	}
+	return newError(PolicyDenied, refusal)
+}

@@ -1,0 +1,51 @@
+package exchange
+
+import (
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// An Issued is a token for the upstream. It is shared between requests and must
+// not be changed.
+type Issued struct {
+	// Token prints as its fingerprint; Reveal is for the upstream alone.
+	Token token.Raw
+	// Scope is what the server granted, nil if it asked and answered nothing
+	// about scope and the token cannot be read.
+	Scope []string
+	// Expiry is when the token ends by the server's word, zero if it gave none.
+	Expiry time.Time
+	// ID is the jti of an issued JWT, "" otherwise. Nobody verified it.
+	ID string
+	// Cached tells that no call was made for it.
+	Cached bool
+	// Degraded is why a token that was due to be replaced is served all the same,
+	// nil otherwise.
+	Degraded *Error
+}
+
+// issuedOverhead estimates what an entry costs beside its texts.
+const issuedOverhead = 512
+
+func (i *Issued) weight() uint64 {
+	weight := issuedOverhead + len(i.Token.Reveal()) + len(i.ID)
+	for _, scope := range i.Scope {
+		weight += len(scope) + 16
+	}
+	return uint64(weight) //nolint:gosec // a sum of lengths
+}
+
+// reused returns the same token marked as one that no call was made for.
+func (i *Issued) reused() *Issued {
+	copied := *i
+	copied.Cached = true
+	return &copied
+}
+
+// degraded returns the same token with the reason why no newer one came.
+func (i *Issued) degraded(why *Error) *Issued {
+	copied := *i
+	copied.Degraded = why
+	return &copied
+}

@@ -1,0 +1,106 @@
+package exchange
+
+import (
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// The bounds of the memory of issued tokens unless configured. The bytes are
+// taken as they are needed.
+const (
+	DefaultCacheEntries = 100_000
+	DefaultCacheBytes   = 128 << 20
+)
+
+// A State is what one exchange has learned: the tokens issued, the calls under
+// way and what has worked lately. It outlives configurations and holds no
+// settings. It is safe for concurrent use.
+type State struct {
+	keys    *keyMaker
+	issued  *otter.Cache[cacheKey, *entry] // nil: nothing is kept
+	flights flights[cacheKey, *Issued]
+	memory  memory
+}
+
+// An entry is an issued token that may be used again by the same caller for the
+// same request.
+type entry struct {
+	issued *Issued
+	// freshUntil is when a new one is asked for, keepUntil when this one is no
+	// longer good. Between the two it serves if the server is down.
+	freshUntil, keepUntil time.Time
+	// life is how long to keep it from when it was stored on.
+	life time.Duration
+}
+
+// NewState makes a state that keeps at most that many issued tokens and about
+// that many bytes of them. With no entries it keeps none: each request is an
+// exchange of its own, but for those that run at the same time for the same
+// caller.
+func NewState(maxEntries int, maxBytes int64) *State {
+	state := &State{keys: newKeyMaker()}
+	if maxEntries <= 0 || maxBytes <= 0 {
+		return state
+	}
+	// Each entry weighs at least its share, so that one bound holds both.
+	share := uint64(maxBytes) / uint64(maxEntries)
+	state.issued = otter.Must(&otter.Options[cacheKey, *entry]{
+		MaximumWeight: uint64(maxBytes),
+		Weigher: func(_ cacheKey, kept *entry) uint32 {
+			return uint32(min(max(kept.issued.weight(), share), 1<<30)) //nolint:gosec // bounded above
+		},
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(stored otter.Entry[cacheKey, *entry]) time.Duration {
+			return max(stored.Value.life, time.Nanosecond)
+		}),
+	})
+	return state
+}
+
+// Close forgets all issued tokens and ends the goroutines of the memory. An
+// exchange that still runs ends by itself.
+func (s *State) Close() {
+	if s.issued != nil {
+		s.issued.InvalidateAll()
+		s.issued.StopAllGoroutines()
+	}
+}
+
+// Len is about how many issued tokens are kept.
+func (s *State) Len() int {
+	if s.issued == nil {
+		return 0
+	}
+	return s.issued.EstimatedSize()
+}
+
+// fresh returns what may be used without asking, nil if there is nothing.
+func (s *State) fresh(key cacheKey, now time.Time) *Issued {
+	if kept := s.get(key); kept != nil && now.Before(kept.freshUntil) {
+		return kept.issued
+	}
+	return nil
+}
+
+// stale returns what is still good although a new one was due, nil if there is
+// nothing.
+func (s *State) stale(key cacheKey, now time.Time) *Issued {
+	if kept := s.get(key); kept != nil && now.Before(kept.keepUntil) {
+		return kept.issued
+	}
+	return nil
+}
+
+func (s *State) get(key cacheKey) *entry {
+	if s.issued == nil {
+		return nil
+	}
+	kept, _ := s.issued.GetIfPresent(key)
+	return kept
+}
+
+func (s *State) put(key cacheKey, kept *entry) {
+	if s.issued != nil {
+		s.issued.Set(key, kept)
+	}
+}
