@@ -1,0 +1,16 @@
+// Command gatehouse-dev is Caddy with its standard modules, Gatehouse and an
+// OpenID provider for development (dev_idp). It is for tests and demos on one
+// machine and is never to be deployed.
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	_ "github.com/caddy-gatehouse/gatehouse"
+	_ "github.com/caddy-gatehouse/gatehouse/dev/devidp"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+func main() {
+	caddycmd.Main()
+}
