@@ -1,0 +1,151 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/jose"
+)
+
+// Defaults of an issuer.
+const (
+	// DefaultLeeway is the tolerance between the issuer's clock and ours.
+	DefaultLeeway = 30 * time.Second
+	// DefaultFetchTimeout bounds one call for metadata or keys.
+	DefaultFetchTimeout = 5 * time.Second
+
+	maxLeeway = 2 * time.Minute
+)
+
+// Issuer is an authorization server whose tokens are trusted, or several that
+// share their options, such as the tenants of one provider.
+type Issuer struct {
+	// The issuer's URLs, exactly as the `iss` claim of their tokens has them:
+	// https, or http for a loopback host, without query and fragment. Their keys
+	// are found by discovery (RFC 8414, OpenID Connect Discovery) unless `jwks`
+	// is set. At least one is required.
+	URLs []string `json:"urls,omitempty"`
+
+	// The accepted values of the `aud` claim, of which a token must have one. The
+	// single word `any` accepts tokens for every audience. Required here or at
+	// `token_auth`, whose own list comes first.
+	Audience []string `json:"audience,omitempty"`
+
+	// Where the verification keys are, instead of discovery: an https URL of a JWK
+	// Set, or a file with a JWK Set or with PEM blocks. It needs an issuer with a
+	// single URL.
+	JWKS string `json:"jwks,omitempty"`
+
+	// The signature algorithms that tokens may use, by their registered names.
+	// Default: all asymmetric ones, RS256 to RS512, PS256 to PS512, ES256 to
+	// ES512, EdDSA and Ed25519.
+	Algorithms []string `json:"algorithms,omitempty"`
+
+	// How far the issuer's clock and ours may be apart, at most 2m. Default: 30s.
+	Leeway Duration `json:"leeway,omitempty"`
+
+	// PEM files with the certificate authorities that the issuer's own TLS
+	// certificate may come from. Default: those of the system.
+	TrustCA []string `json:"trust_ca,omitempty"`
+
+	// How long one call for metadata or keys may take. Default: 5s.
+	FetchTimeout Duration `json:"fetch_timeout,omitempty"`
+
+	// Where the Caddyfile has this block, as file:line. The Caddyfile adapter
+	// writes it. It serves messages only and changes nothing.
+	Place string `json:"place,omitempty"`
+}
+
+// Label names the block and its place, for messages.
+func (i *Issuer) Label(name string) string { return at("issuer "+name, i.Place) }
+
+// AcceptsAnyAudience tells whether an audience list is the single word any.
+func AcceptsAnyAudience(audience []string) bool {
+	return len(audience) == 1 && audience[0] == anyAudience
+}
+
+// AcceptedAlgorithms returns the algorithms that tokens may use. Check has
+// refused unknown ones.
+func (i *Issuer) AcceptedAlgorithms() []jose.Algorithm {
+	if len(i.Algorithms) == 0 {
+		return jose.Asymmetric()
+	}
+	algorithms := make([]jose.Algorithm, len(i.Algorithms))
+	for n, name := range i.Algorithms {
+		algorithms[n] = jose.Algorithm(name)
+	}
+	return algorithms
+}
+
+// The grammar of an issuer:
+//
+//	issuer <name> <url...> {
+//		audience      <aud...> | any
+//		jwks          <https url | file>
+//		algorithms    <alg...>
+//		leeway        <duration>
+//		trust_ca      <pem file...>
+//		fetch_timeout <duration>
+//	}
+func (i *Issuer) options() []option {
+	return []option{
+		{word: "audience", read: readList(&i.Audience)},
+		{word: "jwks", read: readOne(&i.JWKS)},
+		{word: "algorithms", read: readList(&i.Algorithms)},
+		{word: "leeway", read: readOne(&i.Leeway)},
+		{word: "trust_ca", read: readList(&i.TrustCA)},
+		{word: "fetch_timeout", read: readOne(&i.FetchTimeout)},
+	}
+}
+
+func (i *Issuer) settings() []setting {
+	return slices.Concat(
+		list("url", i.URLs, checkIssuerURL),
+		accepted(i.Audience),
+		one("jwks", &i.JWKS, checkKeySource),
+		list("algorithms", i.Algorithms, checkAlgorithm),
+		one("leeway", (*string)(&i.Leeway), checkLeeway),
+		list("trust_ca", i.TrustCA, checkText),
+		one("fetch_timeout", (*string)(&i.FetchTimeout), checkPositive),
+	)
+}
+
+func (i *Issuer) contradiction() error {
+	for n, url := range i.URLs {
+		if slices.Contains(i.URLs[:n], url) {
+			return fmt.Errorf("the URL %s is written twice", url)
+		}
+	}
+	if i.JWKS != "" && len(i.URLs) > 1 {
+		return errors.New("jwks needs an issuer with one URL: give each URL a block with its own keys")
+	}
+	return checkAny(i.Audience)
+}
+
+func (i *Issuer) missing() error {
+	if len(i.URLs) == 0 {
+		return errors.New("a URL is missing: write issuer <name> <url...>")
+	}
+	return nil
+}
+
+func (i *Issuer) links(*Gatehouse) error { return nil }
+
+// accepted are the settings of an audience list that tokens are held against.
+func accepted(audience []string) []setting {
+	settings := list("audience", audience, checkText)
+	for i := range settings {
+		settings[i].trusts = true
+	}
+	return settings
+}
+
+// checkAny refuses any beside other audiences: one of the two was not meant.
+func checkAny(audience []string) error {
+	if len(audience) > 1 && slices.Contains(audience, anyAudience) {
+		return errors.New("audience: any accepts every audience: write it alone, or leave it out")
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A named block is one entry of the global option, as messages speak of it.
+type named struct {
+	block
+	name    string
+	label   string                 // issuer main (Caddyfile:3)
+	nothing bool                   // JSON null instead of an object
+	links   func(*Gatehouse) error // checks the names of other blocks
+}
+
+// blocks returns every block of the global option in a fixed order.
+func (g *Gatehouse) blocks() []named {
+	all := slices.Concat(
+		nameAll("issuer", g.Issuers, func(i *Issuer) string { return i.Place }),
+		nameAll("client", g.Clients, func(c *Client) string { return c.Place }),
+		nameAll("exchange", g.Exchanges, func(e *Exchange) string { return e.Place }),
+	)
+	if g.TokenCache != nil {
+		all = append(all, named{
+			block: g.TokenCache,
+			name:  "token_cache",
+			label: at("token_cache", g.TokenCache.Place),
+			links: g.TokenCache.links,
+		})
+	}
+	return all
+}
+
+// linked is a block that may name others.
+type linked[T any] interface {
+	*T
+	block
+	links(g *Gatehouse) error
+}
+
+func nameAll[T any, P linked[T]](kind string, blocks map[string]*T, placeOf func(*T) string) []named {
+	all := make([]named, 0, len(blocks))
+	for _, name := range sorted(blocks) {
+		b := blocks[name]
+		entry := named{name: name, label: kind + " " + name, nothing: b == nil}
+		if b != nil {
+			entry.block, entry.links = P(b), P(b).links
+			entry.label = at(entry.label, placeOf(b))
+		}
+		all = append(all, entry)
+	}
+	return all
+}
+
+// known refuses a reference to an issuer that no block declares. A URL needs no
+// block: without one it is an inline issuer, or a server that is called only.
+func (g *Gatehouse) known(ref string) error {
+	if _, _, ok := g.Issuer(ref); ok || isURL(ref) {
+		return nil
+	}
+	return fmt.Errorf("%w; an issuer without a block is named by its URL", unknown("issuer", ref, sorted(g.Issuers)))
+}
