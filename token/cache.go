@@ -7,12 +7,6 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// The bounds of the memory of verified tokens, unless configured.
-const (
-	DefaultCacheEntries = 100_000
-	DefaultCacheBytes   = 64 << 20
-)
-
 // A verified entry is a token and what its signature was checked with: it is
 // good only while that key is still the issuer's.
 type verified struct {
@@ -50,6 +44,9 @@ func (c *Cache) Close() {
 	c.entries.InvalidateAll()
 	c.entries.StopAllGoroutines()
 }
+
+// CleanUp brings the bounds into force now; they come by themselves in time.
+func (c *Cache) CleanUp() { c.entries.CleanUp() }
 
 // Len is about how many tokens are remembered.
 func (c *Cache) Len() int { return c.entries.EstimatedSize() }

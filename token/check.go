@@ -14,7 +14,7 @@ type check func(t *Token, issuer *Issuer, at moment) error
 // moment is when and where a token is presented.
 type moment struct {
 	now      time.Time
-	audience []string
+	audience Audience
 }
 
 // checks are in the order in which a person would ask: what is it, is it still
@@ -108,13 +108,10 @@ func checkAudience(t *Token, issuer *Issuer, at moment) error {
 		return fmt.Errorf("%w: aud is absent", WrongAudience)
 	}
 	accepted := at.audience
-	if len(accepted) == 0 {
+	if accepted.IsZero() {
 		accepted = issuer.Audience
 	}
-	if len(accepted) == 0 && issuer.AnyAudience {
-		return nil
-	}
-	if !slices.ContainsFunc(accepted, t.HasAudience) {
+	if !accepted.Any && !slices.ContainsFunc(accepted.Values, t.HasAudience) {
 		return fmt.Errorf("%w: aud names another API", WrongAudience)
 	}
 	return nil

@@ -18,6 +18,16 @@ type KeySource interface {
 	Holds(key *jose.Key) bool
 }
 
+// Audience are the aud values that are accepted, of which a token must have one.
+type Audience struct {
+	Values []string
+	// Any accepts every aud. aud itself is still required.
+	Any bool
+}
+
+// IsZero tells whether nothing is accepted, which no configuration may mean.
+func (a Audience) IsZero() bool { return len(a.Values) == 0 && !a.Any }
+
 // An Issuer is an authorization server whose tokens are trusted, and the rules
 // for them. It is immutable.
 type Issuer struct {
@@ -28,10 +38,7 @@ type Issuer struct {
 	// slash, or the URL and a number sign.
 	UserPrefix string
 	// Audience are the accepted aud values unless the route says otherwise.
-	Audience []string
-	// AnyAudience accepts every aud where neither the issuer nor the route names
-	// one. aud itself is still required.
-	AnyAudience bool
+	Audience Audience
 	// Algorithms are the signature algorithms the issuer may use.
 	Algorithms []jose.Algorithm
 	// Leeway is how far the clocks may be apart.

@@ -14,7 +14,7 @@ import (
 // for concurrent use.
 type Verifier struct {
 	issuers  map[string]*Issuer
-	audience []string
+	audience Audience
 	cache    *Cache
 	now      func() time.Time
 }
@@ -24,7 +24,7 @@ type VerifierConfig struct {
 	// Issuers are the issuers whose tokens the route accepts.
 	Issuers []*Issuer
 	// Audience overrides the issuers' accepted audiences where it is not empty.
-	Audience []string
+	Audience Audience
 	// Cache remembers verified tokens. Default: none are remembered.
 	Cache *Cache
 	// Now is the clock. Default: time.Now.
