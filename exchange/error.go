@@ -14,33 +14,33 @@ type Outcome string
 
 // The outcomes.
 const (
-	// OK: the server issued a token.
-	OK Outcome = "ok"
-	// Hit: a token issued earlier was used again.
-	Hit Outcome = "hit"
-	// Canceled: the caller left before there was an answer.
-	Canceled Outcome = "canceled"
-	// ForeignIssuer: the caller's token may not be sent to this server.
-	ForeignIssuer Outcome = "foreign_issuer"
-	// InsufficientScope: the caller lacks the scopes that the upstream needs.
-	InsufficientScope Outcome = "insufficient_scope"
-	// SubjectRejected: the caller's token is no longer good.
-	SubjectRejected Outcome = "subject_rejected"
-	// StepUp: the server wants the user to log in again, or more strongly.
-	StepUp Outcome = "step_up"
-	// PolicyDenied: the server knows the caller and says no.
-	PolicyDenied Outcome = "policy_denied"
-	// Misconfigured: the server refuses the gateway itself, or the request as it
+	// OutcomeOK: the server issued a token.
+	OutcomeOK Outcome = "ok"
+	// OutcomeHit: a token issued earlier was used again.
+	OutcomeHit Outcome = "hit"
+	// OutcomeCanceled: the caller left before there was an answer.
+	OutcomeCanceled Outcome = "canceled"
+	// OutcomeForeignIssuer: the caller's token may not be sent to this server.
+	OutcomeForeignIssuer Outcome = "foreign_issuer"
+	// OutcomeInsufficientScope: the caller lacks the scopes that the upstream needs.
+	OutcomeInsufficientScope Outcome = "insufficient_scope"
+	// OutcomeSubjectRejected: the caller's token is no longer good.
+	OutcomeSubjectRejected Outcome = "subject_rejected"
+	// OutcomeStepUp: the server wants the user to log in again, or more strongly.
+	OutcomeStepUp Outcome = "step_up"
+	// OutcomePolicyDenied: the server knows the caller and says no.
+	OutcomePolicyDenied Outcome = "policy_denied"
+	// OutcomeConfig: the server refuses the gateway itself, or the request as it
 	// is configured.
-	Misconfigured Outcome = "config"
-	// BadAnswer: the server's answer cannot be used.
-	BadAnswer Outcome = "bad_answer"
-	// ServerDown: the server cannot be reached, is broken or wants a pause.
-	ServerDown Outcome = "as_down"
-	// Timeout: the server did not answer in time.
-	Timeout Outcome = "timeout"
-	// Fault: a fault of the gateway itself.
-	Fault Outcome = "fault"
+	OutcomeConfig Outcome = "config"
+	// OutcomeBadAnswer: the server's answer cannot be used.
+	OutcomeBadAnswer Outcome = "bad_answer"
+	// OutcomeServerDown: the server cannot be reached, is broken or wants a pause.
+	OutcomeServerDown Outcome = "as_down"
+	// OutcomeTimeout: the server did not answer in time.
+	OutcomeTimeout Outcome = "timeout"
+	// OutcomeFault: a fault of the gateway itself.
+	OutcomeFault Outcome = "fault"
 )
 
 // OutcomeOf names how a call of Exchange ended.
@@ -50,13 +50,13 @@ func OutcomeOf(issued *Issued, err error) Outcome {
 	case errors.As(err, &refused):
 		return refused.Outcome
 	case errors.Is(err, context.DeadlineExceeded):
-		return Timeout
+		return OutcomeTimeout
 	case err != nil:
-		return Canceled
+		return OutcomeCanceled
 	case issued.Cached:
-		return Hit
+		return OutcomeHit
 	default:
-		return OK
+		return OutcomeOK
 	}
 }
 
@@ -78,11 +78,11 @@ type Error struct {
 	RetryAfter time.Duration
 	// Scope is what would be needed, for the challenge of insufficient_scope.
 	Scope []string
-	// ServerStatus and ServerCode are what the authorization server answered, 0
+	// ASStatus and ASCode are what the authorization server answered, 0
 	// and "" if it did not; the code is made of harmless characters. They are not
 	// for the caller.
-	ServerStatus int
-	ServerCode   string
+	ASStatus int
+	ASCode   string
 
 	cause error
 }
@@ -106,17 +106,17 @@ type reply struct {
 }
 
 var replies = map[Outcome]reply{
-	Canceled:          {http.StatusServiceUnavailable, "temporarily_unavailable", "The exchange was given up."},
-	ForeignIssuer:     {http.StatusForbidden, "access_denied", "The token's issuer is not one that this resource serves."},
-	InsufficientScope: {http.StatusForbidden, "insufficient_scope", "The token lacks a scope that this resource needs."},
-	SubjectRejected:   {http.StatusUnauthorized, "invalid_token", "The token is no longer accepted."},
-	StepUp:            {http.StatusUnauthorized, "insufficient_user_authentication", "A newer or stronger login is needed."},
-	PolicyDenied:      {http.StatusForbidden, "access_denied", "The authorization server does not permit this access."},
-	Misconfigured:     {http.StatusBadGateway, "exchange_misconfigured", "The gateway could not get access on the caller's behalf."},
-	BadAnswer:         {http.StatusBadGateway, "server_error", "The authorization server gave an answer that cannot be used."},
-	ServerDown:        {http.StatusServiceUnavailable, "temporarily_unavailable", "The authorization server is not available."},
-	Timeout:           {http.StatusGatewayTimeout, "temporarily_unavailable", "The authorization server did not answer in time."},
-	Fault:             {http.StatusInternalServerError, "server_error", "The gateway has a fault."},
+	OutcomeCanceled:          {http.StatusServiceUnavailable, "temporarily_unavailable", "The exchange was given up."},
+	OutcomeForeignIssuer:     {http.StatusForbidden, "access_denied", "The token's issuer is not one that this resource serves."},
+	OutcomeInsufficientScope: {http.StatusForbidden, "insufficient_scope", "The token lacks a scope that this resource needs."},
+	OutcomeSubjectRejected:   {http.StatusUnauthorized, "invalid_token", "The token is no longer accepted."},
+	OutcomeStepUp:            {http.StatusUnauthorized, "insufficient_user_authentication", "A newer or stronger login is needed."},
+	OutcomePolicyDenied:      {http.StatusForbidden, "access_denied", "The authorization server does not permit this access."},
+	OutcomeConfig:            {http.StatusBadGateway, "exchange_misconfigured", "The gateway could not get access on the caller's behalf."},
+	OutcomeBadAnswer:         {http.StatusBadGateway, "server_error", "The authorization server gave an answer that cannot be used."},
+	OutcomeServerDown:        {http.StatusServiceUnavailable, "temporarily_unavailable", "The authorization server is not available."},
+	OutcomeTimeout:           {http.StatusGatewayTimeout, "temporarily_unavailable", "The authorization server did not answer in time."},
+	OutcomeFault:             {http.StatusInternalServerError, "server_error", "The gateway has a fault."},
 }
 
 // newError makes the error of an outcome.

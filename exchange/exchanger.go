@@ -86,7 +86,7 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 	asked := x.ask(space[:0], caller.Token)
 	if len(x.scopes) > 0 && len(asked) == 0 {
 		// Asking for no scope would make many servers grant their default.
-		failure := newError(InsufficientScope, errNoScope)
+		failure := newError(OutcomeInsufficientScope, errNoScope)
 		failure.Scope = x.config.Scope
 		return nil, failure
 	}
@@ -108,13 +108,13 @@ var (
 func (x *Exchanger) admit(caller Caller) error {
 	switch {
 	case caller.Token == nil || caller.Raw.IsZero() || caller.Raw.Digest() != caller.Token.Digest:
-		return newError(Fault, errCaller)
+		return newError(OutcomeFault, errCaller)
 	case !slices.Contains(x.config.SubjectIssuers, caller.Token.Issuer):
 		// Another server would learn a token that is good elsewhere.
-		return newError(ForeignIssuer, errForeign)
+		return newError(OutcomeForeignIssuer, errForeign)
 	case !x.config.Now().Before(caller.Token.Expiry):
 		// Good here within the leeway; the server would refuse it.
-		return newError(SubjectRejected, errPast)
+		return newError(OutcomeSubjectRejected, errPast)
 	default:
 		return nil
 	}
@@ -155,7 +155,7 @@ func (x *Exchanger) share(ctx context.Context, key cacheKey, caller Caller) (*Is
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("waiting for the exchange: %w", ctx.Err())
 	default:
-		return nil, newError(Fault, err)
+		return nil, newError(OutcomeFault, err)
 	}
 }
 
@@ -169,7 +169,7 @@ func (x *Exchanger) call(first, call context.Context, key cacheKey, caller Calle
 	if failure == nil {
 		return issued, nil
 	}
-	if failure.Outcome == ServerDown || failure.Outcome == Timeout {
+	if failure.Outcome == OutcomeServerDown || failure.Outcome == OutcomeTimeout {
 		if last := x.state.stale(key, x.config.Now()); last != nil {
 			return last.degraded(failure), nil
 		}

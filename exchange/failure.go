@@ -20,23 +20,23 @@ const (
 // the caller or about the configuration. There are no vendors' own codes here
 // and no texts: only what an RFC registers.
 var codeOutcomes = map[string]Outcome{
-	"invalid_grant": SubjectRejected, // RFC 7521, section 4.1.1
+	"invalid_grant": OutcomeSubjectRejected, // RFC 7521, section 4.1.1
 
-	"insufficient_user_authentication": StepUp, // RFC 9470
-	"interaction_required":             StepUp, // OpenID Connect Core, section 3.1.2.6, as the next two
-	"login_required":                   StepUp,
-	"consent_required":                 PolicyDenied,
-	"access_denied":                    PolicyDenied, // RFC 6749, section 4.1.2.1
+	"insufficient_user_authentication": OutcomeStepUp, // RFC 9470
+	"interaction_required":             OutcomeStepUp, // OpenID Connect Core, section 3.1.2.6, as the next two
+	"login_required":                   OutcomeStepUp,
+	"consent_required":                 OutcomePolicyDenied,
+	"access_denied":                    OutcomePolicyDenied, // RFC 6749, section 4.1.2.1
 
-	"invalid_client":         Misconfigured, // RFC 6749, section 5.2, as the next two
-	"unauthorized_client":    Misconfigured,
-	"unsupported_grant_type": Misconfigured,
-	"invalid_dpop_proof":     Misconfigured, // RFC 9449: no proof is configured
-	"use_dpop_nonce":         Misconfigured,
+	"invalid_client":         OutcomeConfig, // RFC 6749, section 5.2, as the next two
+	"unauthorized_client":    OutcomeConfig,
+	"unsupported_grant_type": OutcomeConfig,
+	"invalid_dpop_proof":     OutcomeConfig, // RFC 9449: no proof is configured
+	"use_dpop_nonce":         OutcomeConfig,
 
-	"server_error":            ServerDown,
-	"temporarily_unavailable": ServerDown,
-	"slow_down":               ServerDown, // RFC 8628, section 3.5
+	"server_error":            OutcomeServerDown,
+	"temporarily_unavailable": OutcomeServerDown,
+	"slow_down":               OutcomeServerDown, // RFC 8628, section 3.5
 }
 
 // failed says what it means that the server issued no token. It is called once a
@@ -47,22 +47,22 @@ func (x *Exchanger) failed(caller Caller, err error) *Error {
 	case errors.As(err, &refusal):
 		return x.refused(caller, refusal)
 	case errors.Is(err, authserver.ErrTimeout):
-		return newError(Timeout, err)
+		return newError(OutcomeTimeout, err)
 	case errors.Is(err, authserver.ErrBadAnswer):
-		return newError(BadAnswer, err)
+		return newError(OutcomeBadAnswer, err)
 	case errors.Is(err, authserver.ErrUnreachable):
 		return down(err, retrySoon)
 	case errors.Is(err, context.Canceled):
 		// Everyone left: nobody is told, and it says nothing about the server.
-		return newError(Canceled, err)
+		return newError(OutcomeCanceled, err)
 	default:
 		// The request could not even be made.
-		return newError(Misconfigured, err)
+		return newError(OutcomeConfig, err)
 	}
 }
 
 func down(cause error, retry time.Duration) *Error {
-	failure := newError(ServerDown, cause)
+	failure := newError(OutcomeServerDown, cause)
 	failure.RetryAfter = retry
 	return failure
 }
@@ -71,7 +71,7 @@ func down(cause error, retry time.Duration) *Error {
 // status: servers send access_denied with 401 and 403 alike.
 func (x *Exchanger) refused(caller Caller, refusal *authserver.Refusal) *Error {
 	failure := x.judge(caller, refusal)
-	failure.ServerStatus, failure.ServerCode = refusal.Status, refusal.Code
+	failure.ASStatus, failure.ASCode = refusal.Status, refusal.Code
 	return failure
 }
 
@@ -80,7 +80,7 @@ func (x *Exchanger) judge(caller Caller, refusal *authserver.Refusal) *Error {
 	switch {
 	case wantsPause(refusal):
 		return down(refusal, pause(refusal.RetryAfter))
-	case refusal.Status >= http.StatusInternalServerError, outcome == ServerDown:
+	case refusal.Status >= http.StatusInternalServerError, outcome == OutcomeServerDown:
 		// What a broken server says about a caller is not worth a 4xx.
 		return down(refusal, retrySoon)
 	case known:
@@ -88,9 +88,9 @@ func (x *Exchanger) judge(caller Caller, refusal *authserver.Refusal) *Error {
 	case refusal.Code != "":
 		return x.ambiguous(caller, refusal)
 	case refusal.Status == http.StatusUnauthorized, refusal.Status == http.StatusForbidden:
-		return newError(Misconfigured, refusal)
+		return newError(OutcomeConfig, refusal)
 	default:
-		return newError(BadAnswer, refusal)
+		return newError(OutcomeBadAnswer, refusal)
 	}
 }
 
@@ -112,12 +112,12 @@ func pause(asked time.Duration) time.Duration {
 // the caller.
 func (x *Exchanger) ambiguous(caller Caller, refusal *authserver.Refusal) *Error {
 	if !x.state.memory.refused(x.target, subjectOf(caller.Token), x.config.Now()) {
-		return newError(Misconfigured, refusal)
+		return newError(OutcomeConfig, refusal)
 	}
 	if refusal.Code == "invalid_scope" {
-		failure := newError(InsufficientScope, refusal)
+		failure := newError(OutcomeInsufficientScope, refusal)
 		failure.Scope = x.config.Scope
 		return failure
 	}
-	return newError(PolicyDenied, refusal)
+	return newError(OutcomePolicyDenied, refusal)
 }
