@@ -1,23 +1,157 @@
 package gatehouse
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/authserver"
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/exchange"
+	"github.com/caddy-gatehouse/gatehouse/handlers"
+	"github.com/caddy-gatehouse/gatehouse/internal/lease"
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
+	"github.com/caddy-gatehouse/gatehouse/keys"
+	"github.com/caddy-gatehouse/gatehouse/token"
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap/exp/zapslog"
+	"go.uber.org/zap/zapcore"
 )
 
 func init() {
-	caddy.RegisterModule(App{})
+	caddy.RegisterModule((*App)(nil))
 }
 
-// App is Gatehouse's Caddy app.
-type App struct{}
+// App holds what the handlers share: the authorization servers that are trusted,
+// the clients by which the gateway asks them for tokens, and the exchanges. Each
+// is named once, for every site.
+//
+// Nothing is fetched before the app starts. While an issuer's keys are missing,
+// its tokens are answered with 503, and the app goes on asking.
+type App struct {
+	config.Gatehouse
+
+	log     *slog.Logger
+	trail   *audit.Trail
+	metrics *metrics.Metrics
+
+	cache     *lease.Lease[*token.Cache]
+	issuers   map[string]*issuer // by URL
+	servers   map[string]*authserver.Server
+	clients   map[string]*authserver.Client
+	exchanges map[string]*exchange.Exchanger
+
+	releases []func()
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+}
+
+// An issuer is a trusted issuer and the source of its keys.
+type issuer struct {
+	trusted *token.Issuer
+	source  *keys.Source
+}
 
 // CaddyModule returns the Caddy module information.
-func (App) CaddyModule() caddy.ModuleInfo {
+func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "gatehouse", New: func() caddy.Module { return new(App) }}
 }
 
-// Start implements caddy.App.
-func (*App) Start() error { return nil }
+// Provision implements caddy.Provisioner. It writes nothing that another
+// configuration could see, and asks no network.
+func (a *App) Provision(ctx caddy.Context) (err error) {
+	a.issuers = make(map[string]*issuer)
+	a.servers = make(map[string]*authserver.Server)
+	a.clients = make(map[string]*authserver.Client)
+	a.exchanges = make(map[string]*exchange.Exchanger)
+	core := ctx.Logger().Core()
+	a.log = logger(core, "gatehouse")
+	a.trail = audit.NewTrail(logger(core, "gatehouse.audit"))
+	if err := a.Expand(caddy.NewReplacer()); err != nil {
+		return err
+	}
+	if err := a.Check(); err != nil {
+		return err
+	}
+	if a.metrics, err = metrics.New(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	a.leaseCache()
+	if err := a.provisionIssuers(); err != nil {
+		return err
+	}
+	return a.provisionExchanges()
+}
+
+// logger makes a logger of that name, which Caddy's log option can include and
+// exclude. Stack traces stay out: what operators must know is in the message.
+func logger(core zapcore.Core, name string) *slog.Logger {
+	return slog.New(zapslog.NewHandler(core, zapslog.WithName(name), zapslog.AddStacktraceAt(slog.Level(127))))
+}
+
+// Start implements caddy.App. It begins to fetch keys, in the background: Caddy
+// starts while an issuer is down, and an issuer may be served by this very
+// Caddy.
+func (a *App) Start() error {
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	for _, known := range a.issuers {
+		a.running.Go(func() { known.source.Run(ctx) })
+	}
+	return nil
+}
 
 // Stop implements caddy.App.
-func (*App) Stop() error { return nil }
+func (a *App) Stop() error {
+	if a.stop != nil {
+		a.stop()
+	}
+	a.running.Wait()
+	return nil
+}
+
+// Cleanup implements caddy.CleanerUpper. It runs for a configuration that failed
+// half-way too, and releases only what this one acquired. Requests of the old
+// configuration may still run: they keep what they hold.
+func (a *App) Cleanup() error {
+	for _, release := range a.releases {
+		release()
+	}
+	a.releases = nil
+	return nil
+}
+
+// Config implements handlers.Services.
+func (a *App) Config() *config.Gatehouse { return &a.Gatehouse }
+
+// Metrics implements handlers.Services.
+func (a *App) Metrics() *metrics.Metrics { return a.metrics }
+
+// Trail implements handlers.Services.
+func (a *App) Trail() *audit.Trail { return a.trail }
+
+// Log implements handlers.Services.
+func (a *App) Log() *slog.Logger { return a.log }
+
+// pooled state; see lease.Pool.
+var (
+	tokenCaches = lease.NewPool[*token.Cache]()
+	keyStates   = lease.NewPool[*keys.State]()
+)
+
+func (a *App) leaseCache() {
+	entries, bytes := a.TokenCache.Limits()
+	a.cache = tokenCaches.Acquire(lease.KeyOf(fmt.Sprint(entries), fmt.Sprint(bytes)),
+		func() *token.Cache { return token.NewCache(entries, bytes) }, (*token.Cache).Close)
+	a.releases = append(a.releases, a.cache.Release)
+}
+
+// Interface guards.
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+	_ handlers.Services  = (*App)(nil)
+)

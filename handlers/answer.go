@@ -1,0 +1,121 @@
+package handlers
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// An answer is a refusal as the caller gets it. Its texts are fixed: the cause
+// goes to the audit trail only.
+type answer struct {
+	status      int
+	code        string // OAuth error code (RFC 6750, section 3.1), "" for none
+	description string // fixed text
+	challenge   string // WWW-Authenticate, "" for none
+	retryAfter  time.Duration
+}
+
+// write sends the answer. Where the server has error routes it becomes an error,
+// so that handle_errors runs and {http.error.message} shows the fixed text;
+// elsewhere it is written here, because Caddy's own answer to an error has no
+// body. The headers are set in both cases.
+func (a answer) write(w http.ResponseWriter, r *http.Request) error {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	if a.challenge != "" {
+		header.Set("WWW-Authenticate", a.challenge)
+	}
+	if a.retryAfter > 0 {
+		seconds := int64((a.retryAfter + time.Second - 1) / time.Second)
+		header.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	if hasErrorRoutes(r) {
+		// Never wrapped: Caddy looks for the bare type.
+		return caddyhttp.Error(a.status, errors.New(a.description))
+	}
+	return a.writeProblem(w, r)
+}
+
+func hasErrorRoutes(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return ok && server.Errors != nil && len(server.Errors.Routes) > 0
+}
+
+// problem is the body of a refusal (RFC 9457) with the members that OAuth
+// clients read (RFC 6749, section 5.2).
+type problem struct {
+	Type        string `json:"type"`
+	Title       string `json:"title"`
+	Status      int    `json:"status"`
+	Detail      string `json:"detail,omitempty"`
+	Error       string `json:"error,omitempty"`
+	Description string `json:"error_description,omitempty"`
+	RequestID   string `json:"request_id,omitempty"`
+}
+
+func (a answer) writeProblem(w http.ResponseWriter, r *http.Request) error {
+	body := problem{
+		Type: "about:blank", Title: http.StatusText(a.status), Status: a.status,
+		Detail: a.description, Error: a.code, RequestID: requestID(r),
+	}
+	if a.code != "" {
+		body.Description = a.description
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, errors.New("writing an answer"))
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(a.status)
+	_, _ = w.Write(text) // a caller that is gone needs no answer
+	return nil
+}
+
+// requestID is Caddy's id of the request, by which a caller's report finds its
+// line in the audit trail and the access log.
+func requestID(r *http.Request) string {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return ""
+	}
+	id, _ := repl.GetString("http.request.uuid")
+	return id
+}
+
+// challenge writes a WWW-Authenticate header (RFC 6750, section 3). Parameters
+// come as names and values in turn; empty values are left out.
+func challenge(realm string, parameters ...string) string {
+	var text strings.Builder
+	text.WriteString("Bearer realm=")
+	text.WriteString(quoted(realm))
+	for i := 0; i+1 < len(parameters); i += 2 {
+		if parameters[i+1] == "" {
+			continue
+		}
+		text.WriteString(", ")
+		text.WriteString(parameters[i])
+		text.WriteByte('=')
+		text.WriteString(quoted(parameters[i+1]))
+	}
+	return text.String()
+}
+
+// quoted writes a quoted-string of the characters that RFC 6750, section 3,
+// allows in every parameter; others are dropped, so that no value can end the
+// string or the header.
+func quoted(text string) string {
+	return `"` + strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, text) + `"`
+}

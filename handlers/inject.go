@@ -1,0 +1,72 @@
+package handlers
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// withToken returns a copy of the request that carries the upstream's token. The
+// request itself stays without it: Caddy's error routes and placeholders read
+// that one, and a token made for one upstream must not reach another.
+func withToken(r *http.Request, header, scheme string, issued token.Raw) *http.Request {
+	clone := r.WithContext(r.Context())
+	clone.Header = r.Header.Clone()
+	dropAliases(clone.Header, header)
+	keepHop(clone.Header, header)
+	value := issued.Reveal()
+	if scheme != "" {
+		value = scheme + " " + value
+	}
+	clone.Header[header] = []string{value}
+	return clone
+}
+
+// dropAliases removes every copy of a header that the caller sent, under any
+// spelling that an upstream may fold into the same name: CGI and its heirs make
+// no difference between X-Token, X_Token and X.Token.
+func dropAliases(headers http.Header, header string) {
+	for name := range headers {
+		if len(name) >= len(header) && folded(name) == folded(header) {
+			delete(headers, name)
+		}
+	}
+}
+
+func folded(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '_' || r == '.':
+			return '-'
+		case r >= 'A' && r <= 'Z':
+			return r + ('a' - 'A')
+		default:
+			return r
+		}
+	}, strings.TrimSpace(name))
+}
+
+// keepHop takes the header's name out of Connection: a proxy removes what is
+// named there, so a caller could otherwise take the upstream's token away
+// (RFC 9110, section 7.6.1).
+func keepHop(headers http.Header, header string) {
+	values := headers["Connection"]
+	if len(values) == 0 {
+		return
+	}
+	var kept []string
+	for _, value := range values {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name != "" && folded(name) != folded(header) {
+				kept = append(kept, name)
+			}
+		}
+	}
+	if len(kept) == 0 {
+		delete(headers, "Connection")
+		return
+	}
+	headers["Connection"] = []string{strings.Join(slices.Clip(kept), ", ")}
+}

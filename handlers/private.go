@@ -1,0 +1,72 @@
+package handlers
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// A privateWriter marks answers as made for one caller. The credential is gone
+// from the request that upstreams see, so they cannot say so themselves, and a
+// cache that mixes callers would give one the answer of another (RFC 9110,
+// section 12.5.5; RFC 9111, section 3.5).
+type privateWriter struct {
+	caddyhttp.ResponseWriterWrapper
+
+	marked bool
+}
+
+func (w *privateWriter) mark() {
+	if w.marked {
+		return
+	}
+	w.marked = true
+	header := w.Header()
+	if !varies(header, "Authorization") {
+		header.Add("Vary", "Authorization")
+	}
+	if _, set := header["Cache-Control"]; !set {
+		header.Set("Cache-Control", "private")
+	}
+}
+
+func varies(header http.Header, name string) bool {
+	for _, value := range header["Vary"] {
+		for field := range strings.SplitSeq(value, ",") {
+			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// WriteHeader implements http.ResponseWriter. Informational answers pass as they
+// are; the headers of the final one are not known yet.
+func (w *privateWriter) WriteHeader(status int) {
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		w.mark()
+	}
+	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *privateWriter) Write(data []byte) (int, error) {
+	w.mark()
+	return w.ResponseWriterWrapper.Write(data)
+}
+
+// ReadFrom implements io.ReaderFrom, which keeps sendfile working.
+func (w *privateWriter) ReadFrom(source io.Reader) (int64, error) {
+	w.mark()
+	return w.ResponseWriterWrapper.ReadFrom(source)
+}
+
+// Interface guards.
+var (
+	_ http.ResponseWriter = (*privateWriter)(nil)
+	_ io.ReaderFrom       = (*privateWriter)(nil)
+	_ http.Pusher         = (*privateWriter)(nil)
+)

@@ -1,0 +1,9 @@
+package handlers
+
+import "github.com/caddyserver/caddy/v2"
+
+func init() {
+	caddy.RegisterModule(TokenAuth{})
+	caddy.RegisterModule(TokenRequire{})
+	caddy.RegisterModule(TokenExchange{})
+}

@@ -1,0 +1,51 @@
+package handlers
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/exchange"
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
+	"github.com/caddy-gatehouse/gatehouse/token"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// appName is the Caddy app that implements Services.
+const appName = "gatehouse"
+
+// Services is what the handlers need of the app. Everything but TrustsMany is
+// called while a configuration is provisioned.
+type Services interface {
+	// Config is the app's configuration, expanded and checked.
+	Config() *config.Gatehouse
+	// Verifier makes a verifier for one token_auth.
+	Verifier(directive *config.TokenAuth) (*token.Verifier, error)
+	// Exchanger returns the exchanger for one token_exchange.
+	Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error)
+	// TrustsMany tells whether the configuration trusts more than one issuer, so
+	// that a subject alone names nobody. It is settled once every handler is
+	// provisioned, so it is asked on each request.
+	TrustsMany() bool
+	// Metrics counts.
+	Metrics() *metrics.Metrics
+	// Trail is the audit trail.
+	Trail() *audit.Trail
+	// Log is the logger for operators.
+	Log() *slog.Logger
+}
+
+// services returns the app of a configuration, loading it if no global option
+// did.
+func services(ctx caddy.Context) (Services, error) {
+	app, err := ctx.App(appName)
+	if err != nil {
+		return nil, err
+	}
+	found, ok := app.(Services)
+	if !ok {
+		return nil, fmt.Errorf("app %s is a %T, not Gatehouse's", appName, app)
+	}
+	return found, nil
+}

@@ -1,0 +1,154 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/exchange"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.opentelemetry.io/otel/attribute"
+)
+
+// TokenExchange gives the upstream another token than the caller's: one made for
+// that upstream alone (RFC 8693). It belongs behind token_auth; without one it
+// answers 500. Whatever fails, the request goes no further: the caller's own
+// token never reaches an upstream.
+type TokenExchange struct {
+	config.TokenExchange
+
+	app       Services
+	exchanger *exchange.Exchanger
+	block     *config.Exchange
+	label     string // for metrics: a name of the configuration, or inline
+	header    string
+	scheme    string
+}
+
+// CaddyModule returns the Caddy module information.
+func (TokenExchange) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.token_exchange",
+		New: func() caddy.Module { return new(TokenExchange) },
+	}
+}
+
+// Provision implements caddy.Provisioner.
+func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
+	if h.app, err = services(ctx); err != nil {
+		return err
+	}
+	if err := h.Expand(caddy.NewReplacer()); err != nil {
+		return err
+	}
+	if err := h.Check(h.app.Config()); err != nil {
+		return err
+	}
+	h.block = h.Resolve(h.app.Config())
+	h.header, h.scheme = h.block.Inject.Target()
+	h.header = http.CanonicalHeaderKey(h.header)
+	if h.label = h.Name; h.label == "" {
+		h.label = "inline"
+	}
+	h.exchanger, err = h.app.Exchanger(&h.TokenExchange)
+	return err
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	who := callerOf(r)
+	if who == nil {
+		return fault(w, r, h.app.Log(), "token_exchange without a token_auth before it",
+			placeOf("token_exchange", h.Place))
+	}
+	if earlier, taken := who.injected[h.header]; taken {
+		return fault(w, r, h.app.Log(), "two token_exchange for header "+h.header,
+			earlier, placeOf("token_exchange", h.Place))
+	}
+	if who.token == nil {
+		return unauthenticated().write(w, r)
+	}
+	issued, err := h.exchange(r.Context(), who)
+	if err != nil {
+		return h.refuse(w, r, who, err)
+	}
+	if h.app.Trail().Wants(r.Context(), audit.Granted) {
+		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
+	}
+	who.fills(h.header, placeOf("token_exchange", h.Place))
+	return next.ServeHTTP(w, withToken(r, h.header, h.scheme, issued.Token))
+}
+
+// fills notes that the header is taken.
+func (c *caller) fills(header, place string) {
+	if c.injected == nil {
+		c.injected = make(map[string]string, 1)
+	}
+	c.injected[header] = place
+}
+
+func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, error) {
+	begin := time.Now()
+	ctx, end := span(ctx, "token_exchange")
+	issued, err := h.exchanger.Exchange(ctx, exchange.Caller{Raw: who.raw, Token: who.token})
+	outcome := string(exchange.OutcomeOf(issued, err))
+	h.app.Metrics().Exchanged(h.label, outcome, time.Since(begin))
+	end(err, attribute.String("gatehouse.exchange", h.label), attribute.String("gatehouse.outcome", outcome))
+	return issued, err
+}
+
+func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcome) audit.Event {
+	event := requestEvent(r, who, outcome)
+	event.Directive, event.Place = "token_exchange", h.Place
+	event.Exchange, event.Scope = h.label, h.block.Scope
+	event.Audience = slices.Concat(h.block.Audience, h.block.Resource)
+	return event
+}
+
+func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error) error {
+	reply := exchangeRefusal(err)
+	who.errorCode = reply.code
+	event := h.event(r, who, audit.Denied)
+	event.Rule, event.Reason, event.Status = string(exchange.OutcomeOf(nil, err)), err.Error(), reply.status
+	var failed *exchange.Error
+	if errors.As(err, &failed) {
+		event.ServerError = failed.ASCode
+		if failed.Outcome == exchange.OutcomeConfig {
+			h.app.Log().ErrorContext(r.Context(), "exchange is misconfigured",
+				"exchange", h.label, "place", h.Place, "server_error", failed.ASCode, "error", err.Error())
+		}
+	}
+	h.app.Trail().Record(r.Context(), event)
+	return reply.write(w, r)
+}
+
+// exchangeRefusal says what a caller is told about a failed exchange. The
+// authorization server's own words never reach it.
+func exchangeRefusal(err error) answer {
+	var failed *exchange.Error
+	if !errors.As(err, &failed) {
+		return clientGone()
+	}
+	if failed.Code == "insufficient_scope" && len(failed.Scope) > 0 {
+		return insufficientScope(failed.Scope)
+	}
+	reply := answer{
+		status: failed.Status, code: failed.Code, description: failed.Public, retryAfter: failed.RetryAfter,
+	}
+	if failed.Status == http.StatusUnauthorized || failed.Code == "insufficient_scope" {
+		reply.challenge = challenge(realm, "error", failed.Code, "error_description", failed.Public)
+	}
+	return reply
+}
+
+// Interface guards.
+var (
+	_ caddy.Module                = (*TokenExchange)(nil)
+	_ caddy.Provisioner           = (*TokenExchange)(nil)
+	_ caddyhttp.MiddlewareHandler = (*TokenExchange)(nil)
+)

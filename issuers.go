@@ -1,0 +1,190 @@
+package gatehouse
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/caddy-gatehouse/gatehouse/authserver"
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/internal/lease"
+	"github.com/caddy-gatehouse/gatehouse/jose"
+	"github.com/caddy-gatehouse/gatehouse/keys"
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// provisionIssuers makes every issuer of the global block, each URL its own.
+func (a *App) provisionIssuers() error {
+	for name, block := range a.Issuers {
+		prefix := name + "/"
+		for _, url := range block.URLs {
+			if len(block.URLs) > 1 {
+				prefix = url + "#"
+			}
+			if err := a.addIssuer(url, prefix, block); err != nil {
+				return fmt.Errorf("%s: %w", at("issuer "+name, block.Place), err)
+			}
+		}
+	}
+	return nil
+}
+
+// addIssuer makes one trusted issuer. The block of an inline issuer is empty.
+func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
+	source, err := a.keySource(url, block)
+	if err != nil {
+		return err
+	}
+	trusted := &token.Issuer{
+		URL: url, UserPrefix: userPrefix, Keys: source,
+		Audience:   accepted(block.Audience),
+		Algorithms: block.AcceptedAlgorithms(),
+		Leeway:     block.Leeway.Or(config.DefaultLeeway),
+	}
+	a.issuers[url] = &issuer{trusted: trusted, source: source}
+	return a.metrics.WatchKeySetAge(url, source.Age)
+}
+
+// keySource makes the source of an issuer's keys: a file that is read now, or a
+// key set that is fetched later.
+func (a *App) keySource(url string, block *config.Issuer) (*keys.Source, error) {
+	if file := block.JWKS; file != "" && !isURL(file) {
+		return a.fileKeys(url, file)
+	}
+	server, err := a.server(url, block)
+	if err != nil {
+		return nil, err
+	}
+	state := a.leaseKeys("fetched", url, block.JWKS, strings.Join(block.TrustCA, "\n"))
+	timeout := block.FetchTimeout.Or(config.DefaultFetchTimeout)
+	return keys.NewSource(keys.Config{
+		Issuer: url, State: state, Fetcher: server, Log: a.log,
+		// Metadata at two places, then the key set: three calls at most.
+		FetchTimeout: 3 * timeout,
+		Observe:      func(refresh keys.Refresh) { a.metrics.KeySetRefreshed(refresh.Issuer, refresh.Err) },
+	}), nil
+}
+
+func isURL(text string) bool { return strings.Contains(text, "://") }
+
+func (a *App) fileKeys(url, file string) (*keys.Source, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("jwks: %w", err)
+	}
+	parse := jose.ParseKeySet
+	if strings.HasPrefix(strings.TrimSpace(string(content)), "-----BEGIN") {
+		parse = jose.ParsePEM
+	}
+	set, err := parse(content)
+	if err != nil {
+		return nil, fmt.Errorf("jwks %s: %w", file, err)
+	}
+	for _, dropped := range set.Dropped {
+		a.log.Warn("leaving out a key", "issuer", url, "file", file, "index", dropped.Index, "reason", dropped.Reason)
+	}
+	return keys.NewStatic(url, a.leaseKeys("file", url, string(content)), set), nil
+}
+
+func (a *App) leaseKeys(parts ...string) *keys.State {
+	held := keyStates.Acquire(lease.KeyOf(parts...), keys.NewState, nil)
+	a.releases = append(a.releases, held.Release)
+	return held.Value
+}
+
+// server returns the authorization server of a URL, one for all who call it.
+func (a *App) server(url string, block *config.Issuer) (*authserver.Server, error) {
+	if server := a.servers[url]; server != nil {
+		return server, nil
+	}
+	bundles, err := readAll(block.TrustCA)
+	if err != nil {
+		return nil, err
+	}
+	server, err := authserver.NewServer(authserver.ServerOptions{
+		Issuer: url, JWKS: block.JWKS, TrustCA: bundles,
+		Timeout: block.FetchTimeout.Or(config.DefaultFetchTimeout),
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.servers[url] = server
+	a.releases = append(a.releases, server.Close)
+	return server, nil
+}
+
+func readAll(files []string) ([][]byte, error) {
+	contents := make([][]byte, 0, len(files))
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("trust_ca: %w", err)
+		}
+		contents = append(contents, content)
+	}
+	return contents, nil
+}
+
+// TrustsMany implements handlers.Services.
+func (a *App) TrustsMany() bool { return len(a.issuers) > 1 }
+
+// errNoAudience is a fault of a token_auth that only the whole configuration
+// shows.
+var errNoAudience = errors.New("no audience is named for this issuer: write `audience <aud...>` in token_auth " +
+	"or in the issuer block, or `audience any` to accept tokens for every API")
+
+// accepted reads a list of audiences; the single word any is no audience.
+func accepted(audience []string) token.Audience {
+	if config.AcceptsAnyAudience(audience) {
+		return token.Audience{Any: true}
+	}
+	return token.Audience{Values: audience}
+}
+
+// at names a block in a message.
+func at(label, place string) string {
+	if place == "" {
+		return label
+	}
+	return label + " (" + place + ")"
+}
+
+// Verifier implements handlers.Services.
+func (a *App) Verifier(directive *config.TokenAuth) (*token.Verifier, error) {
+	label := at("token_auth", directive.Place)
+	audience := accepted(directive.Audience)
+	var trusted []*token.Issuer
+	for _, url := range a.issuerURLs(directive.Issuers) {
+		if a.issuers[url] == nil {
+			if err := a.addIssuer(url, url+"#", new(config.Issuer)); err != nil {
+				return nil, fmt.Errorf("%s: issuer %s: %w", label, url, err)
+			}
+		}
+		found := a.issuers[url].trusted
+		if audience.IsZero() && found.Audience.IsZero() {
+			return nil, fmt.Errorf("%s: issuer %s: %w", label, url, errNoAudience)
+		}
+		trusted = append(trusted, found)
+	}
+	return token.NewVerifier(token.VerifierConfig{Issuers: trusted, Audience: audience, Cache: a.cache.Value}), nil
+}
+
+// issuerURLs resolves the issuers that a token_auth names: none is the only one
+// of the global block. Check has refused unknown names.
+func (a *App) issuerURLs(refs []string) []string {
+	if len(refs) == 0 {
+		for _, only := range a.Issuers {
+			return only.URLs
+		}
+	}
+	var urls []string
+	for _, ref := range refs {
+		if name, block, ok := a.Issuer(ref); ok && ref == name {
+			urls = append(urls, block.URLs...)
+		} else {
+			urls = append(urls, ref)
+		}
+	}
+	return urls
+}
