@@ -8,6 +8,8 @@ require (
 	github.com/go-jose/go-jose/v4 v4.1.6
 )
 
+require github.com/google/go-cmp v0.7.0 // indirect
+
 require (
 	cel.dev/cel-go v0.32.0 // indirect
 	cel.dev/expr v0.25.3 // indirect
