@@ -11,16 +11,25 @@ const redacted = "[redacted]"
 
 // A Secret is a text that nothing may print: a client's secret, an issued token.
 // Whatever prints it gets a fixed word; only Reveal returns the text.
-type Secret struct{ text string }
+type Secret struct {
+	// text is a pointer because fmt cannot call the methods of a value in an
+	// unexported field: there it would print a text and prints an address.
+	text *string
+}
 
 // NewSecret wraps a secret text.
-func NewSecret(text string) Secret { return Secret{text: text} }
+func NewSecret(text string) Secret { return Secret{text: &text} }
 
 // Reveal returns the secret itself.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // IsZero tells whether there is no secret.
-func (s Secret) IsZero() bool { return s.text == "" }
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
 // String returns a fixed word.
 func (s Secret) String() string { return redacted }

@@ -86,7 +86,10 @@ func parseTokenResponse(body []byte, sent time.Time) (*TokenResponse, error) {
 	if members["scope"] != nil {
 		response.Scope, response.HasScope = splitScope(scope), true
 	}
-	return response, response.readExpiry(members["expires_in"])
+	if err := response.readExpiry(members["expires_in"]); err != nil {
+		return nil, err
+	}
+	return response, nil
 }
 
 func readText(members map[string]any, name string, to *string, required bool) error {
