@@ -29,6 +29,8 @@ type Event struct {
 	Place string
 	// Method, Host and Path are what was asked; Path without its query.
 	Method, Host, Path string
+	// RequestID is Caddy's id of the request, which the answer shows as well.
+	RequestID string
 	// RemoteIP is the client's address as Caddy sees it.
 	RemoteIP string
 	// Token is the verified token, nil before it was verified.
@@ -81,6 +83,7 @@ func (e Event) attributes() []slog.Attr {
 	attributes := texts(
 		"directive", e.Directive, "place", e.Place,
 		"method", e.Method, "host", e.Host, "path", e.Path, "remote_ip", e.RemoteIP,
+		"request_id", e.RequestID,
 		"rule", e.Rule, "reason", e.Reason,
 		"exchange", e.Exchange, "target_audience", strings.Join(e.Audience, " "),
 		"asked_scope", strings.Join(e.Scope, " "), "server_error", e.ServerError,

@@ -153,3 +153,13 @@ func JSON(value any) []byte {
 	}
 	return text
 }
+
+// Decode reads base64url without padding.
+func Decode(tb testing.TB, text string) []byte {
+	tb.Helper()
+	data, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return data
+}

@@ -1,0 +1,146 @@
+package harness
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
+)
+
+// An AuthServer is an authorization server in the hands of a test: it signs
+// whatever the test wants and records what the gateway sends.
+type AuthServer struct {
+	*tokentest.Issuer
+
+	Key *tokentest.Key
+
+	mu      sync.Mutex
+	forms   []url.Values
+	answers func(form url.Values, w http.ResponseWriter)
+}
+
+// The client that the gateway is at an AuthServer.
+const (
+	ClientID     = "gateway"
+	ClientSecret = "canary-client-secret"
+)
+
+// NewAuthServer starts a server with an ES256 key k1; it ends with the test.
+func NewAuthServer(tb testing.TB) *AuthServer {
+	tb.Helper()
+	key := tokentest.NewKey(tb, "ES256", "k1")
+	server := &AuthServer{Issuer: tokentest.NewIssuer(tb, key), Key: key}
+	server.Handle("/token", server.token)
+	return server
+}
+
+// Token signs a good access token with changes; see tokentest.Claims.
+func (s *AuthServer) Token(changes map[string]any) string {
+	return s.Key.Sign(nil, s.Claims(changes))
+}
+
+// Answer changes how the token endpoint answers.
+func (s *AuthServer) Answer(answer func(form url.Values, w http.ResponseWriter)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = answer
+}
+
+// AnswerJSON makes the token endpoint answer with a status and an object.
+func (s *AuthServer) AnswerJSON(status int, members map[string]any) {
+	s.Answer(func(_ url.Values, w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(members)
+	})
+}
+
+// Forms are the requests that the token endpoint got, oldest first.
+func (s *AuthServer) Forms() []url.Values {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]url.Values(nil), s.forms...)
+}
+
+// token is a strict token endpoint: it refuses what a real one refuses.
+func (s *AuthServer) token(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	s.forms = append(s.forms, r.PostForm)
+	answer := s.answers
+	s.mu.Unlock()
+	switch {
+	case !authenticated(r):
+		refuse(w, http.StatusUnauthorized, "invalid_client")
+	case answer != nil:
+		answer(r.PostForm, w)
+	case r.PostForm.Get("grant_type") != "urn:ietf:params:oauth:grant-type:token-exchange":
+		refuse(w, http.StatusBadRequest, "unsupported_grant_type")
+	case r.PostForm.Get("subject_token") == "" || r.PostForm.Get("subject_token_type") == "":
+		refuse(w, http.StatusBadRequest, "invalid_request")
+	default:
+		s.issue(w, r.PostForm)
+	}
+}
+
+// Issued is the answer to an exchange as a good server gives it, with changes; a
+// nil value leaves a member out.
+func (s *AuthServer) Issued(form url.Values, changes map[string]any) map[string]any {
+	audience := form.Get("audience")
+	claims := s.Claims(map[string]any{
+		"aud": audience, "scope": form.Get("scope"), "client_id": ClientID,
+		"jti": "exchanged", "exp": time.Now().Add(2 * time.Minute).Unix(),
+	})
+	members := map[string]any{
+		"access_token": s.Key.Sign(nil, claims), "token_type": "Bearer", "expires_in": 120,
+		"issued_token_type": "urn:ietf:params:oauth:token-type:access_token", "scope": form.Get("scope"),
+	}
+	for name, value := range changes {
+		members[name] = value
+		if value == nil {
+			delete(members, name)
+		}
+	}
+	return members
+}
+
+func (s *AuthServer) issue(w http.ResponseWriter, form url.Values) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s.Issued(form, nil))
+}
+
+func authenticated(r *http.Request) bool {
+	id, secret, basic := r.BasicAuth()
+	if !basic {
+		id, secret = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	}
+	return id == ClientID && secret == ClientSecret && !(basic && r.PostForm.Has("client_secret"))
+}
+
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": "canary-description"})
+}
+
+// Claims reads the claims of a token without verifying it.
+func Claims(tb testing.TB, text string) map[string]any {
+	tb.Helper()
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		tb.Fatalf("not a JWT: %d parts", len(parts))
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(tokentest.Decode(tb, parts[1]), &claims); err != nil {
+		tb.Fatal(err)
+	}
+	return claims
+}

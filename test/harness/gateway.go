@@ -1,0 +1,209 @@
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take to come true. It is never a measure:
+// tests that pass do not wait for it.
+const patience = 30 * time.Second
+
+// A Gateway is a running Caddy with Gatehouse.
+type Gateway struct {
+	// URL is where its site listens: the address that $SITE stood for.
+	URL string
+	// Admin is its admin endpoint.
+	Admin string
+
+	tb      testing.TB
+	command *exec.Cmd
+	log     *logBuffer
+	exited  chan struct{}
+	replace *strings.Replacer
+}
+
+// Start starts a Caddy with a Caddyfile. In it, $SITE stands for the address of
+// a free loopback port (http://127.0.0.1:port) and $ADMIN for the admin
+// endpoint's; further pairs are replaced as they are. A Caddyfile that begins
+// with a global block gets the harness's own settings added to it.
+func Start(tb testing.TB, caddyfile string, pairs ...string) *Gateway {
+	tb.Helper()
+	site, admin := FreeAddress(tb), FreeAddress(tb)
+	g := &Gateway{
+		URL: "http://" + site, Admin: "http://" + admin, tb: tb,
+		log: new(logBuffer), exited: make(chan struct{}),
+	}
+	g.replace = strings.NewReplacer(append([]string{"$SITE", g.URL, "$ADMIN", admin}, pairs...)...)
+	folder := tb.TempDir()
+	file := filepath.Join(folder, "Caddyfile")
+	if err := os.WriteFile(file, []byte(g.complete(caddyfile)), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	g.command = exec.Command(Binary(tb), "run", "--config", file, "--adapter", "caddyfile")
+	g.command.Dir = folder
+	g.command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder,
+		"GORACE=halt_on_error=1 exitcode=66")
+	g.command.Stdout, g.command.Stderr = g.log, g.log
+	if err := g.command.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	go func() {
+		_ = g.command.Wait()
+		close(g.exited)
+	}()
+	tb.Cleanup(g.Stop)
+	g.awaitStart()
+	return g
+}
+
+// complete fills in addresses and the admin endpoint.
+func (g *Gateway) complete(caddyfile string) string {
+	text := g.replace.Replace(strings.TrimLeft(caddyfile, "\n\t "))
+	const global = "\tadmin %s\n\tpersist_config off\n\tgrace_period 1s\n"
+	settings := fmt.Sprintf(global, strings.TrimPrefix(g.Admin, "http://"))
+	if rest, ok := strings.CutPrefix(text, "{\n"); ok {
+		return "{\n" + settings + rest
+	}
+	return "{\n" + settings + "}\n" + text
+}
+
+func (g *Gateway) awaitStart() {
+	g.tb.Helper()
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		select {
+		case <-g.exited:
+			g.tb.Fatalf("the gateway ended at once:\n%s", g.log.String())
+		default:
+		}
+		answer, err := http.Get(g.Admin + "/config/apps/http")
+		if err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode == http.StatusOK && strings.Contains(g.log.String(), "serving initial configuration") {
+				return
+			}
+		}
+		pause()
+	}
+	g.tb.Fatalf("the gateway did not start:\n%s", g.log.String())
+}
+
+// Stop ends the gateway and fails the test if it did not end well: a race, a
+// panic.
+func (g *Gateway) Stop() {
+	select {
+	case <-g.exited:
+	default:
+		_ = g.command.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-g.exited:
+		case <-time.After(patience):
+			_ = g.command.Process.Kill()
+			g.tb.Error("the gateway did not end when told to")
+		}
+	}
+	if text := g.log.String(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic") {
+		g.tb.Errorf("the gateway reported:\n%s", text)
+	}
+	if g.tb.Failed() {
+		g.tb.Logf("the gateway's log:\n%s", g.log.String())
+	}
+}
+
+// Reload gives the running gateway another Caddyfile, and returns why it was
+// refused, if it was.
+func (g *Gateway) Reload(caddyfile string) error {
+	request, err := http.NewRequest(http.MethodPost, g.Admin+"/load", strings.NewReader(g.complete(caddyfile)))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "text/caddyfile")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(string(body))
+	}
+	return nil
+}
+
+// Metrics is what Prometheus would read.
+func (g *Gateway) Metrics() string {
+	g.tb.Helper()
+	answer, err := http.Get(g.Admin + "/metrics")
+	if err != nil {
+		g.tb.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		g.tb.Fatal(err)
+	}
+	return string(body)
+}
+
+// Log is everything the gateway has written so far.
+func (g *Gateway) Log() string { return g.log.String() }
+
+// Eventually waits until a condition holds, and fails the test if it never does.
+func Eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	deadline := time.Now().Add(patience)
+	for !condition() {
+		if time.Now().After(deadline) {
+			tb.Fatalf("never came true: %s", what)
+		}
+		pause()
+	}
+}
+
+// pause lets other processes work between two looks at a condition.
+func pause() { <-time.After(10 * time.Millisecond) }
+
+// FreeAddress is a loopback address with a port that was free a moment ago.
+func FreeAddress(tb testing.TB) string {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (b *logBuffer) Write(data []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(data)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
