@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/caddy-gatehouse/gatehouse/config"
-	"github.com/caddy-gatehouse/gatehouse/handlers"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/handlers"
 )
 
 // appName is the Caddy app and the global option.
