@@ -64,6 +64,9 @@ func readBlock(d *caddyfile.Dispenser, label string, b block) error {
 	if err := checkLine(b); err != nil {
 		return locate(&head, label, err)
 	}
+	if d.NextArg() {
+		return locate(d, label, errTooMany(d))
+	}
 	braces := opensBlock(d)
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -71,10 +74,11 @@ func readBlock(d *caddyfile.Dispenser, label string, b block) error {
 			return locate(d, label, err)
 		}
 	}
-	if braces && len(seen) == 0 {
-		return locate(&head, label, errors.New("the block is empty: write an option in it, or leave out the braces"))
+	err := b.missing()
+	if err == nil && braces && len(seen) == 0 {
+		err = errors.New("the block is empty: write an option in it, or leave it out")
 	}
-	if err := b.missing(); err != nil {
+	if err != nil {
 		return locate(&head, label, err)
 	}
 	return nil
@@ -118,12 +122,16 @@ func checkLine(b block) error {
 // endLine refuses what an option did not read.
 func endLine(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
-		return fmt.Errorf("one value too many on the line: %q", d.Val())
+		return errTooMany(d)
 	}
 	if opensBlock(d) {
 		return errors.New("no block in braces belongs here")
 	}
 	return nil
+}
+
+func errTooMany(d *caddyfile.Dispenser) error {
+	return fmt.Errorf("one value too many on the line: %q", d.Val())
 }
 
 // opensBlock tells whether a block opens behind the current token. It moves a

@@ -97,7 +97,7 @@ func (g *Gatehouse) readIssuer(d *caddyfile.Dispenser) error {
 	if err := readBlock(d, "issuer "+name, issuer); err != nil {
 		return err
 	}
-	put(&g.Issuers, name, issuer)
+	g.Issuers = with(g.Issuers, name, issuer)
 	return nil
 }
 
@@ -110,7 +110,7 @@ func (g *Gatehouse) readClient(d *caddyfile.Dispenser) error {
 	if err := readBlock(d, "client "+name, client); err != nil {
 		return err
 	}
-	put(&g.Clients, name, client)
+	g.Clients = with(g.Clients, name, client)
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (g *Gatehouse) readExchange(d *caddyfile.Dispenser) error {
 	if err := readBlock(d, "exchange "+name, exchange); err != nil {
 		return err
 	}
-	put(&g.Exchanges, name, exchange)
+	g.Exchanges = with(g.Exchanges, name, exchange)
 	return nil
 }
 
@@ -178,11 +178,13 @@ func (g *Gatehouse) exchangePlace(name string) (string, bool) {
 	return exchange.Place, true
 }
 
-func put[T any](blocks *map[string]*T, name string, b *T) {
-	if *blocks == nil {
-		*blocks = make(map[string]*T)
+// with adds a block to those of its kind, which may be none yet.
+func with[T any](blocks map[string]*T, name string, b *T) map[string]*T {
+	if blocks == nil {
+		blocks = make(map[string]*T)
 	}
-	(*blocks)[name] = b
+	blocks[name] = b
+	return blocks
 }
 
 // sorted returns the names in a fixed order, so that the first error is always

@@ -138,7 +138,7 @@ func checkLeeway(text string) error {
 func checkPositive(text string) error {
 	value, err := parseDuration(text)
 	if err == nil && value <= 0 {
-		err = fmt.Errorf("%s is not longer than 0s", text)
+		err = fmt.Errorf("%s is too short: write more than 0s", text)
 	}
 	return err
 }

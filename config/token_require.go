@@ -129,15 +129,15 @@ func (r *Rule) settings() []setting {
 }
 
 func (t *TokenRequire) contradiction() error {
-	for _, rule := range t.Rules {
-		if err := rule.contradiction(); err != nil {
+	for i := range t.Rules {
+		if err := t.Rules[i].contradiction(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r Rule) contradiction() error {
+func (r *Rule) contradiction() error {
 	switch {
 	case !slices.Contains(ruleNames, r.Rule):
 		return unknown("rule", r.Rule, ruleNames)

@@ -41,7 +41,7 @@ func checkName(name string) error {
 		return errors.New("a URL stands where a name belongs")
 	}
 	if strings.ContainsAny(name, "/*@{} \"") || strings.IndexFunc(name, isControl) >= 0 {
-		return fmt.Errorf("the name %q holds a character that names may not: / * @ { } quote or blank", name)
+		return fmt.Errorf("%q is not a name: names hold no / * @ { } quotes or blanks", name)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func checkURL(text string) error {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return fmt.Errorf("%q is not an https URL: write https://…", text)
 	case u.Hostname() == "":
-		return fmt.Errorf("the URL %q has no host", text)
+		return fmt.Errorf("the URL %q has no host: write https://…", text)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		return fmt.Errorf("the URL %q is plain http: write https, or use a loopback host", text)
 	}
@@ -112,7 +112,7 @@ func checkResource(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || strings.ContainsFunc(text, func(r rune) bool { return r == ' ' || isControl(r) }):
-		return errors.New("the value is not a URI")
+		return errors.New("the value is not a URI: write an absolute one such as https://api.example.com")
 	case !u.IsAbs() || (u.Opaque == "" && u.Host == "" && u.Path == ""):
 		return fmt.Errorf("%q is not an absolute URI such as https://api.example.com or urn:example:api; plain names belong in audience", text)
 	case strings.Contains(text, "#"):
@@ -134,15 +134,23 @@ func checkScope(text string) error {
 	return nil
 }
 
+// checkAlgorithm accepts an algorithm whose verification key may be public.
 func checkAlgorithm(text string) error {
-	if _, err := jose.ParseAlgorithm(text); err != nil {
-		known := make([]string, 0, len(jose.Asymmetric()))
-		for _, alg := range jose.Asymmetric() {
-			known = append(known, string(alg))
-		}
+	if _, err := jose.ParseAlgorithm(text); err == nil {
+		return nil
+	}
+	known := make([]string, 0, len(jose.Asymmetric()))
+	for _, alg := range jose.Asymmetric() {
+		known = append(known, string(alg))
+	}
+	switch {
+	case strings.EqualFold(text, "none"):
+		return errors.New("none is no signature: name the algorithms that the issuer signs with")
+	case strings.HasPrefix(text, "HS"):
+		return fmt.Errorf("%s signs with a shared secret, and only asymmetric algorithms are accepted: %s", text, strings.Join(known, ", "))
+	default:
 		return unknown("algorithm", text, known)
 	}
-	return nil
 }
 
 // checkPath accepts a path to a claim. One that begins with a slash is a JSON
@@ -181,7 +189,7 @@ var reservedHeaders = []string{
 // checkInjectHeader accepts a request header that may carry a token.
 func checkInjectHeader(name string) error {
 	if !isHTTPToken(name) {
-		return fmt.Errorf("%q is not a header name", name)
+		return fmt.Errorf("%q is not a header name such as X-Token", name)
 	}
 	if slices.Contains(reservedHeaders, http.CanonicalHeaderKey(name)) {
 		return fmt.Errorf("the header %s is reserved for HTTP itself: inject the token into another one", name)
@@ -193,7 +201,7 @@ func checkInjectHeader(name string) error {
 // section 11.1).
 func checkScheme(name string) error {
 	if !isHTTPToken(name) {
-		return fmt.Errorf("%q is not the name of an authentication scheme", name)
+		return fmt.Errorf("%q is not an authentication scheme such as Bearer", name)
 	}
 	return nil
 }

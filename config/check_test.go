@@ -1,0 +1,366 @@
+package config
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/google/go-cmp/cmp"
+)
+
+// variables is a replacer that knows env.* and file.* from a table alone.
+func variables(values map[string]string) *caddy.Replacer {
+	repl := caddy.NewEmptyReplacer()
+	repl.Map(func(key string) (any, bool) {
+		if !strings.HasPrefix(key, "env.") && !strings.HasPrefix(key, "file.") {
+			return nil, false
+		}
+		return values[key], true
+	})
+	return repl
+}
+
+// base is a good configuration that tests break in one place.
+const base = `issuer main https://idp.example.com
+issuer tenants https://t1.example.com https://t2.example.com
+client gateway {
+	issuer main
+	client_id gateway
+	secret s
+}
+exchange orders {
+	client gateway
+	audience orders
+}`
+
+func TestCheckAccepts(t *testing.T) {
+	for name, body := range map[string]string{
+		"empty": "token_cache 1 1",
+		"base":  base,
+		"client by the URL of a block": base + `
+client byurl {
+	issuer https://idp.example.com
+	client_id a
+	secret s
+}`,
+		"client by a URL that is called only": base + `
+client foreign {
+	issuer https://other.example.com
+	client_id a
+	secret s
+}
+exchange e {
+	client foreign
+	subject_issuer main https://inline.example.com
+}`,
+		"token_endpoint with subject_issuer": base + `
+client direct {
+	token_endpoint https://idp.example.com/token
+	client_id a
+	secret s
+}
+exchange e {
+	client direct
+	subject_issuer tenants
+}`,
+	} {
+		g := mustRead(t, body)
+		if err := g.Expand(variables(nil)); err != nil {
+			t.Errorf("%s: expanding: %v", name, err)
+		}
+		if err := g.Check(); err != nil {
+			t.Errorf("%s: checking: %v", name, err)
+		}
+	}
+}
+
+// What no line shows alone: names of other blocks.
+func TestCheckLinks(t *testing.T) {
+	tests := map[string]struct{ body, want string }{
+		"client of an unknown issuer": {
+			"client c {\nissuer mian\nclient_id a\nsecret s\n}",
+			`client c (Testfile:13): issuer: unknown issuer "mian": did you mean main? Known: main, tenants; an issuer without a block is named by its URL`,
+		},
+		"client of several URLs": {
+			"client c {\nissuer tenants\nclient_id a\nsecret s\n}",
+			"client c (Testfile:13): issuer tenants (Testfile:3) has several URLs: a client needs an issuer with one URL",
+		},
+		"client of one of several URLs": {
+			"client c {\nissuer https://t2.example.com\nclient_id a\nsecret s\n}",
+			"client c (Testfile:13): issuer tenants (Testfile:3) has several URLs: a client needs an issuer with one URL",
+		},
+		"exchange of an unknown client": {
+			"exchange e {\nclient gatevay\n}",
+			`exchange e (Testfile:13): client: unknown client "gatevay": did you mean gateway? Known: gateway`,
+		},
+		"exchange with an unknown subject_issuer": {
+			"exchange e {\nclient gateway\nsubject_issuer main other\n}",
+			`exchange e (Testfile:13): subject_issuer: unknown issuer "other": known: main, tenants; an issuer without a block is named by its URL`,
+		},
+		"exchange without subject_issuer": {
+			"client direct {\ntoken_endpoint https://idp.example.com/token\nclient_id a\nsecret s\n}\nexchange e {\nclient direct\n}",
+			"exchange e (Testfile:18): subject_issuer is missing: client direct (Testfile:13) has a token_endpoint and no issuer, so write whose tokens it may be sent",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := mustRead(t, base+"\n"+tc.body).Check()
+			if err == nil || err.Error() != tc.want {
+				t.Errorf("got  %v\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+// JSON gets the checks that a Caddyfile gets line by line.
+func TestCheckJSON(t *testing.T) {
+	tests := map[string]struct{ config, want string }{
+		"null":                 {`{"issuers":{"a":null}}`, "issuer a: null: write an object, or leave the name out"},
+		"bad name":             {`{"issuers":{"a/b":{"urls":["https://a.example.com"]}}}`, `issuer a/b: "a/b" is not a name: names hold no / * @ { } quotes or blanks`},
+		"no URL":               {`{"issuers":{"a":{}}}`, "issuer a: a URL is missing: write issuer <name> <url...>"},
+		"plain http":           {`{"issuers":{"a":{"urls":["http://a.example.com"]}}}`, `issuer a: url: the URL "http://a.example.com" is plain http: write https, or use a loopback host`},
+		"same URL twice":       {`{"issuers":{"a":{"urls":["https://a.example.com","https://a.example.com"]}}}`, "issuer a: the URL https://a.example.com is written twice"},
+		"URL of two":           {`{"issuers":{"a":{"urls":["https://a.example.com"]},"b":{"urls":["https://a.example.com"],"place":"x:1"}}}`, "issuer a and issuer b (x:1) both have the URL https://a.example.com: a URL belongs to one block"},
+		"leeway":               {`{"issuers":{"a":{"urls":["https://a.example.com"],"leeway":180000000000}}}`, "issuer a: leeway: 3m0s is not between 0s and 2m"},
+		"empty text in a list": {`{"issuers":{"a":{"urls":["https://a.example.com"],"audience":[""]}}}`, "issuer a: audience: the value is empty"},
+		"no client":            {`{"exchanges":{"a":{}}}`, "exchange a: client is missing: write client <client>"},
+		"unknown client":       {`{"exchanges":{"a":{"client":"b"}}}`, `exchange a: client: unknown client "b": none is declared`},
+		"no header":            {`{"exchanges":{"a":{"client":"b","inject":{"scheme":"Bearer"}}}}`, "exchange a: inject: the header is missing"},
+		"no server":            {`{"clients":{"a":{}}}`, "client a: the server is missing: write issuer <issuer> or token_endpoint <url>"},
+		"no client_id":         {`{"clients":{"a":{"issuer":"https://a.example.com"}}}`, "client a: client_id is missing: write client_id <id>"},
+		"no secret":            {`{"clients":{"a":{"issuer":"https://a.example.com","client_id":"b"}}}`, "client a: secret is missing: auth basic needs secret <value>"},
+		"two secrets":          {`{"clients":{"a":{"issuer":"https://a.example.com","client_id":"b","secrets":["c","d"]}}}`, "client a: more than one secret: keep the one that is valid"},
+		"empty secret":         {`{"clients":{"a":{"issuer":"https://a.example.com","client_id":"b","secrets":[""]}}}`, "client a: secret: the value is empty"},
+		"cache":                {`{"token_cache":{"entries":0}}`, `token_cache: entries: "0" is not a number from 1 to 2147483647`},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			var g Gatehouse
+			if err := json.Unmarshal([]byte(tc.config), &g); err != nil {
+				t.Fatal(err)
+			}
+			err := g.Expand(variables(nil))
+			if err == nil {
+				err = g.Check()
+			}
+			if err == nil || err.Error() != tc.want {
+				t.Errorf("got  %v\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestCheckDirectives(t *testing.T) {
+	type directive interface{ Check(g *Gatehouse) error }
+	tests := map[string]struct {
+		directive directive
+		want      string
+	}{
+		"auth by name":         {directive: &TokenAuth{Issuers: []string{"main"}}},
+		"auth by URL":          {directive: &TokenAuth{Issuers: []string{"https://inline.example.com"}}},
+		"require issuer":       {directive: &TokenRequire{Rules: []Rule{{Rule: "issuer", Values: []string{"main", "https://inline.example.com"}}}}},
+		"exchange by name":     {directive: &TokenExchange{Name: "orders"}},
+		"exchange block":       {directive: &TokenExchange{Exchange: &Exchange{Client: "gateway"}}},
+		"auth, none named":     {&TokenAuth{Place: "F:1"}, "token_auth (F:1): several issuers are declared, so name those whose tokens are accepted here: token_auth main tenants"},
+		"auth, unknown":        {&TokenAuth{Issuers: []string{"idp"}}, `token_auth: unknown issuer "idp": known: main, tenants; an issuer without a block is named by its URL`},
+		"auth, named twice":    {&TokenAuth{Issuers: []string{"main", "main"}}, "token_auth: the issuer main is named twice"},
+		"auth, name and URL":   {&TokenAuth{Issuers: []string{"main", "https://idp.example.com"}}, "token_auth: main and https://idp.example.com are the same issuer main: name it once"},
+		"auth, bad URL":        {&TokenAuth{Issuers: []string{"http://idp.example.com"}}, `token_auth: issuer: the URL "http://idp.example.com" is plain http: write https, or use a loopback host`},
+		"auth, any and more":   {&TokenAuth{Issuers: []string{"main"}, Audience: []string{"any", "a"}}, "token_auth: audience: any accepts every audience: write it alone, or leave it out"},
+		"require nothing":      {&TokenRequire{Place: "F:2"}, "token_require (F:2): a rule is missing: write token_require <rule> <value...>, or rules in a block"},
+		"require, unknown":     {&TokenRequire{Rules: []Rule{{Rule: "scopes", Values: []string{"a"}}}}, `token_require: unknown rule "scopes": did you mean scope? Known: any_scope, audience, claim, client, issuer, scope`},
+		"require, no value":    {&TokenRequire{Rules: []Rule{{Rule: "scope"}}}, "token_require: scope: a value is missing: write one or more"},
+		"require, stray path":  {&TokenRequire{Rules: []Rule{{Rule: "scope", Path: "a", Values: []string{"a"}}}}, "token_require: scope: a path belongs to the rule claim only"},
+		"require, no path":     {&TokenRequire{Rules: []Rule{{Rule: "claim", Values: []string{"a"}}}}, "token_require: claim: the path is missing"},
+		"require, any":         {&TokenRequire{Rules: []Rule{{Rule: "audience", Values: []string{"any"}}}}, "token_require: audience: any is no audience and requires nothing: name the audiences, or leave the rule out"},
+		"require, bad issuer":  {&TokenRequire{Rules: []Rule{{Rule: "issuer", Values: []string{"idp"}}}}, `token_require: issuer: unknown issuer "idp": known: main, tenants; an issuer without a block is named by its URL`},
+		"exchange, none":       {&TokenExchange{}, "token_exchange: the exchange is missing: write token_exchange <name>, or a block with the words of exchange"},
+		"exchange, both":       {&TokenExchange{Name: "orders", Exchange: &Exchange{}}, "token_exchange: the name of an exchange and a block exclude each other: write one of them"},
+		"exchange, unknown":    {&TokenExchange{Name: "oders", Place: "F:3"}, `token_exchange (F:3): unknown exchange "oders": did you mean orders? Known: orders`},
+		"exchange, bad client": {&TokenExchange{Exchange: &Exchange{Client: "b"}}, `token_exchange: client: unknown client "b": known: gateway`},
+		"exchange, no client":  {&TokenExchange{Exchange: &Exchange{}}, "token_exchange: client is missing: write client <client>"},
+	}
+	g := mustRead(t, base)
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := tc.directive.Check(g)
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || err.Error() != tc.want) {
+				t.Errorf("got  %v\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+// The only issuer of the app needs no naming; with none at all nothing could
+// ever pass.
+func TestCheckAuthWithoutNames(t *testing.T) {
+	if err := new(TokenAuth).Check(mustRead(t, "issuer only https://a.example.com")); err != nil {
+		t.Errorf("one issuer: %v", err)
+	}
+	const want = "token_auth: no issuer: write token_auth <url>, or an issuer block in the global option gatehouse"
+	if err := new(TokenAuth).Check(new(Gatehouse)); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestIssuer(t *testing.T) {
+	g := mustRead(t, base)
+	tests := []struct {
+		ref, name string
+		ok        bool
+	}{
+		{"main", "main", true},
+		{"https://idp.example.com", "main", true},
+		{"https://t2.example.com", "tenants", true},
+		{"https://idp.example.com/", "", false}, // iss is compared to the letter
+		{"https://other.example.com", "", false},
+		{"other", "", false},
+	}
+	for _, tc := range tests {
+		name, issuer, ok := g.Issuer(tc.ref)
+		if ok != tc.ok || (ok && (name != tc.name || issuer != g.Issuers[tc.name])) {
+			t.Errorf("%s: %q, %v, %v", tc.ref, name, issuer, ok)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	g := mustRead(t, base)
+	own := &Exchange{Client: "gateway"}
+	if got := (&TokenExchange{Name: "orders"}).Resolve(g); got != g.Exchanges["orders"] {
+		t.Errorf("by name: %v", got)
+	}
+	if got := (&TokenExchange{Exchange: own}).Resolve(g); got != own {
+		t.Errorf("block: %v", got)
+	}
+	if header, scheme := own.Inject.Target(); header != "Authorization" || scheme != "Bearer" {
+		t.Errorf("default target: %s %s", header, scheme)
+	}
+	if header, scheme := (&Inject{Header: "Txn-Token"}).Target(); header != "Txn-Token" || scheme != "" {
+		t.Errorf("target: %s %s", header, scheme)
+	}
+}
+
+// Every text of every block is expanded, and checked only then.
+func TestExpand(t *testing.T) {
+	body := `
+	issuer main {env.URL} {
+		audience {env.AUD} x-{env.AUD}
+		jwks {env.FILE}
+		algorithms {env.ALG}
+		leeway {env.TIME}
+		trust_ca {env.FILE}
+		fetch_timeout {env.TIME}
+	}
+	client c {
+		issuer {env.NAME}
+		client_id {env.ID}
+		auth {env.AUTH}
+		secret {file./run/secret}
+		timeout {env.TIME}
+		trust_ca {env.FILE}
+	}
+	client d {
+		token_endpoint {env.URL}/token
+		client_id x
+		secret y
+	}
+	exchange e {
+		grant {env.GRANT}
+		client {env.C}
+		subject_issuer {env.NAME} {env.URL}
+		audience {env.AUD}
+		resource {env.URL}
+		scope {env.SCOPE}
+		max_ttl {env.TIME}
+		cache_entries {env.COUNT}
+		inject {env.HEADER} {env.SCHEME}
+	}
+	token_cache {env.COUNT} {env.SIZE}`
+	values := map[string]string{
+		"env.URL": "https://idp.example.com", "env.AUD": "api", "env.FILE": "/f", "env.ALG": "ES256", "env.TIME": "7s",
+		"env.NAME": "main", "env.ID": "gw", "env.AUTH": "post", "file./run/secret": "{env.URL}", "env.GRANT": "token_exchange",
+		"env.C": "c", "env.SCOPE": "s", "env.COUNT": "7", "env.HEADER": "X-T", "env.SCHEME": "B", "env.SIZE": "1KiB",
+	}
+	g := mustRead(t, body)
+	if err := g.Expand(variables(values)); err != nil {
+		t.Fatalf("expanding: %v", err)
+	}
+	// Only braces from a file are left: what a placeholder yields is a value, and
+	// never expanded again.
+	want := mustRead(t, strings.NewReplacer(
+		"{env.URL}", values["env.URL"], "{env.AUD}", "api", "{env.FILE}", "/f", "{env.ALG}", "ES256", "{env.TIME}", "7s",
+		"{env.NAME}", "main", "{env.ID}", "gw", "{env.AUTH}", "post", "{file./run/secret}", "{env.URL}", "{env.GRANT}", "token_exchange",
+		"{env.C}", "c", "{env.SCOPE}", "s", "{env.COUNT}", "7", "{env.HEADER}", "X-T", "{env.SCHEME}", "B", "{env.SIZE}", "1KiB",
+	).Replace(body))
+	if diff := cmp.Diff(want, g); diff != "" {
+		t.Errorf("expanding (-want +got):\n%s", diff)
+	}
+	if err := g.Check(); err != nil {
+		t.Errorf("checking what was expanded: %v", err)
+	}
+}
+
+func TestExpandRefuses(t *testing.T) {
+	values := map[string]string{
+		"env.HTTP": "http://a.example.com", "env.ANY": "any", "env.LOOP": "{env.LOOP}", "env.LINES": "one\ntwo",
+		"env.LATER": "{env.HTTP}",
+	}
+	client := "client c {\nissuer https://a.example.com\nclient_id a\nsecret "
+	tests := map[string]struct{ body, want string }{
+		"unset variable":      {"issuer a https://a.example.com {\naudience {env.NO}\n}", "issuer a (Testfile:2): audience: {env.NO} is empty: set the variable, or make the file readable"},
+		"unreadable file":     {client + "{file./no}\n}", "client c (Testfile:2): secret: {file./no} is empty: set the variable, or make the file readable"},
+		"bad value":           {"issuer a {env.HTTP}", `issuer a (Testfile:2): url: the URL "http://a.example.com" is plain http: write https, or use a loopback host`},
+		"any in a variable":   {"issuer a https://a.example.com {\naudience {env.ANY}\n}", "issuer a (Testfile:2): audience: {env.ANY} expands to any: if every audience is meant, write audience any itself"},
+		"value like a value":  {"issuer a {env.LATER}", `issuer a (Testfile:2): url: "{env.HTTP}" is not an https URL: write https://…`},
+		"secret of two lines": {client + "{env.LINES}\n}", "client c (Testfile:2): secret: the value holds a line break or another control character"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := mustRead(t, tc.body)
+			err := g.Expand(variables(values))
+			if err == nil {
+				err = g.Check()
+			}
+			if err == nil || err.Error() != tc.want {
+				t.Errorf("got  %v\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestExpandDirectives(t *testing.T) {
+	repl := variables(map[string]string{"env.A": "a"})
+	auth := &TokenAuth{Issuers: []string{"{env.A}"}, Audience: []string{"{env.A}"}}
+	require := &TokenRequire{Rules: []Rule{
+		{Rule: "scope", Values: []string{"{env.A}"}},
+		{Rule: "claim", Path: "{env.A}", Values: []string{"{http.request.host}", "{env.A}"}},
+	}}
+	exchange := &TokenExchange{Exchange: &Exchange{Client: "{env.A}"}}
+	for _, directive := range []interface {
+		Expand(repl *caddy.Replacer) error
+	}{auth, require, exchange} {
+		if err := directive.Expand(repl); err != nil {
+			t.Errorf("%T: %v", directive, err)
+		}
+	}
+	if diff := cmp.Diff(&TokenAuth{Issuers: []string{"a"}, Audience: []string{"a"}}, auth); diff != "" {
+		t.Errorf("token_auth (-want +got):\n%s", diff)
+	}
+	want := &TokenRequire{Rules: []Rule{
+		{Rule: "scope", Values: []string{"a"}},
+		{Rule: "claim", Path: "a", Values: []string{"{http.request.host}", "{env.A}"}}, // requests fill them
+	}}
+	if diff := cmp.Diff(want, require); diff != "" {
+		t.Errorf("token_require (-want +got):\n%s", diff)
+	}
+	if exchange.Exchange.Client != "a" {
+		t.Errorf("token_exchange: client %s", exchange.Exchange.Client)
+	}
+	err := (&TokenAuth{Issuers: []string{"{http.request.host}"}, Place: "F:1"}).Expand(repl)
+	const refused = "token_auth (F:1): issuer: {http.request.host} is unknown here: only {env.*} and {file.*} are replaced at load"
+	if err == nil || err.Error() != refused {
+		t.Errorf("got  %v\nwant %s", err, refused)
+	}
+}
