@@ -23,8 +23,8 @@ type Caller struct {
 type Exchanger struct {
 	config Config
 	state  *State
-	plan   keyPlan
-	target fingerprint
+	// settings and target are parts of the key and of the success memory's.
+	settings, target fingerprint
 	// scopes are those of the configuration in the order of a key.
 	scopes []string
 	// form is what every request has in common.
@@ -38,13 +38,13 @@ func New(config Config) (*Exchanger, error) {
 	}
 	config = config.withDefaults()
 	exchanger := &Exchanger{
-		config: config,
-		state:  config.State,
-		plan:   newKeyPlan(&config),
-		scopes: sorted(config.Scope),
-		form:   commonForm(&config),
+		config:   config,
+		state:    config.State,
+		settings: settingsOf(&config),
+		scopes:   sorted(config.Scope),
+		form:     commonForm(&config),
 	}
-	exchanger.target = exchanger.plan.target(config.Scope)
+	exchanger.target = targetOf(exchanger.settings, config.Scope)
 	return exchanger, nil
 }
 
@@ -90,7 +90,7 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 		failure.Scope = x.config.Scope
 		return nil, failure
 	}
-	key := x.state.keys.key(&x.plan, &caller.Token.Digest, asked, x.bound(caller.Token))
+	key := x.state.keys.key(&x.settings, &caller.Token.Digest, asked, x.bound(caller.Token))
 	if hit := x.state.fresh(key, x.config.Now()); hit != nil {
 		return hit, nil
 	}

@@ -20,7 +20,7 @@ const keyVersion = "te1"
 // nobody who sees one can test a guess.
 type cacheKey [sha256.Size]byte
 
-// A fingerprint is the SHA-256 of settings.
+// A fingerprint is the SHA-256 of settings, each behind its length.
 type fingerprint [sha256.Size]byte
 
 // appendField appends a text behind its length, so that no two lists of texts
@@ -46,37 +46,23 @@ func sorted(texts []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(texts)))
 }
 
-// A keyPlan is what all keys of one exchanger have in common, laid out once. The
-// parts stand before, between and behind the fields that differ from caller to
-// caller: the token and its scopes.
-type keyPlan struct {
-	head, middle, tail []byte
-}
-
-// newKeyPlan lays out the fields of a key in a fixed order: exchanger, subject
-// token, subject type, actor, audiences, resources, scopes, requested type,
-// extra parameters. An exchange without an actor has an empty list there.
-// What depends on the attempt alone (a client assertion, a request id) is not in
-// a key.
-func newKeyPlan(config *Config) keyPlan {
-	exchanger := exchangerFingerprint(config)
-	var plan keyPlan
-	plan.head = appendField([]byte(keyVersion), exchanger[:])
-	plan.middle = appendField(plan.middle, config.SubjectType)
-	plan.middle = appendList(plan.middle, nil)
-	plan.middle = appendList(plan.middle, sorted(config.Audience))
-	plan.middle = appendList(plan.middle, sorted(config.Resource))
-	plan.tail = appendField(plan.tail, config.RequestedType)
-	plan.tail = appendList(plan.tail, paramFields(config.Params))
-	return plan
-}
-
-// exchangerFingerprint covers who asks whom, and every setting that decides
-// which answers are kept: else a stricter exchange would take what a more lenient
-// one stored.
-func exchangerFingerprint(config *Config) fingerprint {
-	message := appendField(nil, grantTokenExchange)
+// settingsOf covers every setting that shapes a request or decides which answers
+// are kept: who asks whom, subject type, actor, audiences, resources, requested
+// type, extra parameters, and what is accepted for how long; else a stricter
+// exchange would take what a more lenient one stored. An exchange without an
+// actor has an empty list there. What depends on one attempt alone (a client
+// assertion, a request id) is not a setting.
+//
+// It is worked out once, so that a key costs no more than its token and scopes.
+func settingsOf(config *Config) fingerprint {
+	message := appendField([]byte(keyVersion), grantTokenExchange)
 	message = appendList(message, config.Client.Identity())
+	message = appendField(message, config.SubjectType)
+	message = appendList(message, nil)
+	message = appendList(message, sorted(config.Audience))
+	message = appendList(message, sorted(config.Resource))
+	message = appendField(message, config.RequestedType)
+	message = appendList(message, paramFields(config.Params))
 	message = appendList(message, sorted(config.AcceptIssued))
 	message = appendField(message, config.MaxTTL.String())
 	return sha256.Sum256(message)
@@ -91,12 +77,10 @@ func paramFields(params []Param) []string {
 	return fields
 }
 
-// target names what the success memory keeps apart: one exchanger as it is
+// targetOf names what the success memory keeps apart: one exchange as it is
 // configured, the scopes it may ask for included.
-func (p keyPlan) target(scopes []string) fingerprint {
-	message := slices.Concat(p.head, p.middle)
-	message = appendList(message, sorted(scopes))
-	return sha256.Sum256(append(message, p.tail...))
+func targetOf(settings fingerprint, scopes []string) fingerprint {
+	return sha256.Sum256(appendList(settings[:], sorted(scopes)))
 }
 
 // A keyMaker makes keys under a random key of its own.
@@ -120,17 +104,16 @@ func newKeyMaker() *keyMaker {
 	}}}
 }
 
-// key makes the key of one request. The digest stands for all bytes of the
-// token, asked are the scopes asked for, in order, and bound those that limit
-// the answer where none are asked for.
-func (m *keyMaker) key(plan *keyPlan, digest *token.Digest, asked, bound []string) cacheKey {
+// key makes the key of one request: the settings, the token (its digest stands
+// for all its bytes), the scopes asked for, in order, and those that bound the
+// answer where none are asked for.
+func (m *keyMaker) key(settings *fingerprint, digest *token.Digest, asked, bound []string) cacheKey {
 	scratch := m.pool.Get().(*macScratch) //nolint:forcetypeassert // the pool makes nothing else
-	message := append(scratch.message[:0], plan.head...)
+	message := append(scratch.message[:0], keyVersion...)
+	message = appendField(message, settings[:])
 	message = appendField(message, digest[:])
-	message = append(message, plan.middle...)
 	message = appendList(message, asked)
 	message = appendList(message, bound)
-	message = append(message, plan.tail...)
 	scratch.mac.Reset()
 	_, _ = scratch.mac.Write(message)
 	scratch.sum = scratch.mac.Sum(scratch.sum[:0])

@@ -50,13 +50,13 @@ func TestKeysDiffer(t *testing.T) {
 		seen[key] = name
 	}
 	for name, config := range variants {
-		plan := newKeyPlan(&config)
-		note(name, maker.key(&plan, &digest, nil, nil))
-		note(name+" for another token", maker.key(&plan, &other, nil, nil))
+		settings := settingsOf(&config)
+		note(name, maker.key(&settings, &digest, nil, nil))
+		note(name+" for another token", maker.key(&settings, &other, nil, nil))
 		for _, lists := range [][2][]string{
 			{{"a"}, nil}, {{"b"}, nil}, {{"a", "b"}, nil}, {{"a b"}, nil}, {nil, {"a"}}, {nil, {"a", "b"}}, {{"a"}, {"b"}}, {{""}, nil},
 		} {
-			note(fmt.Sprintf("%s, scopes %q", name, lists), maker.key(&plan, &digest, lists[0], lists[1]))
+			note(fmt.Sprintf("%s, scopes %q", name, lists), maker.key(&settings, &digest, lists[0], lists[1]))
 		}
 	}
 }
@@ -67,11 +67,11 @@ func TestKeysAgree(t *testing.T) {
 	digest := token.NewRaw("t").Digest()
 	one := Config{Client: &slowServer{}, Audience: []string{"a", "b"}, Resource: []string{"c", "d"}, Params: []Param{{"e", "f"}, {"g", "h"}}}
 	two := Config{Client: &slowServer{}, Audience: []string{"b", "a", "b"}, Resource: []string{"d", "c"}, Params: []Param{{"g", "h"}, {"e", "f"}}}
-	first, second := newKeyPlan(&one), newKeyPlan(&two)
+	first, second := settingsOf(&one), settingsOf(&two)
 	if maker.key(&first, &digest, nil, nil) != maker.key(&second, &digest, nil, nil) {
 		t.Error("order or repetition makes another key")
 	}
-	if first.target([]string{"a", "b"}) != second.target([]string{"b", "a"}) {
+	if targetOf(first, []string{"a", "b"}) != targetOf(second, []string{"b", "a"}) {
 		t.Error("order makes another target")
 	}
 }
@@ -79,27 +79,27 @@ func TestKeysAgree(t *testing.T) {
 // A key dies with its process: another one makes other keys.
 func TestKeysAreSecret(t *testing.T) {
 	config := Config{Client: &slowServer{}}
-	plan := newKeyPlan(&config)
+	settings := settingsOf(&config)
 	digest := token.NewRaw("t").Digest()
-	if newKeyMaker().key(&plan, &digest, nil, nil) == newKeyMaker().key(&plan, &digest, nil, nil) {
+	if newKeyMaker().key(&settings, &digest, nil, nil) == newKeyMaker().key(&settings, &digest, nil, nil) {
 		t.Error("two makers make one key")
 	}
 }
 
 func TestKeysConcurrently(t *testing.T) {
 	config := Config{Client: &slowServer{}}
-	plan := newKeyPlan(&config)
+	settings := settingsOf(&config)
 	maker := newKeyMaker()
 	digest := token.NewRaw("t").Digest()
-	want := maker.key(&plan, &digest, []string{"a"}, nil)
+	want := maker.key(&settings, &digest, []string{"a"}, nil)
 	var workers sync.WaitGroup
 	for i := range 8 {
 		workers.Go(func() {
 			for range 100 {
-				if got := maker.key(&plan, &digest, []string{"a"}, nil); got != want {
+				if got := maker.key(&settings, &digest, []string{"a"}, nil); got != want {
 					t.Errorf("worker %d: another key", i)
 				}
-				maker.key(&plan, &digest, []string{fmt.Sprint(i)}, nil)
+				maker.key(&settings, &digest, []string{fmt.Sprint(i)}, nil)
 			}
 		})
 	}
