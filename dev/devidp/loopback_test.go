@@ -42,7 +42,7 @@ func TestListenersOfARunningConfiguration(t *testing.T) {
 		"wildcard":           {"{\nadmin off\n}\nhttp://127.0.0.1:9000 {\n" + directive + "\n}", false},
 		"wildcard in handle": {"{\nadmin off\n}\n:9000 {\nhandle /x/* {\n" + directive + "\n}\n}", false},
 		"all addresses":      {"{\nadmin off\n}\n:9000 {\nbind 0.0.0.0\n" + directive + "\n}", false},
-		"one of two":         {"{\nadmin off\n}\n:9000 {\nbind 127.0.0.1 0.0.0.0\n" + directive + "\n}", false},
+		"one of two":         {"{\nadmin off\n}\n:9000 {\nbind 127.0.0.1 192.0.2.1\n" + directive + "\n}", false},
 		"unix socket":        {"{\nadmin off\n}\n:9000 {\nbind unix//tmp/dev_idp.sock\n" + directive + "\n}", false},
 		"named route":        {"{\nadmin off\n}\n&(idp) {\n" + directive + "\n}\n:9000 {\ninvoke idp\n}", false},
 		"error route":        {"{\nadmin off\n}\n:9000 {\nhandle_errors {\n" + directive + "\n}\n}", false},

@@ -70,6 +70,7 @@ func testSettings(issuer string) Settings {
 				ID: "web", Grants: []string{GrantAuthorizationCode}, Redirects: []string{"http://127.0.0.1:8080/callback"},
 				Scopes: []string{"orders:read"}, Audience: []string{"https://api.example.com"},
 			},
+			{ID: "rival", Grants: []string{GrantAuthorizationCode}, Redirects: []string{"http://127.0.0.1:8080/callback"}},
 		},
 	}
 }

@@ -106,6 +106,7 @@ func TestCodeRedemptionRefused(t *testing.T) {
 		"no verifier":      {[]string{"code_verifier", ""}},
 		"another redirect": {[]string{"redirect_uri", "http://127.0.0.1:8080/other"}},
 		"another code":     {[]string{"code", "guessed"}},
+		"another client":   {[]string{"client_id", "rival"}},
 	}
 	g := start(t, "", nil)
 	for name, test := range tests {

@@ -29,7 +29,7 @@ func (p *Provider) serveProtocol(w http.ResponseWriter, r *http.Request, path, e
 			finish(fault.statusOr(0))
 			return
 		}
-		p.protocol().ServeHTTP(answer, p.protocolRequest(r, path, endpoint, fault))
+		p.protocol().ServeHTTP(answer, protocolRequest(r, path, fault))
 		answer.decorate(endpoint)
 		fault.after(answer)
 	}
@@ -51,7 +51,7 @@ func readForm(r *http.Request, endpoint string) (url.Values, error) {
 	if err := r.ParseForm(); err != nil {
 		return url.Values{}, oidc.ErrInvalidRequest().WithDescription("unreadable form")
 	}
-	r.Form = r.PostForm
+	r.Form = r.PostForm // what op reads: without the query
 	for name, values := range r.PostForm {
 		if len(values) > 1 && name != "audience" && name != "resource" {
 			return r.PostForm, oidc.ErrInvalidRequest().WithDescription("parameter sent twice")
@@ -60,9 +60,8 @@ func readForm(r *http.Request, endpoint string) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-// protocolRequest is r as op's router knows it: at the root, and without a query
-// where only the body counts.
-func (p *Provider) protocolRequest(r *http.Request, path, endpoint string, fault *Fault) *http.Request {
+// protocolRequest is r as op's router knows it, at the root.
+func protocolRequest(r *http.Request, path string, fault *Fault) *http.Request {
 	ctx := r.Context()
 	if fault != nil && fault.Token != nil {
 		ctx = withOverride(ctx, fault.Token)
@@ -72,9 +71,6 @@ func (p *Provider) protocolRequest(r *http.Request, path, endpoint string, fault
 		path = pathDiscovery
 	}
 	r.URL.Path, r.URL.RawPath = path, ""
-	if slices.Contains(formEndpoints, endpoint) {
-		r.URL.RawQuery = ""
-	}
 	return r
 }
 
