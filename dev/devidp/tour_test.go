@@ -74,29 +74,8 @@ func TestTour(t *testing.T) {
 			t.Errorf("%d %v", status, got)
 		}
 	})
-	t.Run("introspection and revocation", func(t *testing.T) {
-		active := func() any {
-			_, _, body := p.call(http.MethodPost, p.issuer+"/introspect", url.Values{"token": {user}}, asGateway)
-			return members(t, body)["active"]
-		}
-		before := active()
-		status, _, _ := p.call(http.MethodPost, p.issuer+"/revoke", url.Values{"token": {user}, "client_id": {"web"}}, nil)
-		if before != true || status != http.StatusOK || active() != false {
-			t.Errorf("before %v, revoked with %d", before, status)
-		}
-	})
-	t.Run("faults", func(t *testing.T) {
-		fault := url.Values{"endpoint": {"token"}, "status": {"503"}, "times": {"1"}}
-		if status, _, _ := p.call(http.MethodPost, p.issuer+"/dev/faults", fault, nil); status != http.StatusUnauthorized {
-			t.Errorf("without the token: %d", status)
-		}
-		if status, _, body := p.call(http.MethodPost, p.issuer+"/dev/faults", fault, p.asTester); status != http.StatusOK {
-			t.Errorf("with the token: %d %s", status, body)
-		}
-		if status, _, _ := p.call(http.MethodPost, token, url.Values{"grant_type": {"client_credentials"}}, asGateway); status != http.StatusServiceUnavailable {
-			t.Errorf("the fault did not bite: %d", status)
-		}
-	})
+	t.Run("introspection and revocation", func(t *testing.T) { p.revoke(t, user) })
+	t.Run("faults", func(t *testing.T) { p.misbehave(t, token) })
 	t.Run("loopback names only", func(t *testing.T) {
 		for host, want := range map[string]int{"evil.example": http.StatusForbidden, "app.localhost": http.StatusOK} {
 			// The site matches its own host only, so the name is tried where every host arrives.
@@ -110,6 +89,36 @@ func TestTour(t *testing.T) {
 			t.Errorf("%d %s", status, body)
 		}
 	})
+}
+
+// revoke sees a token die.
+func (p *process) revoke(t *testing.T, token string) {
+	t.Helper()
+	active := func() any {
+		_, _, body := p.call(http.MethodPost, p.issuer+"/introspect", url.Values{"token": {token}}, asGateway)
+		return members(t, body)["active"]
+	}
+	before := active()
+	status, _, _ := p.call(http.MethodPost, p.issuer+"/revoke", url.Values{"token": {token}, "client_id": {"web"}}, nil)
+	if before != true || status != http.StatusOK || active() != false {
+		t.Errorf("before %v, revoked with %d", before, status)
+	}
+}
+
+// misbehave sets a fault with the token that was printed, and meets it.
+func (p *process) misbehave(t *testing.T, tokenEndpoint string) {
+	t.Helper()
+	fault := url.Values{"endpoint": {"token"}, "status": {"503"}, "times": {"1"}}
+	if status, _, _ := p.call(http.MethodPost, p.issuer+"/dev/faults", fault, nil); status != http.StatusUnauthorized {
+		t.Errorf("without the token: %d", status)
+	}
+	if status, _, body := p.call(http.MethodPost, p.issuer+"/dev/faults", fault, p.asTester); status != http.StatusOK {
+		t.Errorf("with the token: %d %s", status, body)
+	}
+	form := url.Values{"grant_type": {"client_credentials"}}
+	if status, _, _ := p.call(http.MethodPost, tokenEndpoint, form, asGateway); status != http.StatusServiceUnavailable {
+		t.Errorf("the fault did not bite: %d", status)
+	}
 }
 
 // signIn goes the way of a browser and returns alice's access token.

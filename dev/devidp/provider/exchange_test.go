@@ -20,38 +20,42 @@ func userToken(changes ...string) url.Values {
 	return fields
 }
 
+// exchangeCase is one request and what must come of it.
+type exchangeCase struct {
+	subject   url.Values
+	form      url.Values
+	id, pass  string
+	errorCode string
+	aud       []any
+	scope     string
+}
+
+var exchangeCases = map[string]exchangeCase{
+	"audience":           {form: url.Values{"audience": {"orders"}, "scope": {"orders:read"}}, aud: []any{"orders"}, scope: "orders:read"},
+	"resource":           {form: url.Values{"resource": {"https://billing.example.com"}}, aud: []any{"https://billing.example.com"}, scope: "openid orders:read"},
+	"no target":          {aud: []any{"https://api.example.com"}, scope: "openid orders:read"},
+	"as a jwt":           {form: url.Values{"audience": {"orders"}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"}}, aud: []any{"orders"}, scope: "openid orders:read"},
+	"unknown target":     {form: url.Values{"audience": {"payroll"}}, errorCode: "invalid_target"},
+	"wider scope":        {form: url.Values{"audience": {"orders"}, "scope": {"orders:read orders:write"}}, errorCode: "invalid_scope"},
+	"expired":            {subject: userToken("lifetime", "-1m"), errorCode: "invalid_request"},
+	"no exp":             {subject: userToken("claims", `{"exp":null}`), errorCode: "invalid_request"},
+	"foreign key":        {subject: userToken("key", "foreign"), errorCode: "invalid_request"},
+	"unsigned":           {subject: userToken("alg", "none"), errorCode: "invalid_request"},
+	"foreign issuer":     {subject: userToken("claims", `{"iss":"https://evil.example"}`), errorCode: "invalid_request"},
+	"ID token":           {subject: userToken("typ", "JWT"), errorCode: "invalid_request"},
+	"no typ":             {subject: userToken("typ", "none"), errorCode: "invalid_request"},
+	"actor":              {form: url.Values{"actor_token": {"x"}, "actor_token_type": {tokenTypeAccess}}, errorCode: "invalid_request"},
+	"requested ID token": {form: url.Values{"requested_token_type": {"urn:ietf:params:oauth:token-type:id_token"}}, errorCode: "invalid_request"},
+	"another's token":    {id: "stranger", pass: "stranger-secret", form: url.Values{"audience": {"orders"}}, errorCode: "invalid_request"},
+	"token for the requester": {
+		id: "stranger", pass: "stranger-secret", subject: userToken("audience", "stranger"),
+		form: url.Values{"audience": {"orders"}}, aud: []any{"orders"}, scope: "openid orders:read",
+	},
+}
+
 func TestTokenExchange(t *testing.T) {
-	tests := map[string]struct {
-		subject   url.Values
-		form      url.Values
-		id, pass  string
-		errorCode string
-		aud       []any
-		scope     string
-	}{
-		"audience":           {form: url.Values{"audience": {"orders"}, "scope": {"orders:read"}}, aud: []any{"orders"}, scope: "orders:read"},
-		"resource":           {form: url.Values{"resource": {"https://billing.example.com"}}, aud: []any{"https://billing.example.com"}, scope: "openid orders:read"},
-		"no target":          {aud: []any{"https://api.example.com"}, scope: "openid orders:read"},
-		"as a jwt":           {form: url.Values{"audience": {"orders"}, "subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"}}, aud: []any{"orders"}, scope: "openid orders:read"},
-		"unknown target":     {form: url.Values{"audience": {"payroll"}}, errorCode: "invalid_target"},
-		"wider scope":        {form: url.Values{"audience": {"orders"}, "scope": {"orders:read orders:write"}}, errorCode: "invalid_scope"},
-		"expired":            {subject: userToken("lifetime", "-1m"), errorCode: "invalid_request"},
-		"no exp":             {subject: userToken("claims", `{"exp":null}`), errorCode: "invalid_request"},
-		"foreign key":        {subject: userToken("key", "foreign"), errorCode: "invalid_request"},
-		"unsigned":           {subject: userToken("alg", "none"), errorCode: "invalid_request"},
-		"foreign issuer":     {subject: userToken("claims", `{"iss":"https://evil.example"}`), errorCode: "invalid_request"},
-		"ID token":           {subject: userToken("typ", "JWT"), errorCode: "invalid_request"},
-		"no typ":             {subject: userToken("typ", "none"), errorCode: "invalid_request"},
-		"actor":              {form: url.Values{"actor_token": {"x"}, "actor_token_type": {tokenTypeAccess}}, errorCode: "invalid_request"},
-		"requested ID token": {form: url.Values{"requested_token_type": {"urn:ietf:params:oauth:token-type:id_token"}}, errorCode: "invalid_request"},
-		"another's token":    {id: "stranger", pass: "stranger-secret", form: url.Values{"audience": {"orders"}}, errorCode: "invalid_request"},
-		"token for the requester": {
-			id: "stranger", pass: "stranger-secret", subject: userToken("audience", "stranger"),
-			form: url.Values{"audience": {"orders"}}, aud: []any{"orders"}, scope: "openid orders:read",
-		},
-	}
 	g := start(t, "", nil)
-	for name, test := range tests {
+	for name, test := range exchangeCases {
 		t.Run(name, func(t *testing.T) {
 			if test.subject == nil {
 				test.subject = userToken()
