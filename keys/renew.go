@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -22,9 +21,6 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// fetchKey is the only key of a state's flights: there is one set to fetch.
-const fetchKey = "keys"
-
 // Run renews the key set until the context ends. It starts with a fetch unless
 // the state already holds a set that is young enough.
 func (s *Source) Run(ctx context.Context) {
@@ -32,9 +28,9 @@ func (s *Source) Run(ctx context.Context) {
 		return
 	}
 	retry := firstRetry
-	wait := s.untilRenewal()
+	pause := s.untilRenewal()
 	for {
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -42,13 +38,13 @@ func (s *Source) Run(ctx context.Context) {
 		case <-timer.C:
 		}
 		// A request may have renewed the set meanwhile.
-		if wait = s.untilRenewal(); wait > 0 || s.renew(ctx) == nil {
-			retry, wait = firstRetry, s.untilRenewal()
+		if pause = s.untilRenewal(); pause > 0 || s.renew(ctx) == nil {
+			retry, pause = firstRetry, s.untilRenewal()
 			continue
 		}
 		// Jitter, so that many gateways do not knock together when the issuer
 		// comes back.
-		wait = retry/2 + rand.N(retry) //nolint:gosec // not a secret
+		pause = retry/2 + rand.N(retry) //nolint:gosec // not a secret
 		retry = min(2*retry, lastRetry)
 	}
 }
@@ -67,39 +63,25 @@ func (s *Source) untilRenewal() time.Duration {
 	return max(0, due.Sub(s.now()))
 }
 
-// await waits for a renewal, the running one or a new one, for two seconds at
-// most: a hanging issuer must not hold requests.
-func (s *Source) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, findWait)
-	defer cancel()
-	err := s.renew(ctx)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled):
-		return err
-	default:
-		return ErrUnavailable
-	}
+// renew fetches the key set, unless that is being done already.
+func (s *Source) renew(ctx context.Context) error {
+	joined, _ := s.config.State.board(s.config.State.Snapshot(), always, s.fetch)
+	return wait(ctx, joined)
 }
 
-// renew fetches the key set in a flight that everyone shares. The flight has its
-// own deadline: that the one who began it leaves does not end it for others.
-func (s *Source) renew(ctx context.Context) error {
-	flight := s.config.State.flights.DoChan(fetchKey, func() (any, error) {
-		return nil, s.fetch()
-	})
+func always() bool { return true }
+
+// wait waits for a flight, or until ctx ends.
+func wait(ctx context.Context, joined *flight) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case result := <-flight:
-		return result.Err
+	case <-joined.landed:
+		return joined.err
 	}
 }
 
 func (s *Source) fetch() error {
-	s.config.State.fetching.Add(1)
-	defer s.config.State.fetching.Add(-1)
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.FetchTimeout)
 	defer cancel()
 	set, life, err := s.config.Fetcher.KeySet(ctx)
@@ -116,7 +98,3 @@ func (s *Source) fetch() error {
 	s.config.Observe(Refresh{Issuer: s.config.Issuer, Keys: len(set.Keys)})
 	return nil
 }
-
-// fetching tells whether a renewal is under way, which a request may join
-// without spending the budget.
-func (s *Source) fetching() bool { return s.config.State.fetching.Load() > 0 }

@@ -135,7 +135,7 @@ func (s *Source) Find(ctx context.Context, kid string, alg jose.Algorithm) ([]*j
 		}
 		snapshot = s.current()
 	} else if _, known := snapshot.find(kid, alg); !known {
-		if err := s.renewFor(ctx, kid); err != nil {
+		if err := s.renewFor(ctx, kid, snapshot); err != nil {
 			return nil, err
 		}
 		snapshot = s.current()
@@ -155,28 +155,53 @@ func (s *Source) first(ctx context.Context) error {
 	if s.config.Fetcher == nil {
 		return ErrUnavailable
 	}
-	if !s.config.State.mayAttempt(s.now(), attemptEvery) && !s.fetching() {
+	state := s.config.State
+	joined, _ := state.board(state.Snapshot(), func() bool { return state.mayAttempt(s.now(), attemptEvery) }, s.fetch)
+	if joined == nil {
 		return ErrUnavailable
 	}
-	return s.await(ctx)
+	ctx, cancel := context.WithTimeout(ctx, findWait)
+	defer cancel()
+	return available(wait(ctx, joined))
 }
 
-// renewFor gets a newer key set because the present one lacks a kid.
-func (s *Source) renewFor(ctx context.Context, kid string) error {
+// renewFor gets a newer key set because the one that was seen lacks a kid.
+func (s *Source) renewFor(ctx context.Context, kid string, seen *Snapshot) error {
 	state := s.config.State
 	if s.config.Fetcher == nil || state.isMissing(kid, s.now()) {
 		return ErrUnknown
 	}
-	if !s.fetching() && !state.budget.AllowN(s.now(), 1) {
-		return ErrUnknown
-	}
-	if err := s.await(ctx); err != nil {
-		return err
-	}
-	if snapshot := s.current(); snapshot != nil {
-		if _, known := snapshot.find(kid, ""); !known {
-			state.rememberMissing(kid, s.now())
+	ctx, cancel := context.WithTimeout(ctx, findWait)
+	defer cancel()
+	// Twice, because a fetch that was under way already may have asked before the
+	// issuer published the key.
+	for range 2 {
+		joined, began := state.board(seen, func() bool { return state.budget.AllowN(s.now(), 1) }, s.fetch)
+		if joined == nil {
+			return ErrUnknown
+		}
+		if err := wait(ctx, joined); err != nil {
+			return available(err)
+		}
+		if seen = s.current(); seen == nil {
+			return ErrUnavailable
+		}
+		if _, known := seen.find(kid, ""); known {
+			return nil
+		}
+		if began {
+			break
 		}
 	}
+	state.rememberMissing(kid, s.now())
 	return nil
+}
+
+// available turns the error of a fetch into what Find says of it. That the caller
+// left says nothing about the issuer.
+func available(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return ErrUnavailable
 }

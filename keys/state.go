@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
-	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 )
 
@@ -27,10 +26,9 @@ const (
 type State struct {
 	snapshot atomic.Pointer[Snapshot]
 	budget   *rate.Limiter
-	flights  singleflight.Group
-	fetching atomic.Int32
 
 	mu          sync.Mutex
+	underWay    *flight
 	missing     map[string]time.Time
 	lastAttempt time.Time
 }
@@ -146,10 +144,9 @@ func (s *State) rememberMissing(kid string, now time.Time) {
 }
 
 // mayAttempt allows one attempt to get a first key set each interval, so that
-// callers of an issuer that is down do not add load to its trouble.
+// callers of an issuer that is down do not add load to its trouble. It needs the
+// lock, which board holds when it asks.
 func (s *State) mayAttempt(now time.Time, interval time.Duration) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if !s.lastAttempt.IsZero() && now.Sub(s.lastAttempt) < interval {
 		return false
 	}
