@@ -1,0 +1,39 @@
+// Command bench measures what Gatehouse adds to a request through Caddy: the
+// processor time that the gateway's process takes for one, beside that of a bare
+// reverse_proxy in the same binary. Processor time and not latency, because it
+// is what a gateway costs and because it depends less on who else uses the
+// machine.
+//
+// Bare Caddy runs twice, so that the ratio of two equal gateways (A/A) tells how
+// far a ratio may stray by itself. Everything stays on loopback; load, upstream
+// and authorization server live in this process, which is not measured.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	var measured plan
+	flag.IntVar(&measured.rounds, "rounds", 40, "paired rounds for each number of callers")
+	flag.IntVar(&measured.requests, "requests", 4000, "requests to each gateway in a round")
+	flag.IntVar(&measured.connections, "connections", 8, "connections that are kept alive, each with one request at a time")
+	flag.StringVar(&measured.profiles, "profiles", "", "folder for processor profiles of the gateways (default: none)")
+	short := flag.Bool("short", false, "20 rounds of 1000 requests: a first look")
+	flag.Parse()
+	if *short {
+		measured.rounds, measured.requests = 20, 1000
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := measured.run(ctx, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A plan says how much is measured.
+type plan struct {
+	rounds, requests, connections int
+	profiles                      string
+}
+
+// A scenario is how many callers take turns, and the largest ratio that the
+// project promises for it.
+type scenario struct {
+	callers int
+	goal    float64
+}
+
+var scenarios = []scenario{{callers: 1, goal: 1.10}, {callers: 10_000, goal: 1.20}}
+
+func (p plan) run(ctx context.Context, out io.Writer) error {
+	folder, err := os.MkdirTemp("", "gatehouse-bench-")
+	if err != nil {
+		return fmt.Errorf("making a folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	binary := filepath.Join(folder, "caddy")
+	if err := build(ctx, binary); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(out, "%d rounds of %d requests over %d connections\n\n%s",
+		p.rounds, p.requests, p.connections, header); err != nil {
+		return err
+	}
+	for _, s := range scenarios {
+		measured, err := p.measure(ctx, binary, folder, s)
+		if err != nil {
+			return fmt.Errorf("%d callers: %w", s.callers, err)
+		}
+		if _, err := io.WriteString(out, measured.rows(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measure runs the rounds of one scenario with gateways of its own, so that no
+// memory of another one weighs on it.
+func (p plan) measure(ctx context.Context, binary, folder string, s scenario) (*result, error) {
+	world, err := newWorld(s.callers)
+	if err != nil {
+		return nil, err
+	}
+	defer world.close()
+	gateways := make([]*gateway, 0, len(roles))
+	for _, role := range roles {
+		started, err := start(ctx, binary, folder, world.caddyfile(role))
+		if err != nil {
+			return nil, err
+		}
+		defer started.stop()
+		gateways = append(gateways, started)
+	}
+	for i, g := range gateways {
+		// Once around all callers: afterwards every token is known and exchanged.
+		if err := world.load(ctx, g, p.connections, max(s.callers, p.requests), roles[i]); err != nil {
+			return nil, err
+		}
+	}
+	measured, err := p.alternate(ctx, world, gateways)
+	if err == nil && world.server.exchanges.Load() != int64(s.callers) {
+		err = fmt.Errorf("%d exchanges for %d callers: not every one was remembered", world.server.exchanges.Load(), s.callers)
+	}
+	if err == nil && p.profiles != "" {
+		err = p.profile(ctx, world, gateways, s)
+	}
+	return measured, err
+}
+
+// alternate takes the gateways in a new order in each round: whatever comes and
+// goes on the machine falls on all of them.
+func (p plan) alternate(ctx context.Context, world *world, gateways []*gateway) (*result, error) {
+	measured := new(result)
+	for range p.rounds {
+		var costs [len(roles)]time.Duration
+		for _, i := range rand.Perm(len(gateways)) {
+			before, err := gateways[i].processorTime()
+			if err != nil {
+				return nil, err
+			}
+			if err := world.load(ctx, gateways[i], p.connections, p.requests, roles[i]); err != nil {
+				return nil, err
+			}
+			after, err := gateways[i].processorTime()
+			if err != nil {
+				return nil, err
+			}
+			costs[i] = (after - before) / time.Duration(p.requests)
+		}
+		measured.add(costs)
+	}
+	return measured, nil
+}
+
+// profile keeps each gateway busy once more while it writes a processor profile.
+func (p plan) profile(ctx context.Context, world *world, gateways []*gateway, s scenario) error {
+	for i, g := range gateways {
+		file := filepath.Join(p.profiles, fmt.Sprintf("%s-%d.pprof", roles[i], s.callers))
+		done := make(chan error, 1)
+		go func() { done <- g.profile(ctx, file) }()
+		for running := true; running; {
+			if err := world.load(ctx, g, p.connections, p.requests, roles[i]); err != nil {
+				return err
+			}
+			select {
+			case err := <-done:
+				if err != nil {
+					return err
+				}
+				running = false
+			default:
+			}
+		}
+	}
+	return nil
+}

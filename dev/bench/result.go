@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A role is what a gateway is in the comparison.
+type role string
+
+// The roles, in the order of every list of gateways.
+const (
+	bare      role = "bare"
+	bareAgain role = "bare again"
+	ours      role = "gatehouse"
+)
+
+var roles = [...]role{bare, bareAgain, ours}
+
+// A result is what the rounds of one scenario cost.
+type result struct {
+	bare, ours       []float64 // µs a request
+	oursToBare, same []float64 // ratios within one round
+}
+
+func (r *result) add(costs [len(roles)]time.Duration) {
+	first, again, with := microseconds(costs[0]), microseconds(costs[1]), microseconds(costs[2])
+	r.bare, r.ours = append(r.bare, first), append(r.ours, with)
+	r.oursToBare, r.same = append(r.oursToBare, with/first), append(r.same, again/first)
+}
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+const header = `| callers | compared | bare µs/request | µs/request | median ratio | quartiles | least to most | |
+|---|---|---|---|---|---|---|---|
+`
+
+// rows are the lines of the table: ours beside bare, and bare beside itself.
+func (r *result) rows(s scenario) string {
+	return row(s.callers, ours, r.bare, r.ours, r.oursToBare, r.verdict(s)) +
+		row(s.callers, bareAgain, r.bare, nil, r.same, "A/A")
+}
+
+func row(callers int, compared role, base, costs, ratios []float64, note string) string {
+	cost := "–"
+	if costs != nil {
+		cost = fmt.Sprintf("%.1f", quantile(costs, 0.5))
+	}
+	return fmt.Sprintf("| %d | %s | %.1f | %s | %.3f | %.3f to %.3f | %.3f to %.3f | %s |\n",
+		callers, compared, quantile(base, 0.5), cost, quantile(ratios, 0.5),
+		quantile(ratios, 0.25), quantile(ratios, 0.75), slices.Min(ratios), slices.Max(ratios), note)
+}
+
+// verdict says what the median ratio means. Half of all ratios of a gateway with
+// its like lie between the quartiles of A/A: what lies there is no difference.
+func (r *result) verdict(s scenario) string {
+	ratio := quantile(r.oursToBare, 0.5)
+	if ratio >= quantile(r.same, 0.25) && ratio <= quantile(r.same, 0.75) {
+		return "no difference seen"
+	}
+	if ratio > s.goal {
+		return fmt.Sprintf("misses %.2f", s.goal)
+	}
+	return fmt.Sprintf("within %.2f", s.goal)
+}
+
+// quantile interpolates between the two nearest values.
+func quantile(values []float64, q float64) float64 {
+	ordered := slices.Sorted(slices.Values(values))
+	place := q * float64(len(ordered)-1)
+	below := int(place)
+	above := min(below+1, len(ordered)-1)
+	return ordered[below] + (place-float64(below))*(ordered[above]-ordered[below])
+}
