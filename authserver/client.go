@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -172,9 +173,7 @@ func (c *Client) request(ctx context.Context, endpoint string, form url.Values) 
 		form:     make(url.Values, len(form)+2),
 		header:   make(http.Header, 4),
 	}
-	for name, values := range form {
-		attempt.form[name] = values
-	}
+	maps.Copy(attempt.form, form)
 	for _, name := range clientAuthFields {
 		if attempt.form.Has(name) {
 			return nil, fmt.Errorf("the request brings %s itself", name)

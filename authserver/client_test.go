@@ -223,7 +223,7 @@ func TestTokenFollowsNoRedirect(t *testing.T) {
 		thief := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			t.Errorf("%d was followed", status)
 		}))
-		defer thief.Close()
+		t.Cleanup(thief.Close)
 		server := endpoint(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", thief.URL)
 			w.WriteHeader(status)
@@ -313,9 +313,11 @@ func TestTokenErrorsHoldNoSecret(t *testing.T) {
 		"description": func(w http.ResponseWriter, r *http.Request) {
 			writeJSON(w, 400, fmt.Sprintf(`{"error":"invalid_request","error_description":%q}`, echo(r)))
 		},
-		"code":     func(w http.ResponseWriter, r *http.Request) { writeJSON(w, 400, fmt.Sprintf(`{"error":%q}`, echo(r))) },
-		"page":     func(w http.ResponseWriter, r *http.Request) { writeJSON(w, 200, echo(r)) },
-		"location": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/?"+url.QueryEscape(echo(r)), 302) },
+		"code": func(w http.ResponseWriter, r *http.Request) { writeJSON(w, 400, fmt.Sprintf(`{"error":%q}`, echo(r))) },
+		"page": func(w http.ResponseWriter, r *http.Request) { writeJSON(w, 200, echo(r)) },
+		"location": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/?"+url.QueryEscape(echo(r)), http.StatusFound)
+		},
 		"member": func(w http.ResponseWriter, r *http.Request) {
 			writeJSON(w, 200, fmt.Sprintf(`{%q:1,"token_type":2}`, echo(r)))
 		},

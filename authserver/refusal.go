@@ -16,7 +16,7 @@ const maxCode = 64
 // A Refusal is an answer of a token endpoint with a status of 400 and above. It
 // holds nothing of the server's free text: a description may repeat the token
 // that was sent.
-type Refusal struct {
+type Refusal struct { //nolint:errname // the word of what it is
 	// Status is the HTTP status.
 	Status int
 	// Code is the error code (RFC 6749, section 5.2), "" if the body has none or
@@ -64,7 +64,7 @@ func errorCode(text string) string {
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := header.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second //nolint:gosec // 31 bits fit
+		return time.Duration(seconds) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		return max(date.Sub(now), 0)

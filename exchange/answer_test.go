@@ -80,8 +80,10 @@ func TestAnswersThatAreAccepted(t *testing.T) {
 		"none asked, within what is held": {askNothing, map[string]any{"scope": "orders:read"}, []string{"orders:read"}, 5 * time.Minute},
 		"none asked, none said":           {askNothing, nil, nil, 5 * time.Minute},
 		"none asked, said by the JWT": {
-			askNothing, map[string]any{"access_token": jwt(map[string]any{"scope": []string{"orders:read"}})},
-			[]string{"orders:read"}, 5 * time.Minute,
+			askNothing,
+			map[string]any{"access_token": jwt(map[string]any{"scope": []string{"orders:read"}})},
+			[]string{"orders:read"},
+			5 * time.Minute,
 		},
 		"the answer's word counts before the JWT's": {
 			nil, map[string]any{"access_token": jwt(map[string]any{"scp": "Orders.Read"})}, []string{"orders:read"}, 5 * time.Minute,
@@ -90,27 +92,35 @@ func TestAnswersThatAreAccepted(t *testing.T) {
 			nil, map[string]any{"access_token": jwt(map[string]any{"exp": soon.Unix()})}, []string{"orders:read"}, time.Minute,
 		},
 		"a JWT's exp does not lengthen": {
-			nil, map[string]any{"expires_in": 60, "access_token": jwt(map[string]any{"exp": soon.Unix() + 3600})},
-			[]string{"orders:read"}, time.Minute,
+			nil,
+			map[string]any{"expires_in": 60, "access_token": jwt(map[string]any{"exp": soon.Unix() + 3600})},
+			[]string{"orders:read"},
+			time.Minute,
 		},
 		"a JWT's exp alone": {
 			nil, map[string]any{"expires_in": nil, "access_token": jwt(map[string]any{"exp": soon.Unix()})}, []string{"orders:read"}, time.Minute,
 		},
 		"for the target": {
-			nil, map[string]any{"access_token": jwt(map[string]any{"aud": []string{"https://api.example", "orders"}})},
-			[]string{"orders:read"}, 5 * time.Minute,
+			nil,
+			map[string]any{"access_token": jwt(map[string]any{"aud": []string{"https://api.example", "orders"}})},
+			[]string{"orders:read"},
+			5 * time.Minute,
 		},
 		"for the target by another name": {
 			nil, map[string]any{"access_token": jwt(map[string]any{"aud": "https://orders.internal"})}, []string{"orders:read"}, 5 * time.Minute,
 		},
 		"no target was named": {
 			func(c *Config) { c.Audience = nil },
-			map[string]any{"access_token": jwt(map[string]any{"aud": "https://api.example"})}, []string{"orders:read"}, 5 * time.Minute,
+			map[string]any{"access_token": jwt(map[string]any{"aud": "https://api.example"})},
+			[]string{"orders:read"},
+			5 * time.Minute,
 		},
 		"the longest": {nil, map[string]any{"access_token": strings.Repeat("a", maxIssued)}, []string{"orders:read"}, 5 * time.Minute},
 		"claims of odd kinds": {
-			nil, map[string]any{"access_token": jwt(map[string]any{"exp": "soon", "aud": 1, "scope": []any{1}, "scp": true, "jti": []int{}})},
-			[]string{"orders:read"}, 5 * time.Minute,
+			nil,
+			map[string]any{"access_token": jwt(map[string]any{"exp": "soon", "aud": 1, "scope": []any{1}, "scp": true, "jti": []int{}})},
+			[]string{"orders:read"},
+			5 * time.Minute,
 		},
 		"exp beyond time": {
 			nil, map[string]any{"access_token": jwt(map[string]any{"exp": 1e300})}, []string{"orders:read"}, 5 * time.Minute,

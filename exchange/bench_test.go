@@ -41,7 +41,7 @@ func BenchmarkExchangeCached(b *testing.B) {
 // BenchmarkKey is the making of the cache key, the largest part of a hit.
 func BenchmarkKey(b *testing.B) {
 	config := Config{Client: &slowServer{}, SubjectType: TypeAccessToken, Audience: []string{"https://orders.example"}}
-	settings := settingsOf(&config)
+	settings := settingsOf(config)
 	maker := newKeyMaker()
 	digest := callerAt(time.Now(), "t").Token.Digest
 	scopes := []string{"orders:read", "orders:write"}

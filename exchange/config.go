@@ -102,7 +102,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c *Config) check() error {
+func (c Config) check() error {
 	switch {
 	case c.Client == nil:
 		return errors.New("client is missing")

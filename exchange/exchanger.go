@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -40,9 +41,9 @@ func New(config Config) (*Exchanger, error) {
 	exchanger := &Exchanger{
 		config:   config,
 		state:    config.State,
-		settings: settingsOf(&config),
+		settings: settingsOf(config),
 		scopes:   sorted(config.Scope),
-		form:     commonForm(&config),
+		form:     commonForm(config),
 	}
 	exchanger.target = targetOf(exchanger.settings, config.Scope)
 	return exchanger, nil
@@ -50,7 +51,7 @@ func New(config Config) (*Exchanger, error) {
 
 // commonForm lays out the fields of RFC 8693, section 2.1, that do not depend on
 // the caller.
-func commonForm(config *Config) url.Values {
+func commonForm(config Config) url.Values {
 	form := url.Values{
 		"grant_type":         {grantTokenExchange},
 		"subject_token_type": {config.SubjectType},
@@ -221,9 +222,7 @@ func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (
 // fill makes the form of one request.
 func (x *Exchanger) fill(caller Caller, asked []string) url.Values {
 	form := make(url.Values, len(x.form)+2)
-	for name, values := range x.form {
-		form[name] = values
-	}
+	maps.Copy(form, x.form)
 	form.Set("subject_token", caller.Raw.Reveal())
 	if len(asked) > 0 {
 		form.Set("scope", strings.Join(asked, " "))

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/url"
 	"testing"
 	"time"
@@ -24,14 +25,17 @@ func TestExchangeSends(t *testing.T) {
 	}{
 		"the least": {
 			func(c *Config) { c.Audience, c.Scope = nil, nil },
-			[]string{"a"}, url.Values{},
+			[]string{"a"},
+			url.Values{},
 		},
 		"scope is what the caller holds of the ceiling": {
-			nil, []string{"other", "orders:read", "orders:reader"},
+			nil,
+			[]string{"other", "orders:read", "orders:reader"},
 			url.Values{"audience": {"orders"}, "scope": {"orders:read"}},
 		},
 		"the whole ceiling": {
-			nil, []string{"orders:write", "orders:read"},
+			nil,
+			[]string{"orders:write", "orders:read"},
 			url.Values{"audience": {"orders"}, "scope": {"orders:read orders:write"}},
 		},
 		"everything": {
@@ -58,9 +62,7 @@ func TestExchangeSends(t *testing.T) {
 			}
 			want := url.Values{}
 			for _, values := range []url.Values{common, test.want} {
-				for field, value := range values {
-					want[field] = value
-				}
+				maps.Copy(want, values)
 			}
 			if diff := cmp.Diff(want, r.sts.lastForm()); diff != "" {
 				t.Error(diff)
@@ -198,7 +200,7 @@ func TestExchangeNeverCrosses(t *testing.T) {
 // accepted itself.
 func TestExchangersOverOneState(t *testing.T) {
 	fake, at, state := newSTS(t), newClock(), newState(t, 100)
-	make := func(change func(*Config)) *Exchanger {
+	exchanger := func(change func(*Config)) *Exchanger {
 		return newExchanger(t, fake, at, func(c *Config) {
 			c.State = state
 			if change != nil {
@@ -214,7 +216,7 @@ func TestExchangersOverOneState(t *testing.T) {
 		}
 		return fake.calls() - before
 	}
-	if calls(make(nil)) != 1 || calls(make(nil)) != 0 {
+	if first, again := calls(exchanger(nil)), calls(exchanger(nil)); first != 1 || again != 0 {
 		t.Error("the same configuration does not find what it knew")
 	}
 	for name, change := range map[string]func(*Config){
@@ -228,7 +230,7 @@ func TestExchangersOverOneState(t *testing.T) {
 		"max_ttl":        func(c *Config) { c.MaxTTL = time.Minute },
 		"accept":         func(c *Config) { c.AcceptIssued = []string{TypeAccessToken} },
 	} {
-		if calls(make(change)) != 1 {
+		if calls(exchanger(change)) != 1 {
 			t.Errorf("%s: served what another exchange got", name)
 		}
 	}
@@ -257,21 +259,61 @@ func TestExchangeTTL(t *testing.T) {
 	// A token whose end nobody knows is used once.
 	r.sts.answers(r.sts.issue(map[string]any{"expires_in": nil}))
 	unknown := r.caller("u", "orders:read")
-	if exchange(unknown) || exchange(unknown) {
+	if first, again := exchange(unknown), exchange(unknown); first || again {
 		t.Error("kept without knowing how long")
 	}
 	// So is one that lives no longer than its margin.
 	r.sts.answers(r.sts.issue(map[string]any{"expires_in": 2}))
 	short := r.caller("v", "orders:read")
-	if exchange(short) || exchange(short) {
+	if first, again := exchange(short), exchange(short); first || again {
 		t.Error("kept within its margin")
 	}
 	// And one of a caller whose own token is about to end.
 	r.sts.answers(r.sts.issue(nil))
 	ending := r.caller("w", "orders:read")
 	ending.Token.Expiry = r.clock.Now().Add(2 * time.Second)
-	if exchange(ending) || exchange(ending) {
+	if first, again := exchange(ending), exchange(ending); first || again {
 		t.Error("kept although the caller's token ends")
+	}
+}
+
+func TestExchangeMaxTTL(t *testing.T) {
+	for name, test := range map[string]struct {
+		maxTTL, reused time.Duration
+	}{
+		"default":    {0, 5*time.Minute - 30*time.Second},
+		"configured": {time.Minute, time.Minute - 6*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(c *Config) { c.MaxTTL = test.maxTTL })
+			r.sts.answers(r.sts.issue(map[string]any{"expires_in": 3600}))
+			caller := r.caller("t", "orders:read")
+			for _, step := range []struct {
+				after time.Duration
+				calls int
+			}{{0, 1}, {test.reused - 1, 1}, {1, 2}} {
+				r.clock.pass(step.after)
+				issued, err := r.Exchange(t.Context(), caller)
+				if err != nil || r.sts.calls() != step.calls {
+					t.Errorf("%v: %d calls, error %v", step.after, r.sts.calls(), err)
+				}
+				if err == nil && issued.Expiry.Before(r.clock.Now().Add(50*time.Minute)) {
+					t.Errorf("max_ttl shortens the token itself: %v", issued.Expiry)
+				}
+			}
+		})
+	}
+}
+
+// What is used once leaves nothing behind, not even for a server that is down.
+func TestExchangeKeepsNothingShort(t *testing.T) {
+	r := newRig(t, nil)
+	r.sts.answers(r.sts.issue(map[string]any{"expires_in": 2}))
+	if _, err := r.Exchange(t.Context(), r.caller("t", "orders:read")); err != nil {
+		t.Fatal(err)
+	}
+	if r.state.Len() != 0 {
+		t.Errorf("%d kept", r.state.Len())
 	}
 }
 

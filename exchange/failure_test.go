@@ -61,7 +61,7 @@ func TestFailures(t *testing.T) {
 		"500 with a code":                  {refuse(500, "invalid_grant"), down(5 * time.Second), down(5 * time.Second)},
 		"server_error with 400":            {refuse(400, "server_error"), down(5 * time.Second), down(5 * time.Second)},
 		"reset":                            {hangUp, down(5 * time.Second), down(5 * time.Second)},
-		"redirect":                         {http.RedirectHandler("https://elsewhere.example", 307).ServeHTTP, badAnswer, badAnswer},
+		"redirect":                         {http.RedirectHandler("https://elsewhere.example", http.StatusTemporaryRedirect).ServeHTTP, badAnswer, badAnswer},
 		"not JSON":                         {page, badAnswer, badAnswer},
 	}
 	for name, test := range tests {
@@ -119,8 +119,7 @@ func TestFailureNamesTheAnswer(t *testing.T) {
 	if !errors.As(err, &failure) || failure.ASStatus != 403 || failure.ASCode != "access_denied" {
 		t.Errorf("%+v", failure)
 	}
-	var refusal *authserver.Refusal
-	if !errors.As(err, &refusal) {
+	if _, ok := errors.AsType[*authserver.Refusal](err); !ok {
 		t.Errorf("the cause is lost: %v", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -198,8 +197,8 @@ type rig struct {
 
 func newRig(tb testing.TB, change func(*Config)) rig {
 	tb.Helper()
-	fake, time := newSTS(tb), newClock()
-	return rig{newExchanger(tb, fake, time, change), fake, time}
+	fake, at := newSTS(tb), newClock()
+	return rig{newExchanger(tb, fake, at, change), fake, at}
 }
 
 func newExchanger(tb testing.TB, fake *sts, at *clock, change func(*Config)) *Exchanger {
@@ -244,12 +243,6 @@ func jwt(claims map[string]any) string {
 	payload, _ := json.Marshal(claims)
 	encode := base64.RawURLEncoding.EncodeToString
 	return strings.Join([]string{encode([]byte(`{"alg":"ES256"}`)), encode(payload), encode([]byte("signature"))}, ".")
-}
-
-func with(base map[string]any, more map[string]any) map[string]any {
-	joined := maps.Clone(base)
-	maps.Copy(joined, more)
-	return joined
 }
 
 // hangUp closes the connection without an answer.

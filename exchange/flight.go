@@ -46,7 +46,7 @@ func (f *flights[K, V]) do(
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	joined := f.join(key, timeout, work)
+	joined := f.join(key, timeout, work) //nolint:contextcheck // the flight has a context of its own
 	select {
 	case <-joined.landed:
 		return joined.value, joined.err
@@ -63,7 +63,7 @@ func (f *flights[K, V]) join(key K, timeout time.Duration, work func(context.Con
 		under.waiters++
 		return under
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout) //nolint:gosec // called when it lands or is left
 	started := &flight[V]{cancel: cancel, waiters: 1, landed: make(chan struct{})}
 	if f.running == nil {
 		f.running = make(map[K]*flight[V])

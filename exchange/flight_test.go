@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -140,6 +141,25 @@ func TestFlightHasItsOwnContext(t *testing.T) {
 	})
 }
 
+// A caller that is gone already starts nothing.
+func TestFlightNeedsAWaiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var board flights[string, int]
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 20 {
+			_, err := board.do(ctx, "k", time.Minute, func(context.Context) (int, error) {
+				t.Error("the work was started")
+				return 0, nil
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+	})
+}
+
 func TestFlightsByKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var board flights[int, int]
@@ -166,7 +186,7 @@ func TestFlightSurvivesItsWork(t *testing.T) {
 		want string
 	}{
 		"panic":       {func() { panic("CANARY") }, "panic: string"}, //nolint:forbidigo // what is tested
-		"nil map":     {func() { map[string]int(nil)["a"] = 1 }, "assignment to entry in nil map"},
+		"index":       {func() { _ = []int{}[len(os.Args)] }, "index out of range"},
 		"ends itself": {runtime.Goexit, "without a result"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,6 +207,7 @@ func TestFlightSurvivesItsWork(t *testing.T) {
 
 // A slowServer takes its time in fake time.
 type slowServer struct {
+	id    string
 	calls atomic.Int32
 	takes time.Duration
 	err   error
@@ -210,7 +231,7 @@ func (s *slowServer) Token(ctx context.Context, _ url.Values) (*authserver.Token
 }
 
 func (*slowServer) Issuer() string         { return testIssuer }
-func (*slowServer) Identity() []string     { return []string{"slow"} }
+func (s *slowServer) Identity() []string   { return []string{"slow", s.id} }
 func (*slowServer) Timeout() time.Duration { return 3 * time.Second }
 
 // A thousand at once on a cold cache: one call, and all of them wait for that
@@ -247,6 +268,25 @@ func TestExchangeOnceForAll(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Between a miss and its flight another flight may land: then there is nothing
+// left to ask.
+func TestExchangeLooksAgain(t *testing.T) {
+	server := &slowServer{}
+	x, err := New(Config{Client: server, State: newState(t, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller := callerAt(time.Now(), "t")
+	landed, err := x.call(t.Context(), t.Context(), cacheKey{1}, caller)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := x.call(t.Context(), t.Context(), cacheKey{1}, caller)
+	if err != nil || again.Token != landed.Token || !again.Cached || server.calls.Load() != 1 {
+		t.Errorf("%+v, %v after %d calls", again, err, server.calls.Load())
 	}
 }
 

@@ -33,7 +33,7 @@ func (i *Issued) weight() uint64 {
 	for _, scope := range i.Scope {
 		weight += len(scope) + 16
 	}
-	return uint64(weight) //nolint:gosec // a sum of lengths
+	return uint64(weight)
 }
 
 // reused returns the same token marked as one that no call was made for.

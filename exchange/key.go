@@ -54,7 +54,7 @@ func sorted(texts []string) []string {
 // assertion, a request id) is not a setting.
 //
 // It is worked out once, so that a key costs no more than its token and scopes.
-func settingsOf(config *Config) fingerprint {
+func settingsOf(config Config) fingerprint {
 	message := appendField([]byte(keyVersion), grantTokenExchange)
 	message = appendList(message, config.Client.Identity())
 	message = appendField(message, config.SubjectType)
@@ -109,7 +109,8 @@ func newKeyMaker() *keyMaker {
 // answer where none are asked for.
 func (m *keyMaker) key(settings *fingerprint, digest *token.Digest, asked, bound []string) cacheKey {
 	scratch := m.pool.Get().(*macScratch) //nolint:forcetypeassert // the pool makes nothing else
-	message := append(scratch.message[:0], keyVersion...)
+	message := scratch.message[:0]
+	message = append(message, keyVersion...)
 	message = appendField(message, settings[:])
 	message = appendField(message, digest[:])
 	message = appendList(message, asked)

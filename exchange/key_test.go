@@ -33,6 +33,7 @@ func TestKeysDiffer(t *testing.T) {
 		"params a=d, c=b":              func(c *Config) { c.Params = []Param{{"a", "d"}, {"c", "b"}} },
 		"audience with a length in it": func(c *Config) { c.Audience = []string{"\x00\x00\x00\x01a"} },
 		"issued types":                 func(c *Config) { c.AcceptIssued = []string{"a"} },
+		"client":                       func(c *Config) { c.Client = &slowServer{id: "a"} },
 		"max_ttl":                      func(c *Config) { c.MaxTTL = 1 },
 	} {
 		config := base
@@ -50,7 +51,7 @@ func TestKeysDiffer(t *testing.T) {
 		seen[key] = name
 	}
 	for name, config := range variants {
-		settings := settingsOf(&config)
+		settings := settingsOf(config)
 		note(name, maker.key(&settings, &digest, nil, nil))
 		note(name+" for another token", maker.key(&settings, &other, nil, nil))
 		for _, lists := range [][2][]string{
@@ -67,7 +68,7 @@ func TestKeysAgree(t *testing.T) {
 	digest := token.NewRaw("t").Digest()
 	one := Config{Client: &slowServer{}, Audience: []string{"a", "b"}, Resource: []string{"c", "d"}, Params: []Param{{"e", "f"}, {"g", "h"}}}
 	two := Config{Client: &slowServer{}, Audience: []string{"b", "a", "b"}, Resource: []string{"d", "c"}, Params: []Param{{"g", "h"}, {"e", "f"}}}
-	first, second := settingsOf(&one), settingsOf(&two)
+	first, second := settingsOf(one), settingsOf(two)
 	if maker.key(&first, &digest, nil, nil) != maker.key(&second, &digest, nil, nil) {
 		t.Error("order or repetition makes another key")
 	}
@@ -79,16 +80,17 @@ func TestKeysAgree(t *testing.T) {
 // A key dies with its process: another one makes other keys.
 func TestKeysAreSecret(t *testing.T) {
 	config := Config{Client: &slowServer{}}
-	settings := settingsOf(&config)
+	settings := settingsOf(config)
 	digest := token.NewRaw("t").Digest()
-	if newKeyMaker().key(&settings, &digest, nil, nil) == newKeyMaker().key(&settings, &digest, nil, nil) {
+	one, two := newKeyMaker(), newKeyMaker()
+	if one.key(&settings, &digest, nil, nil) == two.key(&settings, &digest, nil, nil) {
 		t.Error("two makers make one key")
 	}
 }
 
 func TestKeysConcurrently(t *testing.T) {
 	config := Config{Client: &slowServer{}}
-	settings := settingsOf(&config)
+	settings := settingsOf(config)
 	maker := newKeyMaker()
 	digest := token.NewRaw("t").Digest()
 	want := maker.key(&settings, &digest, []string{"a"}, nil)

@@ -48,7 +48,7 @@ func NewState(maxEntries int, maxBytes int64) *State {
 	state.issued = otter.Must(&otter.Options[cacheKey, *entry]{
 		MaximumWeight: uint64(maxBytes),
 		Weigher: func(_ cacheKey, kept *entry) uint32 {
-			return uint32(min(max(kept.issued.weight(), share), 1<<30)) //nolint:gosec // bounded above
+			return uint32(min(max(kept.issued.weight(), share), 1<<30))
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(stored otter.Entry[cacheKey, *entry]) time.Duration {
 			return max(stored.Value.life, time.Nanosecond)

@@ -6,7 +6,7 @@ import (
 )
 
 // grantTokenExchange is the grant_type of RFC 8693, section 2.1.
-const grantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+const grantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name, not a credential
 
 // Token types of RFC 8693, section 3, that have a word of their own in the
 // configuration.
@@ -16,7 +16,7 @@ const (
 	TypeJWT         = tokenTypePrefix + "jwt"
 )
 
-const tokenTypePrefix = "urn:ietf:params:oauth:token-type:"
+const tokenTypePrefix = "urn:ietf:params:oauth:token-type:" //nolint:gosec // a name, not a credential
 
 // ParseTokenType returns the URI of a token type: access_token, id_token and jwt
 // are short for those of RFC 8693, anything else must be an absolute URI without
