@@ -23,7 +23,10 @@ func (w *privateWriter) mark() {
 		return
 	}
 	w.marked = true
-	header := w.Header()
+	markPrivate(w.Header())
+}
+
+func markPrivate(header http.Header) {
 	if !varies(header, "Authorization") {
 		header.Add("Vary", "Authorization")
 	}
@@ -62,6 +65,13 @@ func (w *privateWriter) Write(data []byte) (int, error) {
 func (w *privateWriter) ReadFrom(source io.Reader) (int64, error) {
 	w.mark()
 	return w.ResponseWriterWrapper.ReadFrom(source)
+}
+
+// FlushError sends what there is, the header among it; http.ResponseController
+// looks for it.
+func (w *privateWriter) FlushError() error {
+	w.mark()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Interface guards.

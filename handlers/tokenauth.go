@@ -97,7 +97,10 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
-	return next.ServeHTTP(&privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}, r)
+	private := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+	// Answers without a body, and those of error routes, are for this caller too.
+	defer private.mark()
+	return next.ServeHTTP(private, r)
 }
 
 func (h *TokenAuth) validate(ctx context.Context, who *caller) (err error) {
@@ -136,6 +139,7 @@ func (h *TokenAuth) refuse(w http.ResponseWriter, r *http.Request, who *caller, 
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = reasonOf(err), err.Error(), reply.status
 	h.app.Trail().Record(r.Context(), event)
+	markPrivate(w.Header())
 	return reply.write(w, r)
 }
 
