@@ -1,0 +1,229 @@
+package test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-gatehouse/gatehouse/test/harness"
+)
+
+// Wrappers make a whole Caddyfile of a fragment in the documentation. A fence
+// says which it needs: ```caddyfile fragment site.
+var wrappers = map[string][2]string{
+	"":                {"", ""},
+	"fragment site":   {":8080 {\n", "}\n"},
+	"fragment global": {"{\n", "}\n"},
+}
+
+// documents are the pages for operators, by their path.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	root := os.DirFS(harness.Root())
+	pages := make(map[string]string)
+	for _, pattern := range []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "examples/*/README.md"} {
+		paths, err := fs.Glob(root, pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("no page is %s: %v", pattern, err)
+		}
+		for _, path := range paths {
+			content, err := fs.ReadFile(root, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages[path] = string(content)
+		}
+	}
+	return pages
+}
+
+var fence = regexp.MustCompile("(?m)^( *)```([a-z]*)([^`\n]*)\n((?s:.*?))^ *```$")
+
+// TestDocumentedCaddyfiles adapts every Caddyfile in the documentation.
+func TestDocumentedCaddyfiles(t *testing.T) {
+	adapted := 0
+	for path, page := range documents(t) {
+		for _, block := range fence.FindAllStringSubmatch(page, -1) {
+			indent, language, info, text := block[1], block[2], strings.TrimSpace(block[3]), block[4]
+			if language != "caddyfile" {
+				continue
+			}
+			wrap, ok := wrappers[info]
+			if !ok {
+				t.Errorf("%s: a fence says %q, which no wrapper knows", path, info)
+				continue
+			}
+			if indent != "" {
+				text = strings.ReplaceAll("\n"+text, "\n"+indent, "\n")[1:]
+			}
+			t.Logf("%s: %.40q", path, text)
+			if warnings := adaptText(t, wrap[0]+text+wrap[1]); info == "" && len(warnings) > 0 {
+				t.Errorf("%s: warnings: %v", path, warnings)
+			}
+			adapted++
+		}
+	}
+	if adapted < 10 {
+		t.Errorf("only %d Caddyfiles were found", adapted)
+	}
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	fenced  = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+)
+
+// TestLinks follows every relative link to its file and its heading.
+func TestLinks(t *testing.T) {
+	followed := 0
+	for path, page := range documents(t) {
+		for _, found := range link.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
+			if strings.Contains(found[1], "://") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(found[1], "#")
+			target := path
+			if file != "" {
+				target = filepath.Join(filepath.Dir(path), file)
+			}
+			content, err := os.ReadFile(filepath.Join(harness.Root(), target))
+			if info, statErr := os.Stat(filepath.Join(harness.Root(), target)); statErr == nil && info.IsDir() {
+				err = nil
+			}
+			if err != nil {
+				t.Errorf("%s: the link %s leads nowhere", path, found[1])
+			} else if anchor != "" && !slices.Contains(anchors(string(content)), anchor) {
+				t.Errorf("%s: the link %s leads to no heading", path, found[1])
+			}
+			followed++
+		}
+	}
+	if followed < 20 {
+		t.Errorf("only %d links were found", followed)
+	}
+}
+
+// anchors are the names of a page's headings as GitHub makes them.
+func anchors(page string) []string {
+	var names []string
+	for _, found := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
+		name := strings.ToLower(strings.ReplaceAll(found[1], " ", "-"))
+		names = append(names, regexp.MustCompile(`[^\p{L}\p{N}_-]`).ReplaceAllString(name, ""))
+	}
+	return names
+}
+
+// spoken are what the code says to operators: the pattern that finds the words in
+// the files, and the page that must hold each of them in code quotes.
+var spoken = []struct{ what, files, pattern, page string }{
+	{"option", "config/*.go", `\{word: "([a-z_]+)"`, "docs/reference.md"},
+	{"rule", "config/token_require.go", `Rule[A-Z]\w+ += "([a-z_]+)"`, "docs/reference.md"},
+	{"directive", "caddyfile.go", `RegisterHandlerDirective\("([a-z_]+)"`, "docs/reference.md"},
+	{"JSON member", "config/*.go", `json:"([a-z_]+),omitempty"`, "docs/reference.md"},
+	{"placeholder", "handlers/placeholders.go", `case "([a-z]+)":`, "docs/reference.md"},
+	{"metric", "internal/metrics/*.go", `"([a-z_]+_(?:total|seconds))"`, "docs/reference.md"},
+	{"audit field", "audit/audit.go", `(?m)^\t+"([a-z_]+)", e\.`, "docs/reference.md"},
+	{"audit field", "audit/audit.go", `, "([a-z_]+)", (?:strings\.Join\()?e\.`, "docs/reference.md"},
+	{"reason", "token/reason.go", `Reason = "([a-z_]+)"`, "docs/reference.md"},
+	{"reason", "token/reason.go", `Reason = "([a-z_]+)"`, "docs/errors.md"},
+	{"outcome", "exchange/error.go", `Outcome = "([a-z_]+)"`, "docs/reference.md"},
+	{"span", "handlers/*.go", `span\([^,]+, "([a-z_]+)"\)`, "docs/reference.md"},
+	{"span attribute", "handlers/*.go", `attribute\.\w+\("([a-z_.]+)"`, "docs/reference.md"},
+	{"log line", "handlers/*.go", `(?:LevelError|r\.Context\(\)), "([a-z ]+)"`, "docs/reference.md"},
+	{"log line", "keys/*.go", `\.Warn\("([a-z ]+)"`, "docs/reference.md"},
+	{"algorithm", "jose/algorithm.go", `Algorithm = "(\w+)"`, "docs/reference.md"},
+	{"answer", "exchange/error.go", `"([A-Z][^"]+\.)"\}`, "docs/errors.md"},
+	{"answer", "handlers/*.go", `"([A-Z][^"]+\.)"`, "docs/errors.md"},
+	{"problem", "handlers/*.go", `"((?:two )?token_\w+ (?:without|on)[^"]+)"`, "docs/errors.md"},
+	{"reason of a key", "jose/key*.go", `errors\.New\("(it is [^"]+|its [^"]+|(?:[A-Z]\w+ )?key [^"]+)"\)`, "docs/errors.md"},
+}
+
+// TestEverythingIsDocumented holds the pages to the words of the code.
+func TestEverythingIsDocumented(t *testing.T) {
+	pages := documents(t)
+	for _, speech := range spoken {
+		words := wordsOf(t, speech.files, speech.pattern)
+		if len(words) == 0 {
+			t.Errorf("no %s was found in %s", speech.what, speech.files)
+		}
+		for _, word := range words {
+			if !mentions(pages[speech.page], word) {
+				t.Errorf("%s: the %s %q is missing", speech.page, speech.what, word)
+			}
+		}
+	}
+}
+
+func wordsOf(t *testing.T, files, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(harness.Root(), files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := make(map[string]bool)
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(content), -1) {
+			words[found[1]] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(words))
+}
+
+// mentions tells whether a page holds a word as a word of its own.
+func mentions(page, word string) bool {
+	return regexp.MustCompile(`(^|[^a-z])` + regexp.QuoteMeta(word) + `($|[^a-z])`).MatchString(page)
+}
+
+var (
+	adapterPreface = regexp.MustCompile(`^(?:parsing caddyfile tokens for '[a-z_]+': )+`)
+	adapterPlace   = regexp.MustCompile(`(?:, at Caddyfile:\d+.*)+$`)
+	cell           = regexp.MustCompile("(?m)^\\| `([^`]+)`")
+	wildcard       = regexp.MustCompile(`<[^<>]*>`)
+)
+
+// TestEveryMessageIsDocumented finds each message that the golden files show
+// among those of docs/errors.md, where <…> stands for anything.
+func TestEveryMessageIsDocumented(t *testing.T) {
+	var known []*regexp.Regexp
+	for _, found := range cell.FindAllStringSubmatch(documents(t)["docs/errors.md"], -1) {
+		parts := wildcard.Split(found[1], -1)
+		for i, part := range parts {
+			parts[i] = regexp.QuoteMeta(part)
+		}
+		known = append(known, regexp.MustCompile(`(^|: )`+strings.Join(parts, ".+")+`(: write .+)?$`))
+	}
+	seen := 0
+	err := fs.WalkDir(os.DirFS("adapt"), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".caddyfiletest") {
+			return err
+		}
+		content, err := os.ReadFile(filepath.Join("adapt", path))
+		_, message, _ := strings.Cut(string(content), "\n----------\n")
+		message = strings.TrimSpace(message)
+		if err != nil || strings.HasPrefix(message, "{") || message == "loads" {
+			return err
+		}
+		message = adapterPlace.ReplaceAllString(adapterPreface.ReplaceAllString(message, ""), "")
+		if !slices.ContainsFunc(known, func(r *regexp.Regexp) bool { return r.MatchString(message) }) {
+			t.Errorf("docs/errors.md lacks (%s)\n%s", path, message)
+		}
+		seen++
+		return nil
+	})
+	if err != nil || seen < 100 {
+		t.Errorf("%d messages were seen: %v", seen, err)
+	}
+}
