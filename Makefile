@@ -115,9 +115,9 @@ dev-test: needs $(BIN)/gotestsum ## Run the tests of the dev module with -race
 	@cd dev && $(subst dev/tools,tools,$(RACE)) -- $(RACEFLAGS) ./...
 
 .PHONY: fuzz-short
-fuzz-short: ## Fuzz every target for a few seconds
+fuzz-short: ## Fuzz every target with 30000 inputs
 	@echo "== short fuzzing"
-	@dev/tools/fuzz.sh 5s
+	@dev/tools/fuzz.sh 30000x short
 
 .PHONY: xcaddy
 xcaddy: needs $(BIN)/gotestsum $(BIN)/xcaddy ## Build with xcaddy from the working tree and serve one request
