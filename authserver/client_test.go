@@ -411,6 +411,29 @@ func TestTokenByDiscoveryFails(t *testing.T) {
 	}
 }
 
+// The client's timeout bounds discovery too, whatever the server's own is.
+func TestTokenTimeoutBoundsDiscovery(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-release:
+		case <-time.After(3 * time.Second): // a client that waits so long gets an answer, and the wrong error
+		}
+		writeJSON(w, 200, `{}`)
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(release) })
+	found, err := NewServer(ServerOptions{Issuer: server.URL, TrustCA: trust(server), Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(found.Close)
+	client := newTestClient(t, ClientOptions{Server: found, TrustCA: trust(server), Timeout: 50 * time.Millisecond})
+	if _, err := client.Token(t.Context(), subjectForm()); !errors.Is(err, ErrTimeout) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestNewClientRefuses(t *testing.T) {
 	server, err := NewServer(ServerOptions{Issuer: "https://idp.example"})
 	if err != nil {
