@@ -21,11 +21,12 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/caddy-gatehouse/gatehouse"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/google/go-cmp/cmp"
+
+	_ "github.com/caddy-gatehouse/gatehouse"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -59,8 +60,8 @@ func TestGolden(t *testing.T) {
 
 // goldenFiles returns the golden files below this folder. There must be some:
 // a moved folder would make the test pass by testing nothing.
-func goldenFiles(t testing.TB) []string {
-	t.Helper()
+func goldenFiles(tb testing.TB) []string {
+	tb.Helper()
 	var paths []string
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && strings.HasSuffix(path, extension) {
@@ -69,27 +70,27 @@ func goldenFiles(t testing.TB) []string {
 		return err
 	})
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("looking for golden files: %d found, %v", len(paths), err)
+		tb.Fatalf("looking for golden files: %d found, %v", len(paths), err)
 	}
 	return paths
 }
 
-func readGolden(t testing.TB, path string) (caddyfile, want string) {
-	t.Helper()
+func readGolden(tb testing.TB, path string) (caddyfile, want string) {
+	tb.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	caddyfile, want, ok := strings.Cut(string(content), separator)
 	if !ok && !*update {
-		t.Fatalf("%s has no line of ten hyphens", path)
+		tb.Fatalf("%s has no line of ten hyphens", path)
 	}
 	return strings.TrimRight(caddyfile, "\n"), strings.TrimRight(want, "\n")
 }
 
 func writeGolden(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil { //nolint:gosec // a file of the repository
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

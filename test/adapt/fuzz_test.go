@@ -5,9 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-gatehouse/gatehouse/config"
 )
 
 // FuzzCaddyfile adapts whatever it is given: it may be refused, and must not
