@@ -68,7 +68,11 @@ func fetchMetadata(ctx context.Context, client *httpx.Client, place, issuer stri
 	if err != nil {
 		return nil, err
 	}
-	if answer.Status != http.StatusOK {
+	switch {
+	case answer.Status >= http.StatusInternalServerError || answer.Status == http.StatusTooManyRequests:
+		// The server is in trouble; that says nothing about its metadata.
+		return nil, fmt.Errorf("%w: %s answered %d", httpx.ErrUnreachable, place, answer.Status)
+	case answer.Status != http.StatusOK:
 		return nil, fmt.Errorf("%w: %s answered %d", ErrMetadata, place, answer.Status)
 	}
 	metadata, err := ParseMetadata(answer.Body, issuer)

@@ -98,6 +98,10 @@ func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Is
 	issued, err := h.exchanger.Exchange(ctx, exchange.Caller{Raw: who.raw, Token: who.token})
 	outcome := string(exchange.OutcomeOf(issued, err))
 	h.app.Metrics().Exchanged(h.label, outcome, time.Since(begin))
+	if err == nil && issued.Degraded != nil {
+		h.app.Log().WarnContext(ctx, "serving an older token, since no new one could be had",
+			"exchange", h.label, "error", issued.Degraded.Error())
+	}
 	end(err, attribute.String("gatehouse.exchange", h.label), attribute.String("gatehouse.outcome", outcome))
 	return issued, err
 }
@@ -118,20 +122,37 @@ func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *call
 	var failed *exchange.Error
 	if errors.As(err, &failed) {
 		event.ServerError = failed.ASCode
-		if failed.Outcome == exchange.OutcomeConfig {
-			h.app.Log().ErrorContext(r.Context(), "exchange is misconfigured",
-				"exchange", h.label, "place", h.Place, "server_error", failed.ASCode, "error", err.Error())
-		}
+		h.report(r.Context(), failed)
 	}
 	h.app.Trail().Record(r.Context(), event)
 	return reply.write(w, r)
+}
+
+// troubles are the outcomes that an operator must mend, and what the log says of
+// them.
+var troubles = map[exchange.Outcome]string{
+	exchange.OutcomeConfig:    "exchange is misconfigured",
+	exchange.OutcomeBadAnswer: "authorization server gave an unusable answer",
+	exchange.OutcomeFault:     "exchange failed by a fault of the gateway",
+}
+
+// report tells the operator about a failure that no caller can mend.
+func (h *TokenExchange) report(ctx context.Context, failed *exchange.Error) {
+	if trouble, ok := troubles[failed.Outcome]; ok {
+		h.app.Log().ErrorContext(ctx, trouble, "exchange", h.label, "place", h.Place,
+			"server_status", failed.ASStatus, "server_error", failed.ASCode, "error", failed.Error())
+	}
 }
 
 // exchangeRefusal says what a caller is told about a failed exchange. The
 // authorization server's own words never reach it.
 func exchangeRefusal(err error) answer {
 	var failed *exchange.Error
-	if !errors.As(err, &failed) {
+	switch {
+	case errors.As(err, &failed):
+	case errors.Is(err, context.DeadlineExceeded):
+		return answer{status: http.StatusGatewayTimeout, description: "The request took too long."}
+	default:
 		return clientGone()
 	}
 	if failed.Code == "insufficient_scope" && len(failed.Scope) > 0 {

@@ -59,6 +59,9 @@ func TestRawNeverPrintsItself(t *testing.T) {
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("x", "token", raw, "pointer", &raw)
 	slog.New(slog.NewTextHandler(&logged, nil)).Info("x", "token", raw, "pointer", &raw)
 	printed := fmt.Sprintf("%v %+v %#v %s %q %x %d", raw, raw, raw, raw, raw, raw, raw)
+	if hidden := fmt.Sprintf("%v %+v %#v", struct{ raw token.Raw }{raw}, struct{ raw token.Raw }{raw}, struct{ raw *token.Raw }{&raw}); strings.Contains(hidden, "canary") {
+		t.Errorf("printed itself from an unexported field: %s", hidden)
+	}
 	for _, text := range []string{printed, string(encoded), logged.String(), fmt.Sprint(struct{ R token.Raw }{raw})} {
 		if strings.Contains(text, "canary") || strings.Contains(text, fmt.Sprintf("%x", "canary")) {
 			t.Errorf("printed itself: %s", text)

@@ -23,25 +23,33 @@ func (d Digest) Fingerprint() string {
 
 // Raw is a token as it was presented. It prints as its fingerprint, whatever
 // prints it; only Reveal returns the text.
+//
+// The text lies behind a pointer: package fmt calls no method of a value that it
+// finds in an unexported field of another, and would print the text itself.
 type Raw struct {
-	text   string
+	text   *string
 	digest Digest
 }
 
 // NewRaw wraps the text of a token.
 func NewRaw(text string) Raw {
-	return Raw{text: text, digest: sha256.Sum256([]byte(text))}
+	return Raw{text: &text, digest: sha256.Sum256([]byte(text))}
 }
 
 // Reveal returns the token itself. It may go to an authorization server and to
 // nothing else.
-func (r Raw) Reveal() string { return r.text }
+func (r Raw) Reveal() string {
+	if r.text == nil {
+		return ""
+	}
+	return *r.text
+}
 
 // Digest returns the SHA-256 of the whole token.
 func (r Raw) Digest() Digest { return r.digest }
 
 // IsZero tells whether there is no token.
-func (r Raw) IsZero() bool { return r.text == "" }
+func (r Raw) IsZero() bool { return r.Reveal() == "" }
 
 // String returns the fingerprint.
 func (r Raw) String() string { return r.digest.Fingerprint() }
