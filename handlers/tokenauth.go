@@ -122,7 +122,7 @@ func reasonOf(err error) string {
 	case errors.As(err, &reason):
 		return string(reason)
 	default:
-		return "cancelled"
+		return "canceled"
 	}
 }
 
