@@ -26,6 +26,8 @@ RACEFLAGS := -race -count=1 -timeout=15m
 
 FUZZTIME ?= 10m
 BENCHCOUNT ?= 6
+# For example -short.
+BENCHFLAGS ?=
 
 ##@ Every day
 
@@ -90,10 +92,11 @@ fuzz: ## Fuzz every target for FUZZTIME (default 10m) each
 	@dev/tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: $(BIN)/benchstat ## Measure: micro-benchmarks, BENCHCOUNT (default 6) times, summed up by benchstat
+bench: $(BIN)/benchstat ## Measure: micro-benchmarks (BENCHCOUNT times, default 6), then the gateway beside bare Caddy
 	@mkdir -p $(CACHE)/bench
 	@CGO_ENABLED=0 go test -run='^$$' -bench=. -benchmem -count=$(BENCHCOUNT) ./... | tee $(CACHE)/bench/latest.txt
 	@$(BIN)/benchstat $(CACHE)/bench/latest.txt
+	@cd dev && CGO_ENABLED=0 go run -trimpath ./bench $(BENCHFLAGS)
 
 ##@ Steps of make test
 
