@@ -5,11 +5,12 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/caddy-gatehouse/gatehouse/audit"
 )
 
 // span begins a child of the span that Caddy's tracing handler put into the

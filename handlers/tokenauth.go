@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/caddy-gatehouse/gatehouse/audit"
-	"github.com/caddy-gatehouse/gatehouse/config"
-	"github.com/caddy-gatehouse/gatehouse/token"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // TokenAuth validates the caller's access token. It removes the credential from

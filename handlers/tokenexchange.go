@@ -7,12 +7,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddy-gatehouse/gatehouse/audit"
-	"github.com/caddy-gatehouse/gatehouse/config"
-	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/exchange"
 )
 
 // TokenExchange gives the upstream another token than the caller's: one made for

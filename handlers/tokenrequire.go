@@ -6,12 +6,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-gatehouse/gatehouse/audit"
-	"github.com/caddy-gatehouse/gatehouse/config"
-	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/policy"
 )
 
 // TokenRequire lets a request pass only if the caller's token fulfils every

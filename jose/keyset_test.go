@@ -11,9 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/jose"
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseKeySetDropsBadKeysOneByOne(t *testing.T) {

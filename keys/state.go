@@ -6,8 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-gatehouse/gatehouse/jose"
 	"golang.org/x/time/rate"
+
+	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
 const (

@@ -3,11 +3,23 @@ package token
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
-// Claims are the claims of a token: string, json.Number, bool, nil,
-// map[string]any and []any.
-type Claims map[string]any
+// Claims are the claims of a token, kept as their text: a remembered token is
+// to cost little memory and the garbage collector little time. They are
+// immutable.
+type Claims struct {
+	jose.Object
+}
+
+// ParseClaims reads a token's payload strictly; see jose.ParseObject for the
+// values and the error.
+func ParseClaims(payload []byte) (Claims, error) {
+	object, err := jose.ReadObject(payload)
+	return Claims{Object: object}, err
+}
 
 // Lookup finds a claim. The path is first tried as one whole claim name
 // (https://app.example/roles), then split at dots (realm_access.roles); it is a
@@ -16,7 +28,7 @@ func (c Claims) Lookup(path string) (any, bool) {
 	if strings.HasPrefix(path, "/") {
 		return c.walk(strings.Split(path[1:], "/"), pointerUnescape)
 	}
-	if value, ok := c[path]; ok {
+	if value, ok := c.Get(path); ok {
 		return value, true
 	}
 	if !strings.Contains(path, ".") {
@@ -31,8 +43,11 @@ func pointerUnescape(name string) string {
 }
 
 func (c Claims) walk(names []string, name func(string) string) (any, bool) {
-	var value any = map[string]any(c)
-	for _, step := range names {
+	value, ok := c.Get(name(names[0]))
+	if !ok {
+		return nil, false
+	}
+	for _, step := range names[1:] {
 		switch container := value.(type) {
 		case map[string]any:
 			next, ok := container[name(step)]

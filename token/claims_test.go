@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/caddy-gatehouse/gatehouse/token"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 func TestLookup(t *testing.T) {

@@ -22,7 +22,7 @@ func parse(raw Raw) (*jose.JWS, *Token, error) {
 	case err != nil:
 		return nil, nil, fmt.Errorf("%w: %w", NotJWT, err)
 	}
-	claims, err := jose.ParseObject(jws.Payload)
+	claims, err := ParseClaims(jws.Payload)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: payload: %w", NotJWT, err)
 	}
@@ -53,7 +53,7 @@ func fromClaims(claims Claims) (*Token, error) {
 	if parsed.Scopes = reader.scopes("scope"); parsed.Scopes == nil {
 		parsed.Scopes = reader.scopes("scp")
 	}
-	if act, ok := claims["act"]; ok {
+	if act, ok := claims.Get("act"); ok {
 		parsed.Actor = reader.actor(act)
 	}
 	return parsed, reader.err
@@ -74,7 +74,7 @@ func (r *claimReader) fail(name, problem string) {
 }
 
 func (r *claimReader) text(name string) string {
-	value, ok := r.claims[name]
+	value, ok := r.claims.Get(name)
 	if !ok {
 		return ""
 	}
@@ -87,7 +87,8 @@ func (r *claimReader) text(name string) string {
 
 // texts reads a text or a list of texts (RFC 7519, section 4.1.3).
 func (r *claimReader) texts(name string) []string {
-	switch value := r.claims[name].(type) {
+	value, present := r.claims.Get(name)
+	switch value := value.(type) {
 	case string:
 		return []string{value}
 	case []any:
@@ -101,7 +102,7 @@ func (r *claimReader) texts(name string) []string {
 		}
 		return texts
 	case nil:
-		if _, ok := r.claims[name]; ok {
+		if present {
 			r.fail(name, "is null")
 		}
 		return nil
@@ -114,7 +115,8 @@ func (r *claimReader) texts(name string) []string {
 // scopes reads a text of scopes parted by blanks (RFC 8693, section 4.2) or, as
 // some servers write it, a list.
 func (r *claimReader) scopes(name string) []string {
-	if text, ok := r.claims[name].(string); ok {
+	value, _ := r.claims.Get(name)
+	if text, ok := value.(string); ok {
 		return strings.Fields(text)
 	}
 	return r.texts(name)
@@ -126,7 +128,7 @@ const farFuture = 253402300799
 
 // time reads a NumericDate (RFC 7519, section 2), fractions included.
 func (r *claimReader) time(name string) time.Time {
-	value, ok := r.claims[name]
+	value, ok := r.claims.Get(name)
 	if !ok {
 		return time.Time{}
 	}
