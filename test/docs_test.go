@@ -42,28 +42,47 @@ func documents(t *testing.T) map[string]string {
 	return pages
 }
 
-var fence = regexp.MustCompile("(?m)^( *)```([a-z]*)([^`\n]*)\n((?s:.*?))^ *```$")
+// A block is what stands between two fences.
+type block struct{ language, info, text string }
+
+// blocks takes the fenced blocks out of a page. A block within a list loses the
+// indentation of its fence.
+func blocks(page string) (found []block, rest string) {
+	var prose strings.Builder
+	var inside *block
+	indent := ""
+	for line := range strings.Lines(page) {
+		trimmed := strings.TrimLeft(line, " ")
+		switch fence, isFence := strings.CutPrefix(trimmed, "```"); {
+		case isFence && inside == nil:
+			language, info, _ := strings.Cut(strings.TrimSpace(fence), " ")
+			inside, indent = &block{language: language, info: info}, line[:len(line)-len(trimmed)]
+		case isFence:
+			found, inside = append(found, *inside), nil
+		case inside != nil:
+			inside.text += strings.TrimPrefix(line, indent)
+		default:
+			prose.WriteString(line)
+		}
+	}
+	return found, prose.String()
+}
 
 // TestDocumentedCaddyfiles adapts every Caddyfile in the documentation.
 func TestDocumentedCaddyfiles(t *testing.T) {
 	adapted := 0
 	for path, page := range documents(t) {
-		for _, block := range fence.FindAllStringSubmatch(page, -1) {
-			indent, language, info, text := block[1], block[2], strings.TrimSpace(block[3]), block[4]
-			if language != "caddyfile" {
+		found, _ := blocks(page)
+		for _, block := range found {
+			if block.language != "caddyfile" {
 				continue
 			}
-			wrap, ok := wrappers[info]
+			wrap, ok := wrappers[block.info]
 			if !ok {
-				t.Errorf("%s: a fence says %q, which no wrapper knows", path, info)
-				continue
+				t.Errorf("%s: a fence says %q, which no wrapper knows", path, block.info)
 			}
-			if indent != "" {
-				text = strings.ReplaceAll("\n"+text, "\n"+indent, "\n")[1:]
-			}
-			t.Logf("%s: %.40q", path, text)
-			if warnings := adaptText(t, wrap[0]+text+wrap[1]); info == "" && len(warnings) > 0 {
-				t.Errorf("%s: warnings: %v", path, warnings)
+			if warnings := adaptText(t, wrap[0]+block.text+wrap[1]); block.info == "" && len(warnings) > 0 {
+				t.Errorf("%s: %v\n%s", path, warnings, block.text)
 			}
 			adapted++
 		}
@@ -76,32 +95,20 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
-	fenced  = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	// punctuation is what a heading's anchor leaves out.
+	punctuation = regexp.MustCompile(`[^\p{L}\p{N}_-]`)
 )
 
 // TestLinks follows every relative link to its file and its heading.
 func TestLinks(t *testing.T) {
 	followed := 0
 	for path, page := range documents(t) {
-		for _, found := range link.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
-			if strings.Contains(found[1], "://") {
-				continue
+		_, prose := blocks(page)
+		for _, found := range link.FindAllStringSubmatch(prose, -1) {
+			if !strings.Contains(found[1], "://") {
+				follow(t, path, found[1])
+				followed++
 			}
-			file, anchor, _ := strings.Cut(found[1], "#")
-			target := path
-			if file != "" {
-				target = filepath.Join(filepath.Dir(path), file)
-			}
-			content, err := os.ReadFile(filepath.Join(harness.Root(), target))
-			if info, statErr := os.Stat(filepath.Join(harness.Root(), target)); statErr == nil && info.IsDir() {
-				err = nil
-			}
-			if err != nil {
-				t.Errorf("%s: the link %s leads nowhere", path, found[1])
-			} else if anchor != "" && !slices.Contains(anchors(string(content)), anchor) {
-				t.Errorf("%s: the link %s leads to no heading", path, found[1])
-			}
-			followed++
 		}
 	}
 	if followed < 20 {
@@ -109,12 +116,33 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+func follow(t *testing.T, from, to string) {
+	t.Helper()
+	file, anchor, _ := strings.Cut(to, "#")
+	target := filepath.Join(harness.Root(), from)
+	if file != "" {
+		target = filepath.Join(harness.Root(), filepath.Dir(from), file)
+	}
+	if _, err := os.Stat(target); err != nil {
+		t.Errorf("%s: the link %s leads nowhere", from, to)
+		return
+	}
+	if anchor == "" {
+		return
+	}
+	content, err := os.ReadFile(target)
+	if err != nil || !slices.Contains(anchors(string(content)), anchor) {
+		t.Errorf("%s: the link %s leads to no heading", from, to)
+	}
+}
+
 // anchors are the names of a page's headings as GitHub makes them.
 func anchors(page string) []string {
+	_, prose := blocks(page)
 	var names []string
-	for _, found := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
+	for _, found := range heading.FindAllStringSubmatch(prose, -1) {
 		name := strings.ToLower(strings.ReplaceAll(found[1], " ", "-"))
-		names = append(names, regexp.MustCompile(`[^\p{L}\p{N}_-]`).ReplaceAllString(name, ""))
+		names = append(names, punctuation.ReplaceAllString(name, ""))
 	}
 	return names
 }
@@ -198,6 +226,30 @@ var (
 // TestEveryMessageIsDocumented finds each message that the golden files show
 // among those of docs/errors.md, where <…> stands for anything.
 func TestEveryMessageIsDocumented(t *testing.T) {
+	known := documentedMessages(t)
+	seen := 0
+	err := fs.WalkDir(os.DirFS("adapt"), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".caddyfiletest") {
+			return err
+		}
+		message, err := messageIn(filepath.Join("adapt", path))
+		if message == "" {
+			return err
+		}
+		if !slices.ContainsFunc(known, func(r *regexp.Regexp) bool { return r.MatchString(message) }) {
+			t.Errorf("docs/errors.md lacks (%s)\n%s", path, message)
+		}
+		seen++
+		return err
+	})
+	if err != nil || seen < 100 {
+		t.Errorf("%d messages were seen: %v", seen, err)
+	}
+}
+
+// documentedMessages are the first cells of the tables of docs/errors.md.
+func documentedMessages(t *testing.T) []*regexp.Regexp {
+	t.Helper()
 	var known []*regexp.Regexp
 	for _, found := range cell.FindAllStringSubmatch(documents(t)["docs/errors.md"], -1) {
 		parts := wildcard.Split(found[1], -1)
@@ -206,25 +258,17 @@ func TestEveryMessageIsDocumented(t *testing.T) {
 		}
 		known = append(known, regexp.MustCompile(`(^|: )`+strings.Join(parts, ".+")+`(: write .+)?$`))
 	}
-	seen := 0
-	err := fs.WalkDir(os.DirFS("adapt"), ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".caddyfiletest") {
-			return err
-		}
-		content, err := os.ReadFile(filepath.Join("adapt", path))
-		_, message, _ := strings.Cut(string(content), "\n----------\n")
-		message = strings.TrimSpace(message)
-		if err != nil || strings.HasPrefix(message, "{") || message == "loads" {
-			return err
-		}
-		message = adapterPlace.ReplaceAllString(adapterPreface.ReplaceAllString(message, ""), "")
-		if !slices.ContainsFunc(known, func(r *regexp.Regexp) bool { return r.MatchString(message) }) {
-			t.Errorf("docs/errors.md lacks (%s)\n%s", path, message)
-		}
-		seen++
-		return nil
-	})
-	if err != nil || seen < 100 {
-		t.Errorf("%d messages were seen: %v", seen, err)
+	return known
+}
+
+// messageIn returns the message of a golden file without the place that Caddy
+// adds, "" if the file is one of a good configuration.
+func messageIn(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	_, message, _ := strings.Cut(string(content), "\n----------\n")
+	message = strings.TrimSpace(message)
+	if err != nil || strings.HasPrefix(message, "{") || message == "loads" {
+		return "", err
 	}
+	return adapterPlace.ReplaceAllString(adapterPreface.ReplaceAllString(message, ""), ""), nil
 }
