@@ -3,8 +3,9 @@ package handlers
 import (
 	"net/http"
 
-	"github.com/caddy-gatehouse/gatehouse/token"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // callerVar is the request variable that holds the caller. Request variables
@@ -27,6 +28,10 @@ type caller struct {
 	// injected maps a header to the place of the token_exchange that fills it.
 	injected map[string]string
 }
+
+// String says nothing: {http.vars.gatehouse.caller} is a placeholder like any
+// other, and what package fmt would print of a caller belongs to nobody.
+func (*caller) String() string { return "caller" }
 
 // callerOf returns the caller of a request, nil where no token_auth ran.
 func callerOf(r *http.Request) *caller {
