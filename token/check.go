@@ -33,13 +33,15 @@ var checks = []check{
 // absent for the many servers that do not set it). Everything else is a JWT made
 // for another purpose (RFC 8725, section 3.11).
 func checkType(t *Token, _ *Issuer, _ moment) error {
-	kind := strings.TrimPrefix(strings.ToLower(t.Type), "application/")
-	switch kind {
-	case "at+jwt", "jwt", "":
-		return nil
-	default:
+	const media = "application/"
+	kind := t.Type
+	if len(kind) >= len(media) && strings.EqualFold(kind[:len(media)], media) {
+		kind = kind[len(media):]
+	}
+	if kind != "" && !strings.EqualFold(kind, "at+jwt") && !strings.EqualFold(kind, "JWT") {
 		return fmt.Errorf("%w: the typ header is not that of an access token", WrongType)
 	}
+	return nil
 }
 
 // checkKind refuses ID tokens and security event tokens by what only they have:
@@ -47,14 +49,15 @@ func checkType(t *Token, _ *Issuer, _ moment) error {
 // section 5; RFC 8417, section 2.2).
 func checkKind(t *Token, _ *Issuer, _ moment) error {
 	for _, name := range []string{"nonce", "at_hash", "c_hash"} {
-		if _, ok := t.Claims[name]; ok {
+		if t.Claims.Has(name) {
 			return fmt.Errorf("%w: claim %s belongs to an ID token", WrongType, name)
 		}
 	}
-	if _, ok := t.Claims["events"]; ok {
+	if t.Claims.Has("events") {
 		return fmt.Errorf("%w: claim events belongs to a security event token", WrongType)
 	}
-	if kind, ok := t.Claims["typ"].(string); ok && isOtherKind(kind) {
+	value, _ := t.Claims.Get("typ")
+	if kind, ok := value.(string); ok && isOtherKind(kind) {
 		return fmt.Errorf("%w: claim typ says that it is not an access token", WrongType)
 	}
 	return nil
@@ -71,7 +74,7 @@ func isOtherKind(kind string) bool {
 // checkBinding refuses tokens that are bound to a key (RFC 7800, section 3):
 // taken as plain bearer tokens, a stolen one would be as good as its owner's.
 func checkBinding(t *Token, _ *Issuer, _ moment) error {
-	if _, ok := t.Claims["cnf"]; ok {
+	if t.Claims.Has("cnf") {
 		return fmt.Errorf("%w: the token is bound to a key (cnf) and came without proof", Bound)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package token_test
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,14 +8,23 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
-func TestLookup(t *testing.T) {
-	claims := token.Claims{
-		"https://app.example/roles": []any{"admin"},
-		"realm_access":              map[string]any{"roles": []any{"a", "b"}},
-		"a.b":                       "whole name first",
-		"a":                         map[string]any{"b": "second", "c/d": "pointer", "~": "tilde"},
-		"null":                      nil,
+func parseClaims(t *testing.T, text string) token.Claims {
+	t.Helper()
+	claims, err := token.ParseClaims([]byte(text))
+	if err != nil {
+		t.Fatal(err)
 	}
+	return claims
+}
+
+func TestLookup(t *testing.T) {
+	claims := parseClaims(t, `{
+		"https://app.example/roles": ["admin"],
+		"realm_access": {"roles": ["a", "b"]},
+		"a.b": "whole name first",
+		"a": {"b": "second", "c/d": "pointer", "~": "tilde"},
+		"null": null
+	}`)
 	tests := map[string]struct {
 		want  any
 		found bool
@@ -50,11 +58,11 @@ func TestLookup(t *testing.T) {
 }
 
 func TestTexts(t *testing.T) {
-	claims := token.Claims{
-		"text": "a", "number": json.Number("42"), "yes": true, "no": false, "null": nil,
-		"list":   []any{"a", json.Number("1"), nil, []any{"b"}, map[string]any{"c": "d"}, true},
-		"object": map[string]any{"a": json.Number("1")},
-	}
+	claims := parseClaims(t, `{
+		"text": "a", "number": 42, "yes": true, "no": false, "null": null,
+		"list": ["a", 1, null, ["b"], {"c": "d"}, true],
+		"object": {"a": 1}
+	}`)
 	for path, want := range map[string][]string{
 		"text": {"a"}, "number": {"42"}, "yes": {"true"}, "no": {"false"}, "null": {},
 		"list": {"a", "1", "true"}, "object": {}, "missing": nil,
