@@ -40,7 +40,7 @@ help: ## Show this list
 .PHONY: demo
 demo: ## Walk through the main job with the embedded identity provider (CI=1: end by itself)
 	@mkdir -p $(BIN)
-	@cd dev && CGO_ENABLED=0 go build -trimpath -o $(BIN)/gatehouse-demo ./cmd/gatehouse-demo
+	@cd dev && CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./cmd/gatehouse-dev ./cmd/gatehouse-demo
 	@cd dev && exec $(BIN)/gatehouse-demo $(if $(CI),-ci)
 
 .PHONY: test
