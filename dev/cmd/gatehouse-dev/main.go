@@ -5,10 +5,10 @@ package main
 
 import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-gatehouse/gatehouse"
 	_ "github.com/caddy-gatehouse/gatehouse/dev/devidp"
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
 
 func main() {
