@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,9 @@ func actAPI(t *testing.T, s *stage) {
 	t.Helper()
 	s.exchanges(t, "/orders/1", "orders")
 	s.Get("/orders/1", s.idp.Token(map[string]any{"scope": "profile"})).Expect(t, http.StatusForbidden)
+	harness.Eventually(t, "token_require refused, before token_exchange was asked", func() bool {
+		return slices.ContainsFunc(s.Audit(), func(line map[string]any) bool { return line["directive"] == "token_require" })
+	})
 }
 
 func actSeveralIssuers(t *testing.T, s *stage) {
