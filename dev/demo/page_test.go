@@ -67,9 +67,9 @@ func TestPlainPage(t *testing.T) {
    401 Unauthorized
    WWW-Authenticate: Bearer
 
-            one     two
-   client   web     gateway
-   scope    x y     x y
+            one   two
+   client   web   gateway
+   scope    x y   x y
 
    ✓ holds
    ✗ does not
