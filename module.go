@@ -2,8 +2,8 @@ package gatehouse
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -144,7 +144,7 @@ var (
 
 func (a *App) leaseCache() {
 	entries, bytes := a.TokenCache.Limits()
-	a.cache = tokenCaches.Acquire(lease.KeyOf(fmt.Sprint(entries), fmt.Sprint(bytes)),
+	a.cache = tokenCaches.Acquire(lease.KeyOf(strconv.Itoa(entries), strconv.FormatInt(bytes, 10)),
 		func() *token.Cache { return token.NewCache(entries, bytes) }, (*token.Cache).Close)
 	a.releases = append(a.releases, a.cache.Release)
 }

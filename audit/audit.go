@@ -69,7 +69,12 @@ func (t *Trail) Record(ctx context.Context, event Event) {
 	if !t.Wants(ctx, event.Outcome) {
 		return
 	}
-	t.log.LogAttrs(ctx, level(event.Outcome), string(event.Outcome), event.attributes()...)
+	// One message each, so that a trail can be searched for it.
+	if event.Outcome == Granted {
+		t.log.LogAttrs(ctx, slog.LevelDebug, "granted", event.attributes()...)
+		return
+	}
+	t.log.LogAttrs(ctx, slog.LevelInfo, "denied", event.attributes()...)
 }
 
 func level(outcome Outcome) slog.Level {

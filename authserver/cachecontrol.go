@@ -10,7 +10,7 @@ import (
 // maxAge reads how long an answer may be kept (RFC 9111, section 5.2.2.1), 0 if
 // it does not say or says not to keep it.
 func maxAge(header http.Header) time.Duration {
-	for _, directive := range strings.Split(header.Get("Cache-Control"), ",") {
+	for directive := range strings.SplitSeq(header.Get("Cache-Control"), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		if !strings.EqualFold(name, "max-age") {
 			continue

@@ -92,7 +92,7 @@ func requestID(r *http.Request) string {
 
 // challenge writes a WWW-Authenticate header (RFC 6750, section 3). Parameters
 // come as names and values in turn; empty values are left out.
-func challenge(realm string, parameters ...string) string {
+func challenge(parameters ...string) string {
 	var text strings.Builder
 	text.WriteString("Bearer realm=")
 	text.WriteString(quoted(realm))

@@ -22,14 +22,16 @@ func span(ctx context.Context, name string) (context.Context, func(error, ...att
 	if !parent.IsRecording() {
 		return ctx, func(error, ...attribute.KeyValue) {}
 	}
-	ctx, child := parent.TracerProvider().Tracer("gatehouse").Start(ctx, name)
-	return ctx, func(err error, attributes ...attribute.KeyValue) {
-		child.SetAttributes(attributes...)
-		if err != nil {
-			child.SetStatus(codes.Error, "")
-		}
-		child.End()
+	ctx, child := parent.TracerProvider().Tracer("gatehouse").Start(ctx, name)                        //nolint:spancheck // endSpan ends it
+	return ctx, func(err error, attributes ...attribute.KeyValue) { endSpan(child, err, attributes) } //nolint:spancheck // likewise
+}
+
+func endSpan(child trace.Span, err error, attributes []attribute.KeyValue) {
+	child.SetAttributes(attributes...)
+	if err != nil {
+		child.SetStatus(codes.Error, "")
 	}
+	child.End()
 }
 
 // requestEvent begins an audit event about a request and its caller.

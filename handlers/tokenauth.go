@@ -21,7 +21,7 @@ import (
 //
 // Placeholder | Description
 // ------------|------------
-// `{http.auth.user.id}` | The subject; with several trusted issuers `<issuer name>/<subject>`, or `<issuer URL>#<subject>` for an issuer without a block or in a block with several URLs
+// `{http.auth.user.id}` | The subject; with several trusted issuers `<issuer name>/<subject>` or `<issuer URL>#<subject>`
 // `{http.auth.user.subject}` | The `sub` claim alone
 // `{http.auth.user.issuer}` | The `iss` claim
 // `{http.auth.user.client}` | The OAuth client: `client_id`, else `azp`
@@ -34,6 +34,9 @@ import (
 // `{http.auth.user.claim.<path>}` | Any claim
 // `{http.auth.user.has.<path>}` | `true` or `false`
 // `{http.auth.error}` | The OAuth error code of a refusal
+//
+// The form with the URL is for an issuer without a block and for one in a block
+// with several URLs.
 //
 // Once this handler ran, every one of them is known: a claim that the token does
 // not have is the empty text. None of them ever holds a token.
@@ -178,14 +181,14 @@ func refusal(err error) answer {
 func unauthenticated() answer {
 	return answer{
 		status: http.StatusUnauthorized, description: "This API needs an access token.",
-		challenge: challenge(realm),
+		challenge: challenge(),
 	}
 }
 
 func bearerError(status int, code, description string) answer {
 	return answer{
 		status: status, code: code, description: description,
-		challenge: challenge(realm, "error", code, "error_description", description),
+		challenge: challenge("error", code, "error_description", description),
 	}
 }
 

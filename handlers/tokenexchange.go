@@ -120,8 +120,7 @@ func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *call
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = string(exchange.OutcomeOf(nil, err)), err.Error(), reply.status
-	var failed *exchange.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*exchange.Error](err); ok {
 		event.ServerError = failed.ASCode
 		h.report(r.Context(), failed)
 	}
@@ -129,19 +128,17 @@ func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *call
 	return reply.write(w, r)
 }
 
-// troubles are the outcomes that an operator must mend, and what the log says of
-// them.
-var troubles = map[exchange.Outcome]string{
-	exchange.OutcomeConfig:    "exchange is misconfigured",
-	exchange.OutcomeBadAnswer: "authorization server gave an unusable answer",
-	exchange.OutcomeFault:     "exchange failed by a fault of the gateway",
-}
-
 // report tells the operator about a failure that no caller can mend.
 func (h *TokenExchange) report(ctx context.Context, failed *exchange.Error) {
-	if trouble, ok := troubles[failed.Outcome]; ok {
-		h.app.Log().ErrorContext(ctx, trouble, "exchange", h.label, "place", h.Place,
-			"server_status", failed.ASStatus, "server_error", failed.ASCode, "error", failed.Error())
+	log := h.app.Log().With("exchange", h.label, "place", h.Place,
+		"server_status", failed.ASStatus, "server_error", failed.ASCode, "error", failed.Error())
+	switch failed.Outcome { //nolint:exhaustive // the others are callers' affairs, or pass by themselves
+	case exchange.OutcomeConfig:
+		log.ErrorContext(ctx, "exchange is misconfigured")
+	case exchange.OutcomeBadAnswer:
+		log.ErrorContext(ctx, "authorization server gave an unusable answer")
+	case exchange.OutcomeFault:
+		log.ErrorContext(ctx, "exchange failed by a fault of the gateway")
 	}
 }
 
@@ -163,7 +160,7 @@ func exchangeRefusal(err error) answer {
 		status: failed.Status, code: failed.Code, description: failed.Public, retryAfter: failed.RetryAfter,
 	}
 	if failed.Status == http.StatusUnauthorized || failed.Code == "insufficient_scope" {
-		reply.challenge = challenge(realm, "error", failed.Code, "error_description", failed.Public)
+		reply.challenge = challenge("error", failed.Code, "error_description", failed.Public)
 	}
 	return reply
 }

@@ -149,7 +149,7 @@ func insufficientScope(scopes []string) answer {
 	const description = "The access token lacks scope that this request needs."
 	return answer{
 		status: http.StatusForbidden, code: "insufficient_scope", description: description,
-		challenge: challenge(realm, "error", "insufficient_scope",
+		challenge: challenge("error", "insufficient_scope",
 			"error_description", description, "scope", strings.Join(scopes, " ")),
 	}
 }

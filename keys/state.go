@@ -64,7 +64,7 @@ func (s *State) Snapshot() *Snapshot { return s.snapshot.Load() }
 // replace makes a new key set the current one. A key that was there before keeps
 // its address, so that tokens it verified stay remembered; one that is gone
 // drops them.
-func (s *State) replace(set []*jose.Key, fetched time.Time, life time.Duration) *Snapshot {
+func (s *State) replace(set []*jose.Key, fetched time.Time, life time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	previous := s.snapshot.Load()
@@ -85,7 +85,6 @@ func (s *State) replace(set []*jose.Key, fetched time.Time, life time.Duration) 
 	}
 	s.snapshot.Store(next)
 	clear(s.missing)
-	return next
 }
 
 // same returns the snapshot's own copy of a key, or the key itself.

@@ -32,7 +32,7 @@ func NewCache(maxEntries int, maxBytes int64) *Cache {
 	return &Cache{entries: otter.Must(&otter.Options[Digest, *verified]{
 		MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
 		Weigher: func(_ Digest, entry *verified) uint32 {
-			return uint32(min(max(weigh(entry.token), share), 1<<30)) //nolint:gosec // bounded above
+			return uint32(min(max(weigh(entry.token), share), 1<<30))
 		},
 		ExpiryCalculator: otter.ExpiryCreatingFunc(func(entry otter.Entry[Digest, *verified]) time.Duration {
 			return max(time.Until(entry.Value.token.Expiry), time.Nanosecond)

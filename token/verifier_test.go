@@ -27,24 +27,24 @@ type world struct {
 	verifier *token.Verifier
 }
 
-func newWorld(t testing.TB, algorithm string) *world {
-	t.Helper()
-	w := &world{signer: tokentest.NewKey(t, algorithm, "k1"), state: keys.NewState()}
+func newWorld(tb testing.TB, algorithm string) *world {
+	tb.Helper()
+	w := &world{signer: tokentest.NewKey(tb, algorithm, "k1"), state: keys.NewState()}
 	w.issuer = &token.Issuer{
 		URL: issuerURL, UserPrefix: "main/", Algorithms: jose.Asymmetric(), Leeway: 30 * time.Second,
-		Audience: token.Audience{Values: []string{audience}}, Keys: w.publish(t, w.signer),
+		Audience: token.Audience{Values: []string{audience}}, Keys: w.publish(tb, w.signer),
 	}
 	w.cache = token.NewCache(100, 1<<20)
-	t.Cleanup(w.cache.Close)
+	tb.Cleanup(w.cache.Close)
 	w.verifier = token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{w.issuer}, Cache: w.cache})
 	return w
 }
 
-func (w *world) publish(t testing.TB, signers ...*tokentest.Key) *keys.Source {
-	t.Helper()
+func (w *world) publish(tb testing.TB, signers ...*tokentest.Key) *keys.Source {
+	tb.Helper()
 	set, err := jose.ParseKeySet(tokentest.Set(signers...))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return keys.NewStatic(issuerURL, w.state, set)
 }
@@ -274,8 +274,7 @@ func FuzzVerify(f *testing.F) {
 		encode := base64.RawURLEncoding.EncodeToString
 		text := encode([]byte(header)) + "." + encode([]byte(payload)) + "." + encode(make([]byte, 64))
 		_, _, err := w.verifier.Verify(t.Context(), token.NewRaw(text))
-		var reason token.Reason
-		if !errors.As(err, &reason) {
+		if _, ok := errors.AsType[token.Reason](err); !ok {
 			t.Fatalf("got %v", err)
 		}
 	})
