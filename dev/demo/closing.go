@@ -13,7 +13,7 @@ import (
 const denials = 4
 
 func (t *tour) trail(ctx context.Context) error {
-	t.Step("The audit trail of all that", "Who, what, where in the Caddyfile, why; lines that read the same are counted.")
+	t.Step("The audit trail of all that", "Who, where in the Caddyfile, why. Lines that read the same are counted.")
 	refused, served := 0, 0
 	err := await(ctx, "the audit lines", func(context.Context) bool {
 		refused, served = 0, 0
@@ -66,7 +66,8 @@ curl -i -H "Authorization: Bearer $APP" %[2]s/orders/7`
 // play stays up until ctx ends and shows each decision as it is made.
 func (t *tour) play(ctx context.Context) error {
 	t.Line("")
-	t.Line(t.paint(bold, "It stays up. Paste into another terminal; what Gatehouse decides shows up here. Ctrl-C ends it."))
+	t.Line(t.paint(bold, fmt.Sprintf("%d checks passed, %d failed. It all stays up: paste into another terminal.", t.Passed(), t.Failed())))
+	t.Line("What Gatehouse decides shows up here. Ctrl-C ends it.")
 	t.Line("")
 	for line := range strings.Lines(fmt.Sprintf(howTo, t.gateway.faultsToken(), apiURL, providerURL)) {
 		t.Line(t.paint(cyan, strings.TrimRight(line, "\n")))
@@ -86,6 +87,10 @@ func (t *tour) play(ctx context.Context) error {
 		}
 	}
 	t.Line("")
+	if t.gateway.keep {
+		t.Line("Ended; only the log is left: " + t.gateway.log.Name())
+		return nil
+	}
 	t.Line("Ended; nothing is left behind.")
 	return nil
 }
