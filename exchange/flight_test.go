@@ -185,7 +185,7 @@ func TestFlightSurvivesItsWork(t *testing.T) {
 		work func()
 		want string
 	}{
-		"panic":       {func() { panic("CANARY") }, "panic: string"}, //nolint:forbidigo // what is tested
+		"panic":       {func() { panic("CANARY") }, "panic: string"},
 		"index":       {func() { _ = []int{}[len(os.Args)] }, "index out of range"},
 		"ends itself": {runtime.Goexit, "without a result"},
 	} {

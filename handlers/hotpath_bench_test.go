@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"context"
 	"fmt"
 	"io"
@@ -137,7 +138,9 @@ func (h *hotHouse) run(b *testing.B, chain caddyhttp.Handler) {
 
 // request is a request as Caddy's server hands it to the first handler.
 func (h *hotHouse) request(ctx context.Context, caller int) (http.ResponseWriter, *http.Request) {
-	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
+	repl := caddy.NewReplacer()
+	repl.Map(func(string) (any, bool) { return nil, false }) // {http.*}
+	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, repl)
 	ctx = context.WithValue(ctx, caddyhttp.ServerCtxKey, new(caddyhttp.Server))
 	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{
 		"start_time": time.Now(), "client_ip": "192.0.2.1", "trusted_proxy": false, "uuid": "",
@@ -149,7 +152,7 @@ func (h *hotHouse) request(ctx context.Context, caller int) (http.ResponseWriter
 			"Authorization": {"Bearer " + h.tokens[caller%len(h.tokens)]},
 		},
 	}).WithContext(ctx)
-	return &hotWriter{header: make(http.Header, 4)}, r
+	return &hotWriter{header: http.Header{"Server": {"Caddy"}}}, r
 }
 
 // A hotWriter throws the answer away.
@@ -185,12 +188,14 @@ func newHotApp(b *testing.B) hotApp {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return hotApp{metrics: counted, trail: audit.NewTrail(slog.New(slog.NewTextHandler(io.Discard, nil)))}
+	// Unlike slog.DiscardHandler this one is enabled, as Caddy's loggers are.
+	enabled := slog.New(slog.NewTextHandler(io.Discard, nil)) //nolint:sloglint // see above
+	return hotApp{metrics: counted, trail: audit.NewTrail(enabled)}
 }
 
 func (hotApp) Config() *config.Gatehouse                                    { return new(config.Gatehouse) }
-func (hotApp) Verifier(*config.TokenAuth) (*token.Verifier, error)          { return nil, nil }
-func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) { return nil, nil }
+func (hotApp) Verifier(*config.TokenAuth) (*token.Verifier, error)          { return nil, errors.ErrUnsupported }
+func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) { return nil, errors.ErrUnsupported }
 func (hotApp) TrustsMany() bool                                             { return false }
 func (a hotApp) Metrics() *metrics.Metrics                                  { return a.metrics }
 func (a hotApp) Trail() *audit.Trail                                        { return a.trail }
