@@ -45,18 +45,20 @@ const (
 
 // OutcomeOf names how a call of Exchange ended.
 func OutcomeOf(issued *Issued, err error) Outcome {
+	if err == nil {
+		if issued.Cached {
+			return OutcomeHit
+		}
+		return OutcomeOK
+	}
 	var refused *Error
 	switch {
 	case errors.As(err, &refused):
 		return refused.Outcome
 	case errors.Is(err, context.DeadlineExceeded):
 		return OutcomeTimeout
-	case err != nil:
-		return OutcomeCanceled
-	case issued.Cached:
-		return OutcomeHit
 	default:
-		return OutcomeOK
+		return OutcomeCanceled
 	}
 }
 

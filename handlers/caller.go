@@ -25,8 +25,8 @@ type caller struct {
 	errorCode string
 	// scopes are what the token_requires of the route asked for so far.
 	scopes []string
-	// injected maps a header to the place of the token_exchange that fills it.
-	injected map[string]string
+	// filled are the token_exchanges that ran, each with a header of its own.
+	filled []*TokenExchange
 }
 
 // String says nothing: {http.vars.gatehouse.caller} is a placeholder like any

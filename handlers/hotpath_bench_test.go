@@ -1,8 +1,8 @@
 package handlers
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -193,10 +193,12 @@ func newHotApp(b *testing.B) hotApp {
 	return hotApp{metrics: counted, trail: audit.NewTrail(enabled)}
 }
 
-func (hotApp) Config() *config.Gatehouse                                    { return new(config.Gatehouse) }
-func (hotApp) Verifier(*config.TokenAuth) (*token.Verifier, error)          { return nil, errors.ErrUnsupported }
-func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) { return nil, errors.ErrUnsupported }
-func (hotApp) TrustsMany() bool                                             { return false }
-func (a hotApp) Metrics() *metrics.Metrics                                  { return a.metrics }
-func (a hotApp) Trail() *audit.Trail                                        { return a.trail }
-func (hotApp) Log() *slog.Logger                                            { return slog.New(slog.DiscardHandler) }
+func (hotApp) Config() *config.Gatehouse                           { return new(config.Gatehouse) }
+func (hotApp) Verifier(*config.TokenAuth) (*token.Verifier, error) { return nil, errors.ErrUnsupported }
+func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) {
+	return nil, errors.ErrUnsupported
+}
+func (hotApp) TrustsMany() bool            { return false }
+func (a hotApp) Metrics() *metrics.Metrics { return a.metrics }
+func (a hotApp) Trail() *audit.Trail       { return a.trail }
+func (hotApp) Log() *slog.Logger           { return slog.New(slog.DiscardHandler) }

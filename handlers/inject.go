@@ -29,23 +29,36 @@ func withToken(r *http.Request, header, scheme string, issued token.Raw) *http.R
 // no difference between X-Token, X_Token and X.Token.
 func dropAliases(headers http.Header, header string) {
 	for name := range headers {
-		if len(name) >= len(header) && folded(name) == folded(header) {
+		if alike(name, header) {
 			delete(headers, name)
 		}
 	}
 }
 
-func folded(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '_' || r == '.':
-			return '-'
-		case r >= 'A' && r <= 'Z':
-			return r + ('a' - 'A')
-		default:
-			return r
+// alike tells whether two names of headers are the same once folded. It is asked
+// for each header of each request, so it makes no folded copies.
+func alike(a, b string) bool {
+	a, b = strings.TrimSpace(a), strings.TrimSpace(b)
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if folded(a[i]) != folded(b[i]) {
+			return false
 		}
-	}, strings.TrimSpace(name))
+	}
+	return true
+}
+
+func folded(c byte) byte {
+	switch {
+	case c == '_' || c == '.':
+		return '-'
+	case c >= 'A' && c <= 'Z':
+		return c + ('a' - 'A')
+	default:
+		return c
+	}
 }
 
 // keepHop takes the header's name out of Connection: a proxy removes what is
@@ -59,7 +72,7 @@ func keepHop(headers http.Header, header string) {
 	var kept []string
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
-			if name = strings.TrimSpace(name); name != "" && folded(name) != folded(header) {
+			if name = strings.TrimSpace(name); name != "" && !alike(name, header) {
 				kept = append(kept, name)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.opentelemetry.io/otel/attribute"
@@ -13,25 +14,33 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/audit"
 )
 
-// span begins a child of the span that Caddy's tracing handler put into the
-// context; without one it costs nothing. The returned function ends it. Errors
-// mark the span; their text stays out of it, since spans travel further than
-// audit trails.
-func span(ctx context.Context, name string) (context.Context, func(error, ...attribute.KeyValue)) {
+// A step is what one directive adds to a request's trace. The zero value belongs
+// to a request that nobody traces, and costs nothing.
+type step struct{ span trace.Span }
+
+// begin makes a child of the span that Caddy's tracing handler put into the
+// context.
+func begin(ctx context.Context, name string) (context.Context, step) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
-		return ctx, func(error, ...attribute.KeyValue) {}
+		return ctx, step{}
 	}
-	ctx, child := parent.TracerProvider().Tracer("gatehouse").Start(ctx, name)                        //nolint:spancheck // endSpan ends it
-	return ctx, func(err error, attributes ...attribute.KeyValue) { endSpan(child, err, attributes) } //nolint:spancheck // likewise
+	ctx, child := parent.TracerProvider().Tracer("gatehouse").Start(ctx, name)
+	return ctx, step{span: child}
 }
 
-func endSpan(child trace.Span, err error, attributes []attribute.KeyValue) {
-	child.SetAttributes(attributes...)
-	if err != nil {
-		child.SetStatus(codes.Error, "")
+// end ends the step. An error marks it; its text stays out, since spans travel
+// further than audit trails.
+func (s step) end(err error, attributes ...attribute.KeyValue) {
+	if s.span == nil {
+		return
 	}
-	child.End()
+	// A copy, so that the arguments need no memory of their own where none trace.
+	s.span.SetAttributes(slices.Clone(attributes)...)
+	if err != nil {
+		s.span.SetStatus(codes.Error, "")
+	}
+	s.span.End()
 }
 
 // requestEvent begins an audit event about a request and its caller.

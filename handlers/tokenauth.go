@@ -108,26 +108,25 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 }
 
 func (h *TokenAuth) validate(ctx context.Context, who *caller) (err error) {
-	begin := time.Now()
-	ctx, end := span(ctx, "token_auth")
+	began := time.Now()
+	ctx, step := begin(ctx, "token_auth")
 	who.token, who.issuer, err = h.verifier.Verify(ctx, who.raw)
 	outcome := reasonOf(err)
-	h.app.Metrics().Validated(outcome, time.Since(begin))
-	end(err, attribute.String("gatehouse.outcome", outcome))
+	h.app.Metrics().Validated(outcome, time.Since(began))
+	step.end(err, attribute.String("gatehouse.outcome", outcome))
 	return err
 }
 
 // reasonOf is the bounded name of what came of a validation.
 func reasonOf(err error) string {
-	var reason token.Reason
-	switch {
-	case err == nil:
+	if err == nil {
 		return "ok"
-	case errors.As(err, &reason):
-		return string(reason)
-	default:
-		return "canceled"
 	}
+	var reason token.Reason
+	if errors.As(err, &reason) {
+		return string(reason)
+	}
+	return "canceled"
 }
 
 func (h *TokenAuth) event(r *http.Request, who *caller, outcome audit.Outcome) audit.Event {

@@ -67,9 +67,9 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		return fault(w, r, h.app.Log(), "token_exchange without a token_auth before it",
 			placeOf("token_exchange", h.Place))
 	}
-	if earlier, taken := who.injected[h.header]; taken {
+	if earlier := who.filledBy(h.header); earlier != nil {
 		return fault(w, r, h.app.Log(), "two token_exchange for header "+h.header,
-			earlier, placeOf("token_exchange", h.Place))
+			placeOf("token_exchange", earlier.Place), placeOf("token_exchange", h.Place))
 	}
 	if who.token == nil {
 		return unauthenticated().write(w, r)
@@ -81,29 +81,31 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
-	who.fills(h.header, placeOf("token_exchange", h.Place))
+	who.filled = append(who.filled, h)
 	return next.ServeHTTP(w, withToken(r, h.header, h.scheme, issued.Token))
 }
 
-// fills notes that the header is taken.
-func (c *caller) fills(header, place string) {
-	if c.injected == nil {
-		c.injected = make(map[string]string, 1)
+// filledBy returns the token_exchange that has filled a header, nil if none has.
+func (c *caller) filledBy(header string) *TokenExchange {
+	for _, earlier := range c.filled {
+		if earlier.header == header {
+			return earlier
+		}
 	}
-	c.injected[header] = place
+	return nil
 }
 
 func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, error) {
-	begin := time.Now()
-	ctx, end := span(ctx, "token_exchange")
+	began := time.Now()
+	ctx, step := begin(ctx, "token_exchange")
 	issued, err := h.exchanger.Exchange(ctx, exchange.Caller{Raw: who.raw, Token: who.token})
 	outcome := string(exchange.OutcomeOf(issued, err))
-	h.app.Metrics().Exchanged(h.label, outcome, time.Since(begin))
+	h.app.Metrics().Exchanged(h.label, outcome, time.Since(began))
 	if err == nil && issued.Degraded != nil {
 		h.app.Log().WarnContext(ctx, "serving an older token, since no new one could be had",
 			"exchange", h.label, "error", issued.Degraded.Error())
 	}
-	end(err, attribute.String("gatehouse.exchange", h.label), attribute.String("gatehouse.outcome", outcome))
+	step.end(err, attribute.String("gatehouse.exchange", h.label), attribute.String("gatehouse.outcome", outcome))
 	return issued, err
 }
 

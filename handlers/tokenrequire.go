@@ -96,7 +96,7 @@ func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 }
 
 func (h *TokenRequire) decide(r *http.Request, who *caller) policy.Decision {
-	_, end := span(r.Context(), "token_require")
+	_, step := begin(r.Context(), "token_require")
 	var expand func(string) string
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		expand = expander(repl)
@@ -104,7 +104,7 @@ func (h *TokenRequire) decide(r *http.Request, who *caller) policy.Decision {
 	decision := h.policy.Decide(who.token, expand)
 	who.needs(h.policy.Scopes())
 	h.app.Metrics().Decided(decision.Allowed)
-	end(nil, attribute.Bool("gatehouse.allowed", decision.Allowed))
+	step.end(nil, attribute.Bool("gatehouse.allowed", decision.Allowed))
 	return decision
 }
 
