@@ -63,7 +63,6 @@ func TestAttack18TokenOfWithdrawnKey(t *testing.T) {
 	gateway.Get("/", old).Expect(t, http.StatusUnauthorized)
 }
 
-
 // subjectOf is whose token the upstream got.
 func subjectOf(tb testing.TB, got harness.Received) any {
 	tb.Helper()

@@ -127,8 +127,14 @@ func canaryAnswers(idp *harness.AuthServer) []func(url.Values, http.ResponseWrit
 		rw.WriteHeader(http.StatusTemporaryRedirect)
 	})
 	for _, changes := range []map[string]any{
-		{"token_type": "mac"}, {"token_type": canaryWords}, {"issued_token_type": canaryWords}, {"scope": "orders:read orders:admin"},
-		{"expires_in": 0}, {"expires_in": canaryWords}, {"access_token": canaryWords + "\n"}, {"refresh_token": canaryWords},
+		{"token_type": "mac"},
+		{"token_type": canaryWords},
+		{"issued_token_type": canaryWords},
+		{"scope": "orders:read orders:admin"},
+		{"expires_in": 0},
+		{"expires_in": canaryWords},
+		{"access_token": canaryWords + "\n"},
+		{"refresh_token": canaryWords},
 	} {
 		answers = append(answers, func(form url.Values, rw http.ResponseWriter) {
 			(&world{}).answer(rw, idp.Issued(form, changes))

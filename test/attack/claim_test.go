@@ -64,9 +64,17 @@ func TestAttack06Audience(t *testing.T) {
 	}
 	tokens := make(map[string]string)
 	for _, aud := range []any{
-		"https://other.example.com", []string{"x", "y"}, "https://api.example.co", api + "-admin", api + "/", api + "/orders",
-		"https://api", "HTTPS://API.EXAMPLE.COM", " " + api, api + " other", "api.example.com", "*", "any", "", []string{}, []string{""},
-		1, true, map[string]any{api: true}, []any{api, 1}, []any{[]string{api}}, []any{nil, api},
+		"https://other.example.com",
+		[]string{"x", "y"},
+		"https://api.example.co", api + "-admin", api + "/", api + "/orders",
+		"https://api", "HTTPS://API.EXAMPLE.COM", " " + api, api + " other", "api.example.com", "*", "any", "",
+		[]string{},
+		[]string{""},
+		1, true,
+		map[string]any{api: true},
+		[]any{api, 1},
+		[]any{[]string{api}},
+		[]any{nil, api},
 	} {
 		tokens[fmt.Sprintf("%.60v", aud)] = w.token(map[string]any{"aud": aud})
 	}
@@ -105,7 +113,9 @@ func TestAttack08Dates(t *testing.T) {
 	tokens := map[string]string{"exp absent": w.token(map[string]any{"exp": nil})}
 	for _, exp := range []any{
 		1e300, math.MaxFloat64, 253402300800, uint64(math.MaxInt64) + 1, uint64(math.MaxUint64), -1, -1e300, 0, now - 31,
-		fmt.Sprint(now + 60), "", "never", true, []float64{now + 60}, map[string]any{"v": now + 60},
+		fmt.Sprint(now + 60), "", "never", true,
+		[]float64{now + 60},
+		map[string]any{"v": now + 60},
 	} {
 		tokens[fmt.Sprintf("exp %v", exp)] = w.token(map[string]any{"exp": exp})
 	}
@@ -157,9 +167,16 @@ func TestAttack09RuleOnClaimOfAnotherType(t *testing.T) {
 	w.accepted("/roles/", w.token(map[string]any{"roles": "admin"}))
 	w.accepted("/roles/", w.token(map[string]any{"roles": []any{1, "admin"}}))
 	for _, roles := range []any{
-		map[string]any{"a": 1}, map[string]any{"admin": true}, map[string]any{"roles": "admin"}, []any{[]string{"admin"}},
-		[]any{map[string]any{"admin": 1}}, []any{1, map[string]any{}}, []any{}, 1, true, "", "Admin", "administrator", "user admin", "admin,user",
-		[]string{"user,admin"}, `["admin"]`, "admin\x00", nil,
+		map[string]any{"a": 1},
+		map[string]any{"admin": true},
+		map[string]any{"roles": "admin"},
+		[]any{[]string{"admin"}},
+		[]any{map[string]any{"admin": 1}},
+		[]any{1, map[string]any{}},
+		[]any{},
+		1, true, "", "Admin", "administrator", "user admin", "admin,user",
+		[]string{"user,admin"},
+		`["admin"]`, "admin\x00", nil,
 	} {
 		t.Run(fmt.Sprint(roles), func(t *testing.T) {
 			w := attacked(t)

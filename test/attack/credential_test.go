@@ -1,6 +1,7 @@
 package attack_test
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,9 +55,7 @@ func TestAttack36MissingToken(t *testing.T) {
 			for _, path := range []string{"/a/", "/orders/", "/roles/"} {
 				w := attacked(t)
 				request := w.request(http.MethodGet, path+test.query, "")
-				for header, values := range test.header {
-					request.Header[header] = values
-				}
+				maps.Copy(request.Header, test.header)
 				w.refusedAs(request, test.status, test.challenge)
 			}
 		})
@@ -135,9 +134,7 @@ func TestAttack44Methods(t *testing.T) {
 				w := attacked(t)
 				ask := func(path, token string) *http.Request {
 					request := w.request(method, path, token)
-					for name, values := range header {
-						request.Header[name] = values
-					}
+					maps.Copy(request.Header, header)
 					request.Header["X-User"], request.Header["X-Email"] = []string{"admin"}, []string{"admin"}
 					return request
 				}

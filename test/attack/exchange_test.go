@@ -2,6 +2,7 @@ package attack_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,10 +15,10 @@ import (
 
 // asked sends a good request and returns the answer, which must come without the
 // upstream being reached.
-func (w *world) asked(url, token string) harness.Answer {
+func (w *world) asked(path, token string) harness.Answer {
 	w.t.Helper()
 	reached := len(w.upstream.Received())
-	answer := w.get(url, token)
+	answer := w.get(path, token)
 	if len(w.upstream.Received()) != reached {
 		w.t.Error("the upstream was reached")
 	}
@@ -55,7 +56,9 @@ func TestAttack33KeySetRedirect(t *testing.T) {
 	w := attacked(t)
 	set, metadata := harness.NewAuthServer(t), harness.NewAuthServer(t)
 	to := func(target string) http.HandlerFunc {
-		return func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, target, http.StatusTemporaryRedirect) }
+		return func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, target, http.StatusTemporaryRedirect)
+		}
 	}
 	set.Handle("/jwks", to(w.trap.URL+"/jwks"))
 	for _, name := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
@@ -79,9 +82,7 @@ func TestAttack45ExchangeWidening(t *testing.T) {
 	defer w.a.Answer(w.exchange)
 	jwt := func(changes map[string]any) string {
 		claims := map[string]any{"aud": "orders", "scope": "orders:read orders:write", "client_id": harness.ClientID, "jti": "x"}
-		for name, value := range changes {
-			claims[name] = value
-		}
+		maps.Copy(claims, changes)
 		return w.a.Token(claims)
 	}
 	const wide = "orders:read orders:write orders:admin"

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -116,9 +117,7 @@ func TestAttack03EmbeddedKey(t *testing.T) {
 	for name, header := range headers {
 		for _, kid := range []any{"k1", "k2", nil, w.trap.URL + "/jwks"} {
 			all := map[string]any{"kid": kid}
-			for member, value := range header {
-				all[member] = value
-			}
+			maps.Copy(all, header)
 			tokens[fmt.Sprintf("%s, kid %v", name, kid)] = w.thief.Sign(all, w.claims(nil))
 		}
 	}
@@ -153,7 +152,10 @@ func TestAttack04KeyID(t *testing.T) {
 		file, "file://" + file, strings.Repeat("../", 20) + file, "../x", "../../../../dev/null", "/dev/null",
 		w.trap.URL + "/jwks", "//" + strings.TrimPrefix(w.trap.URL, "http://"), "k1' OR '1'='1", "' UNION SELECT 'a", "*", "k1*",
 		"k1\x00", "\x00", "K1", " k1", "k1\n", "{env.HOME}", "{http.request.uri}", "$(id)", strings.Repeat("k", 8<<10),
-		1, 1e300, true, []string{"k1"}, map[string]any{"k": 1}, "",
+		1, 1e300, true,
+		[]string{"k1"},
+		map[string]any{"k": 1},
+		"",
 	} {
 		tokens[fmt.Sprintf("%.40q", fmt.Sprint(kid))] = w.thief.Sign(map[string]any{"kid": kid}, w.claims(nil))
 	}

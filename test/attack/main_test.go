@@ -6,6 +6,7 @@ package attack_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 
@@ -95,8 +96,8 @@ func (*lifetime) Fatalf(format string, arguments ...any) { panic(fmt.Sprintf(for
 
 // end runs the cleanups, newest first, and tells whether all is well.
 func (l *lifetime) end() bool {
-	for i := len(l.ends) - 1; i >= 0; i-- {
-		l.ends[i]()
+	for _, v := range slices.Backward(l.ends) {
+		v()
 	}
 	return !l.failed
 }

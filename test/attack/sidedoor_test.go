@@ -88,8 +88,16 @@ func TestAttack47RefusedCredentials(t *testing.T) {
 	reached, failed := len(w.upstream.Received()), len(w.failures.Received())
 	good, foreign, bad := w.token(nil), w.b.Token(nil), w.thief.Sign(nil, w.claims(nil))
 	for _, values := range [][]string{
-		{"Bearer " + foreign}, {"Bearer " + bad}, {"bearer " + bad}, {"Basic " + good}, {good}, {"Bearer " + good, "Bearer " + foreign},
-		{"Bearer " + good + ", Bearer " + foreign}, {"Bearer\t" + good}, {"Bearer " + good + strings.Repeat("x", 17<<10)}, {"DPoP " + good},
+		{"Bearer " + foreign},
+		{"Bearer " + bad},
+		{"bearer " + bad},
+		{"Basic " + good},
+		{good},
+		{"Bearer " + good, "Bearer " + foreign},
+		{"Bearer " + good + ", Bearer " + foreign},
+		{"Bearer\t" + good},
+		{"Bearer " + good + strings.Repeat("x", 17<<10)},
+		{"DPoP " + good},
 	} {
 		request := w.request(http.MethodGet, w.errors+"/", "")
 		request.Header["Authorization"] = values
