@@ -48,7 +48,7 @@ func parseBearer(value string) (Raw, error) {
 	}
 	// Two credentials in one header: which of them counts is a question that the
 	// gateway and an upstream could answer differently.
-	if strings.ContainsAny(text, " \t,") {
+	if strings.Contains(text, " ") || strings.Contains(text, "\t") || strings.Contains(text, ",") {
 		return Raw{}, fmt.Errorf("%w: the Authorization header holds more than one credential", Malformed)
 	}
 	return NewRaw(text), nil
