@@ -14,9 +14,12 @@ import (
 // JSON that JOSE needs. It never quotes the text.
 var ErrJSON = errors.New("parsing strict JSON")
 
-// maxDepth bounds nesting. Real tokens nest three or four levels; the bound
-// keeps a hostile one from costing a deep recursion.
+// maxDepth bounds how many objects and lists lie within each other inside the
+// object. Real tokens nest three or four levels; the bound keeps a hostile one
+// from costing a deep recursion.
 const maxDepth = 32
+
+var errDepth = fmt.Errorf("%w: nested too deeply", ErrJSON)
 
 // ParseObject reads one JSON object strictly (RFC 8259 with the advice of
 // RFC 8725, section 2.4): no duplicate member at any depth, valid UTF-8, nothing
@@ -41,23 +44,22 @@ func ParseObject(data []byte) (map[string]any, error) {
 }
 
 func readValue(dec *jsontext.Decoder, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("%w: nested too deeply", ErrJSON)
-	}
 	tok, err := dec.ReadToken()
 	if err != nil {
 		return nil, jsonError(err)
 	}
-	switch tok.Kind() {
-	case '{':
+	switch kind := tok.Kind(); {
+	case (kind == '{' || kind == '[') && depth > maxDepth:
+		return nil, errDepth
+	case kind == '{':
 		return readObject(dec, depth)
-	case '[':
+	case kind == '[':
 		return readArray(dec, depth)
-	case '"':
+	case kind == '"':
 		return tok.String(), nil
-	case '0':
+	case kind == '0':
 		return json.Number(tok.String()), nil
-	case 't', 'f':
+	case kind == 't' || kind == 'f':
 		return tok.Bool(), nil
 	default:
 		return nil, nil //nolint:nilnil // JSON null is a value

@@ -72,7 +72,7 @@ func ParseJWS(compact string) (*JWS, error) {
 
 func decodePart(part string) ([]byte, error) {
 	// The decoder skips line breaks, which compact serialization does not have.
-	if part == "" || strings.ContainsAny(part, "\r\n") {
+	if part == "" || strings.Contains(part, "\n") || strings.Contains(part, "\r") {
 		return nil, fmt.Errorf("%w: an empty or broken part", ErrMalformed)
 	}
 	data, err := strictBase64.DecodeString(part)
@@ -87,32 +87,29 @@ func parseHeader(part string) (Header, error) {
 	if err != nil {
 		return Header{}, err
 	}
-	members, err := ParseObject(data)
+	members, err := ReadObject(data)
 	if err != nil {
 		return Header{}, fmt.Errorf("%w: header: %w", ErrMalformed, err)
 	}
 	// RFC 7515, section 4.1.11: what must be understood and is not must be
 	// refused. b64 (RFC 7797) and zip change what the parts mean.
 	for _, name := range []string{"crit", "b64", "zip"} {
-		if _, ok := members[name]; ok {
+		if members.Has(name) {
 			return Header{}, fmt.Errorf("%w: header has %s, which is not supported", ErrMalformed, name)
 		}
 	}
 	return readHeader(members)
 }
 
-func readHeader(members map[string]any) (Header, error) {
+func readHeader(members Object) (Header, error) {
 	var header Header
 	fields := []struct {
 		name string
 		to   *string
 	}{{"alg", &header.Algorithm}, {"kid", &header.KeyID}, {"typ", &header.Type}}
 	for _, field := range fields {
-		value, ok := members[field.name]
-		if !ok {
-			continue
-		}
-		if *field.to, ok = value.(string); !ok {
+		var ok bool
+		if *field.to, ok = members.Text(field.name); !ok && members.Has(field.name) {
 			return Header{}, fmt.Errorf("%w: header member %s is not text", ErrMalformed, field.name)
 		}
 	}

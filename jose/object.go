@@ -59,11 +59,31 @@ func (o Object) next(dec *jsontext.Decoder) (string, error) {
 	}
 	end := int(dec.InputOffset())
 	text := o.text[end-len(raw) : end]
-	if text[0] == '{' || text[0] == '[' {
-		// Once in full, for the bound on nesting.
-		_, err = parseNested(text)
+	if depth(text) > maxDepth {
+		return "", errDepth
 	}
-	return text, err
+	return text, nil
+}
+
+// depth is how many objects and lists lie within each other in a JSON text. It
+// counts brackets, which is much cheaper than to read what nobody may ask for.
+func depth(text string) int {
+	level, deepest, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
 }
 
 func parseNested(text string) (any, error) {
@@ -83,6 +103,16 @@ func unquote(text string) string {
 func (o Object) Has(name string) bool {
 	_, ok := o.find(name)
 	return ok
+}
+
+// Text returns the value of a member that is a text; ok is false if it is
+// something else or absent.
+func (o Object) Text(name string) (value string, ok bool) {
+	text, found := o.find(name)
+	if !found || text[0] != '"' {
+		return "", false
+	}
+	return unquote(text), true
 }
 
 // Get returns the value of a member as ParseObject would. It is made anew each

@@ -18,6 +18,7 @@ var objects = []string{
 	`{"a":"` + "\xff" + `"}`, `{"` + "\xff" + `":1}`, `{"a":01}`, `{"a":"\x"}`, `{"a":"\ud800"}`,
 	`{"a":` + strings.Repeat("[", 31) + strings.Repeat("]", 31) + `}`,
 	`{"a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`,
+	`{"a":` + strings.Repeat("[", 32) + `"\"[["` + strings.Repeat("]", 32) + `}`,
 	`{"a":` + strings.Repeat("[", 33) + strings.Repeat("]", 33) + `}`,
 	`{"a":` + strings.Repeat(`{"a":`, 33) + `1` + strings.Repeat("}", 33) + `}`,
 }
@@ -53,6 +54,10 @@ func compareObject(t *testing.T, text string) bool {
 	}
 	for name, value := range want {
 		found, ok := got.Get(name)
+		text, isText := value.(string)
+		if got, ok := got.Text(name); got != text || ok != isText {
+			t.Errorf("%q: member %q: got text %q, %v", text, name, got, ok)
+		}
 		// Not go-cmp: it takes exponential time over deep nesting.
 		if !ok || !reflect.DeepEqual(found, value) || !got.Has(name) {
 			t.Errorf("%q: member %q: got %#v, %v, want %#v", text, name, found, ok, value)

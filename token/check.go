@@ -56,8 +56,7 @@ func checkKind(t *Token, _ *Issuer, _ moment) error {
 	if t.Claims.Has("events") {
 		return fmt.Errorf("%w: claim events belongs to a security event token", WrongType)
 	}
-	value, _ := t.Claims.Get("typ")
-	if kind, ok := value.(string); ok && isOtherKind(kind) {
+	if kind, ok := t.Claims.Text("typ"); ok && isOtherKind(kind) {
 		return fmt.Errorf("%w: claim typ says that it is not an access token", WrongType)
 	}
 	return nil

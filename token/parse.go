@@ -74,12 +74,8 @@ func (r *claimReader) fail(name, problem string) {
 }
 
 func (r *claimReader) text(name string) string {
-	value, ok := r.claims.Get(name)
-	if !ok {
-		return ""
-	}
-	text, ok := value.(string)
-	if !ok {
+	text, ok := r.claims.Text(name)
+	if !ok && r.claims.Has(name) {
 		r.fail(name, "is not a text")
 	}
 	return text
@@ -115,8 +111,7 @@ func (r *claimReader) texts(name string) []string {
 // scopes reads a text of scopes parted by blanks (RFC 8693, section 4.2) or, as
 // some servers write it, a list.
 func (r *claimReader) scopes(name string) []string {
-	value, _ := r.claims.Get(name)
-	if text, ok := value.(string); ok {
+	if text, ok := r.claims.Text(name); ok {
 		return strings.Fields(text)
 	}
 	return r.texts(name)
