@@ -89,7 +89,7 @@ func (g *Gateway) awaitStart() {
 			g.tb.Fatalf("the gateway ended at once:\n%s", g.log.String())
 		default:
 		}
-		answer, err := http.Get(g.Admin + "/config/apps/http")
+		answer, err := client.Get(g.Admin + "/config/apps/http")
 		if err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == http.StatusOK && strings.Contains(g.log.String(), "serving initial configuration") {
@@ -126,12 +126,17 @@ func (g *Gateway) Stop() {
 // Reload gives the running gateway another Caddyfile, and returns why it was
 // refused, if it was.
 func (g *Gateway) Reload(caddyfile string) error {
-	request, err := http.NewRequest(http.MethodPost, g.Admin+"/load", strings.NewReader(g.complete(caddyfile)))
-	if err != nil {
-		return err
+	answer, err := g.load(g.complete(caddyfile))
+	// Caddy moves its admin endpoint to another socket at each reload, and the
+	// system resets who waits at the old one. To load the same once more changes
+	// nothing.
+	for range 5 {
+		if err == nil {
+			break
+		}
+		pause()
+		answer, err = g.load(g.complete(caddyfile))
 	}
-	request.Header.Set("Content-Type", "text/caddyfile")
-	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err
 	}
@@ -146,10 +151,19 @@ func (g *Gateway) Reload(caddyfile string) error {
 	return nil
 }
 
+func (g *Gateway) load(caddyfile string) (*http.Response, error) {
+	request, err := http.NewRequest(http.MethodPost, g.Admin+"/load", strings.NewReader(caddyfile))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "text/caddyfile")
+	return client.Do(request)
+}
+
 // Metrics is what Prometheus would read.
 func (g *Gateway) Metrics() string {
 	g.tb.Helper()
-	answer, err := http.Get(g.Admin + "/metrics")
+	answer, err := client.Get(g.Admin + "/metrics")
 	if err != nil {
 		g.tb.Fatal(err)
 	}

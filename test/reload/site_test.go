@@ -1,0 +1,118 @@
+package reload_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-gatehouse/gatehouse/test/harness"
+)
+
+// configuration is what a site has; fields change from one reload to the next.
+type configuration struct {
+	generation int
+	secret     string
+	scope      string
+	leeway     string
+	extra      string // further global options, ended by a line break
+	without    bool   // without Gatehouse
+}
+
+func (c configuration) caddyfile() string {
+	if c.without {
+		return "{\n\tgrace_period 20s\n}\n$SITE {\n\theader X-Generation " + fmt.Sprint(c.generation) + "\n\trespond \"open\"\n}\n"
+	}
+	if c.secret == "" {
+		c.secret = harness.ClientSecret
+	}
+	if c.scope == "" {
+		c.scope = "orders:read"
+	}
+	if c.leeway == "" {
+		c.leeway = "30s"
+	}
+	return strings.NewReplacer(
+		"$GENERATION", fmt.Sprint(c.generation), "$SECRET", c.secret, "$SCOPE", c.scope, "$LEEWAY", c.leeway, "$EXTRA", c.extra,
+	).Replace(`{
+	grace_period 20s
+	gatehouse {
+		issuer main $IDP {
+			audience https://api.example.com
+			leeway $LEEWAY
+		}
+		client gateway {
+			issuer main
+			client_id gateway
+			secret $SECRET
+			timeout 20s
+		}
+		exchange orders {
+			client gateway
+			audience orders
+			scope $SCOPE
+		}
+$EXTRA	}
+}
+$SITE {
+	header X-Generation $GENERATION
+	token_auth
+	handle /orders/* {
+		token_exchange orders
+		reverse_proxy $UPSTREAM
+	}
+	handle /exchanged {
+		token_exchange orders
+		respond "in"
+	}
+	handle {
+		respond "in"
+	}
+}
+`)
+}
+
+type site struct {
+	*harness.Gateway
+
+	idp      *harness.AuthServer
+	upstream *harness.Upstream
+	token    string
+}
+
+// start starts a site with the first configuration, its keys fetched and one
+// exchange made.
+func start(t *testing.T) site { return startAt(t, "/orders/1") }
+
+func startAt(t *testing.T, path string) site {
+	t.Helper()
+	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
+	gateway := harness.Start(t, configuration{}.caddyfile(), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
+	s := site{gateway, idp, upstream, idp.Token(nil)}
+	gateway.Await(path, s.token, http.StatusOK)
+	s.expectFetched(t, 1, 1)
+	return s
+}
+
+// reload changes the configuration, which must be accepted.
+func (s site) reload(t *testing.T, c configuration) {
+	t.Helper()
+	if err := s.Reload(c.caddyfile()); err != nil {
+		t.Fatalf("reloading: %v", err)
+	}
+	if got := s.Get("/", s.token).Header.Get("X-Generation"); got != fmt.Sprint(c.generation) {
+		t.Fatalf("generation %s answers, want %d", got, c.generation)
+	}
+}
+
+// expectFetched fails the test unless the key set was fetched and tokens were
+// exchanged that often since the beginning.
+func (s site) expectFetched(t *testing.T, keySets, exchanges int) {
+	t.Helper()
+	if n := s.idp.Hits("/jwks"); n != keySets {
+		t.Errorf("%d fetches of the key set, want %d", n, keySets)
+	}
+	if n := len(s.idp.Forms()); n != exchanges {
+		t.Errorf("%d exchanges, want %d", n, exchanges)
+	}
+}
