@@ -73,6 +73,10 @@ func commonForm(config Config) url.Values {
 // Audience is what the issued tokens are for, audiences before resources.
 func (x *Exchanger) Audience() []string { return slices.Concat(x.config.Audience, x.config.Resource) }
 
+// Asked is the scope that is asked for this caller: what of the configured scope
+// it holds.
+func (x *Exchanger) Asked(caller *token.Token) []string { return x.ask(nil, caller) }
+
 // Exchange returns the token that the upstream gets instead of the caller's.
 //
 // Errors are an *Error, which holds the answer for the caller, or one that wraps

@@ -112,7 +112,10 @@ func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Is
 func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcome) audit.Event {
 	event := requestEvent(r, who, outcome)
 	event.Directive, event.Place = "token_exchange", h.Place
-	event.Exchange, event.Scope = h.label, h.block.Scope
+	event.Exchange, event.Scope = h.label, h.exchanger.Asked(who.token)
+	if len(event.Scope) == 0 {
+		event.Scope = h.block.Scope // what the caller would have needed
+	}
 	event.Audience = slices.Concat(h.block.Audience, h.block.Resource)
 	return event
 }
