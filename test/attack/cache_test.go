@@ -94,10 +94,23 @@ func TestAttack18ExchangedTokenCache(t *testing.T) {
 		}
 		issued[got] = true
 	}
-	all := w.token(map[string]any{"scope": both + " billing:read"})
-	orders, billing := w.accepted("/orders/", all).Bearer(), w.accepted("/billing/", all).Bearer()
-	if a, b := harness.Claims(t, orders)["aud"], harness.Claims(t, billing)["aud"]; a != "orders" || b != "billing" {
-		t.Errorf("one token's tokens for two upstreams are for %v and %v", a, b)
+}
+
+// One token, asked for the same scope, gets each upstream its own.
+func TestAttack18ExchangedTokenOfAnotherUpstream(t *testing.T) {
+	w := attacked(t)
+	token := w.token(map[string]any{"scope": "orders:read"})
+	calls := len(w.a.Forms())
+	for range 2 {
+		if aud := harness.Claims(t, w.accepted("/orders/", token).Bearer())["aud"]; aud != "orders" {
+			t.Errorf("the token for orders is for %v", aud)
+		}
+		if got := w.accepted("/header/", token).Header.Get("X-Upstream-Token"); !strings.HasPrefix(got, "opaque-issued-") {
+			t.Errorf("the token for another upstream is %q", got)
+		}
+	}
+	if made := len(w.a.Forms()) - calls; made != 2 {
+		t.Errorf("%d exchanges, want one for each upstream", made)
 	}
 }
 
