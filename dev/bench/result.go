@@ -21,13 +21,13 @@ var roles = [...]role{bare, bareAgain, ours}
 // A result is what the rounds of one scenario cost.
 type result struct {
 	bare, ours       []float64 // µs a request
-	oursToBare, same []float64 // ratios within one round
+	oursToBare, same []float64 // ratios within one round: to the mean of both bare ones, of one to the other
 }
 
 func (r *result) add(costs [len(roles)]time.Duration) {
 	first, again, with := microseconds(costs[0]), microseconds(costs[1]), microseconds(costs[2])
-	r.bare, r.ours = append(r.bare, first), append(r.ours, with)
-	r.oursToBare, r.same = append(r.oursToBare, with/first), append(r.same, again/first)
+	r.bare, r.ours = append(r.bare, (first+again)/2), append(r.ours, with)
+	r.oursToBare, r.same = append(r.oursToBare, 2*with/(first+again)), append(r.same, again/first)
 }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
