@@ -11,7 +11,10 @@ import (
 
 func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	d := new(DevIDP)
-	return d, d.UnmarshalCaddyfile(h.Dispenser)
+	if err := d.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // UnmarshalCaddyfile reads the directive:

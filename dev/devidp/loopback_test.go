@@ -101,7 +101,7 @@ func TestEveryRequestIsChecked(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			request := httptest.NewRequest(http.MethodGet, "/", nil)
+			request := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 			request.Host, request.RemoteAddr = test.host, test.remote
 			if test.local != "" {
 				address, err := net.ResolveTCPAddr("tcp", test.local)

@@ -133,9 +133,12 @@ func (r *registered) DevMode() bool                        { return true }
 func (r *registered) IDTokenUserinfoClaimsAssertion() bool { return false }
 func (r *registered) ClockSkew() time.Duration             { return 0 }
 func (r *registered) IsScopeAllowed(scope string) bool     { return slices.Contains(r.Scopes, scope) }
+
 func (r *registered) LoginURL(id string) string {
 	return r.issuer + pathLogin + "?id=" + url.QueryEscape(id)
 }
+
+//nolint:revive // op.Client spells it so
 func (r *registered) RestrictAdditionalIdTokenScopes() func([]string) []string {
 	return func(s []string) []string { return s }
 }

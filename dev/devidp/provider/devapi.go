@@ -29,7 +29,7 @@ func (p *Provider) serveFaults(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	signing, published := p.state.keys.ids()
-	writeJSON(w, map[string]any{
+	writeJSON(w, http.StatusOK, map[string]any{
 		"faults": p.state.faults.list(),
 		"keys":   map[string]any{"signing": signing, "published": published},
 	})
@@ -88,7 +88,7 @@ func (p *Provider) serveDevToken(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	writeJSON(w, map[string]any{
+	writeJSON(w, http.StatusOK, map[string]any{
 		"access_token": token, "token_type": "Bearer", "expires_in": int64(lifetime.Seconds()),
 	})
 }
@@ -116,7 +116,7 @@ func (p *Provider) serveStats(w http.ResponseWriter, r *http.Request) {
 		refuseMethod(w, "GET, DELETE")
 		return
 	}
-	writeJSON(w, p.state.stats.snapshot())
+	writeJSON(w, http.StatusOK, p.state.stats.snapshot())
 }
 
 func refuseMethod(w http.ResponseWriter, allowed string) {
@@ -124,8 +124,14 @@ func refuseMethod(w http.ResponseWriter, allowed string) {
 	http.Error(w, "use "+allowed, http.StatusMethodNotAllowed)
 }
 
-func writeJSON(w http.ResponseWriter, body any) {
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(body) // the client may be gone; nothing to be done
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // the client may be gone; nothing to be done
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"testing"
@@ -61,9 +62,7 @@ func TestTokenExchange(t *testing.T) {
 				test.subject = userToken()
 			}
 			form := url.Values{"grant_type": {grantExchange}, "subject_token_type": {tokenTypeAccess}, "subject_token": {g.mint(test.subject)}}
-			for key, values := range test.form {
-				form[key] = values
-			}
+			maps.Copy(form, test.form)
 			if test.id == "" {
 				test.id, test.pass = "gateway", "gateway secret&+"
 			}

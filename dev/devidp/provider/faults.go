@@ -65,7 +65,7 @@ func (f *Fault) before(w http.ResponseWriter, r *http.Request) bool {
 	}
 	switch {
 	case f.Body == bodyAbort:
-		panic(http.ErrAbortHandler) // net/http's own way to cut a connection
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to cut a connection
 	case f.Redirect != "":
 		w.Header().Set("Location", f.Redirect)
 	case f.Status != 0 || f.Error != "":
@@ -112,14 +112,14 @@ func (f *Fault) refuse(w http.ResponseWriter) {
 	for name, value := range f.Headers {
 		w.Header().Set(name, value)
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	if f.Error == "" {
+		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(f.statusOr(http.StatusInternalServerError))
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(f.statusOr(http.StatusBadRequest))
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": f.Error, "error_description": "dev_idp was told to answer so"})
+	writeJSON(w, f.statusOr(http.StatusBadRequest), map[string]string{
+		"error": f.Error, "error_description": "dev_idp was told to answer so",
+	})
 }
 
 // after changes an answer on its way out.

@@ -179,7 +179,7 @@ func TestDelayEndsWithTheClient(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), test.patience)
 			defer cancel()
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -291,7 +291,7 @@ func TestStats(t *testing.T) {
 
 func TestStatsAreBounded(t *testing.T) {
 	c := newCounters()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

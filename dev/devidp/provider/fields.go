@@ -45,12 +45,10 @@ func parseFault(fields url.Values) (Fault, error) {
 }
 
 func parseFaultToken(fields url.Values) (*Override, error) {
-	for _, name := range []string{"typ", "alg", "key", "kid", "lifetime", "claims"} {
-		if fields.Has(name) {
-			return parseOverride(fields)
-		}
+	if !slices.ContainsFunc([]string{"typ", "alg", "key", "kid", "lifetime", "claims"}, fields.Has) {
+		return nil, nil //nolint:nilnil // no override is not a fault
 	}
-	return nil, nil //nolint:nilnil // no override is not a fault
+	return parseOverride(fields)
 }
 
 func parseOverride(fields url.Values) (*Override, error) {

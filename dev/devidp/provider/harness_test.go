@@ -43,9 +43,10 @@ func start(t *testing.T, path string, change func(*Settings)) *rig {
 		t.Fatal(err)
 	}
 	handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !p.Handle(w, r) {
-			http.Error(w, "not the provider's", http.StatusTeapot)
+		if p.Handle(w, r) {
+			return
 		}
+		http.Error(w, "not the provider's", http.StatusTeapot)
 	})
 	client := server.Client()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

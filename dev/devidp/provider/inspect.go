@@ -20,8 +20,8 @@ func (s *server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 	if client.AuthMethod() == oidc.AuthMethodNone {
 		return nil, errClient()
 	}
-	token, err := s.p.verify(r.Data.Token)
-	if err != nil {
+	token, live := s.p.live(r.Data.Token)
+	if !live {
 		// Section 2.2: not why. A caller must learn nothing about foreign tokens.
 		return op.NewResponse(map[string]any{"active": false}), nil
 	}
@@ -35,8 +35,8 @@ func (s *server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 
 // UserInfo is OpenID Connect Core 1.0, section 5.3.
 func (s *server) UserInfo(_ context.Context, r *op.Request[oidc.UserInfoRequest]) (*op.Response, error) {
-	token, err := s.p.verify(r.Data.AccessToken)
-	if err != nil {
+	token, live := s.p.live(r.Data.AccessToken)
+	if !live {
 		return nil, op.NewStatusError(&oidc.Error{ErrorType: "invalid_token"}, http.StatusUnauthorized)
 	}
 	if !slices.Contains(token.scope, oidc.ScopeOpenID) {
@@ -48,8 +48,8 @@ func (s *server) UserInfo(_ context.Context, r *op.Request[oidc.UserInfoRequest]
 // Revocation is RFC 7009. A token that is not valid is no error (section 2.2),
 // but another client's is (section 2.1).
 func (s *server) Revocation(_ context.Context, r *op.ClientRequest[oidc.RevocationRequest]) (*op.Response, error) {
-	token, err := s.p.verify(r.Data.Token)
-	if err != nil {
+	token, live := s.p.live(r.Data.Token)
+	if !live {
 		return op.NewResponse(nil), nil
 	}
 	if token.clientID != r.Client.GetID() {

@@ -194,7 +194,7 @@ func TestSignInsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := newLoginBook()
 		slow := book.open(login{})
-		time.Sleep(loginLifetime + time.Second) // the bubble's clock, not the wall's
+		<-time.After(loginLifetime + time.Second) // the bubble's clock, not the wall's
 		if _, _, ok := book.finish(slow, "alice"); ok {
 			t.Error("a sign-in outlived its time")
 		}
@@ -202,7 +202,7 @@ func TestSignInsExpire(t *testing.T) {
 		if !ok {
 			t.Fatal("a fresh sign-in failed")
 		}
-		time.Sleep(codeLifetime + time.Second)
+		<-time.After(codeLifetime + time.Second)
 		if _, ok := book.redeem(code); ok {
 			t.Error("a code outlived its time")
 		}

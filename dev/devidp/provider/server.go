@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
@@ -93,11 +94,8 @@ func (s *server) Authorize(_ context.Context, r *op.ClientRequest[oidc.AuthReque
 		return nil, oidc.ErrInvalidRequest().WithDescription("code_challenge with method S256 is required")
 	case request.ResponseMode != "" && request.ResponseMode != oidc.ResponseModeQuery:
 		return nil, oidc.ErrInvalidRequest().WithDescription("response_mode is not supported")
-	}
-	for _, prompt := range request.Prompt {
-		if prompt == oidc.PromptNone { // there are no sessions, so nobody is signed in
-			return nil, oidc.ErrLoginRequired()
-		}
+	case slices.Contains(request.Prompt, oidc.PromptNone): // there are no sessions, so nobody is signed in
+		return nil, oidc.ErrLoginRequired()
 	}
 	client, err := s.p.client(r.Client)
 	if err != nil {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,7 +18,7 @@ func TestDiscovery(t *testing.T) {
 			root := strings.TrimSuffix(g.issuer, path)
 			places := []string{g.issuer + pathDiscovery, root + pathMetadata + path}
 			for _, place := range places {
-				request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, place, nil)
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, place, http.NoBody)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -90,9 +91,7 @@ func TestClientCredentials(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			form := url.Values{"grant_type": {"client_credentials"}}
-			for key, values := range test.form {
-				form[key] = values
-			}
+			maps.Copy(form, test.form)
 			id, pass := test.id, test.pass
 			if id == "" {
 				id, pass = "gateway", "gateway secret&+"
