@@ -122,7 +122,7 @@ func authenticated(r *http.Request) bool {
 	if !basic {
 		id, secret = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
 	}
-	return id == ClientID && secret == ClientSecret && !(basic && r.PostForm.Has("client_secret"))
+	return id == ClientID && secret == ClientSecret && (!basic || !r.PostForm.Has("client_secret"))
 }
 
 func refuse(w http.ResponseWriter, status int, code string) {

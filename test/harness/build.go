@@ -20,7 +20,7 @@ var build struct {
 func Binary(tb testing.TB) string {
 	tb.Helper()
 	build.once.Do(func() {
-		folder, err := os.MkdirTemp("", "gatehouse-test-")
+		folder, err := os.MkdirTemp("", "gatehouse-test-") //nolint:usetesting // it outlives the test that asks first
 		if err != nil {
 			build.err = err
 			return
@@ -46,6 +46,9 @@ func Discard() {
 
 // Root is the project's top folder.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		panic("harness: the binary does not know its source files")
+	}
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }

@@ -2,13 +2,15 @@ package integration_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
-	"github.com/caddy-gatehouse/gatehouse/test/harness"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
 const exchanges = `{
@@ -168,9 +170,7 @@ func TestExchangeRequests(t *testing.T) {
 			got := site.Get(test.path, token).Expect(t, http.StatusOK)
 			forms := site.idp.Forms()
 			want := url.Values{"grant_type": {grant}, "subject_token_type": {accessToken}, "subject_token": {token}}
-			for name, values := range test.want {
-				want[name] = values
-			}
+			maps.Copy(want, test.want)
 			if diff := cmp.Diff(want, forms[len(forms)-1]); diff != "" {
 				t.Errorf("the request for the token (-want +got):\n%s", diff)
 			}

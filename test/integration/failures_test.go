@@ -113,7 +113,7 @@ func failures(idp *harness.AuthServer, end <-chan struct{}) []failure {
 		{"redirect 302", true, bare(302, "Location", idp.URL+"/elsewhere"), toldBadAnswer, "bad_answer", ""},
 		{"redirect 307", true, bare(307, "Location", idp.URL+"/elsewhere"), toldBadAnswer, "bad_answer", ""},
 		{"redirect 308", true, bare(308, "Location", idp.URL+"/elsewhere"), toldBadAnswer, "bad_answer", ""},
-		{"204", true, func(_ url.Values, w http.ResponseWriter) { w.WriteHeader(204) }, toldBadAnswer, "bad_answer", ""},
+		{"204", true, func(_ url.Values, w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }, toldBadAnswer, "bad_answer", ""},
 		{"oversize", true, text(`{"access_token":"` + strings.Repeat("a", 64<<10) + `"}`), toldBadAnswer, "bad_answer", ""},
 		{"no JSON", true, text("<html>canary-body</html>"), toldBadAnswer, "bad_answer", ""},
 		{"a list", true, text("[]"), toldBadAnswer, "bad_answer", ""},

@@ -4,8 +4,9 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/caddy-gatehouse/gatehouse/test/harness"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
 // mainJob is the configuration that the README shows, between a server and an

@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
-	"github.com/google/go-cmp/cmp"
 )
 
 // shown are placeholders by the name of the header that shows them.

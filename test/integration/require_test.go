@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"maps"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -138,7 +139,8 @@ func TestRequirements(t *testing.T) {
 			before := len(gateway.Audit())
 			got := gateway.Do(request)
 			if test.want == "" {
-				if got.Expect(t, http.StatusOK); got.Body != "in" {
+				got.Expect(t, http.StatusOK)
+				if got.Body != "in" {
 					t.Errorf("body %q", got.Body)
 				}
 				return
@@ -156,9 +158,7 @@ func TestRequirements(t *testing.T) {
 func merge(all ...map[string]any) map[string]any {
 	merged := make(map[string]any)
 	for _, some := range all {
-		for name, value := range some {
-			merged[name] = value
-		}
+		maps.Copy(merged, some)
 	}
 	return merged
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -89,9 +90,7 @@ func TestAnswersAreMarkedAsPrivate(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			site.upstream.Respond(func(w http.ResponseWriter, _ *http.Request) {
-				for name, values := range test.upstream {
-					w.Header()[name] = values
-				}
+				maps.Copy(w.Header(), test.upstream)
 				switch test.upstream.Get("X-Status") {
 				case "404":
 					w.WriteHeader(http.StatusNotFound)

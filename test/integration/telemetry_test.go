@@ -11,10 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
-	"github.com/caddy-gatehouse/gatehouse/test/harness"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
+	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
 const telemetry = `{
