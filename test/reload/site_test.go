@@ -2,6 +2,7 @@ package reload_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -78,6 +79,41 @@ type site struct {
 	idp      *harness.AuthServer
 	upstream *harness.Upstream
 	token    string
+	tb       testing.TB
+}
+
+// Get asks for a path with a bearer token.
+func (s site) Get(path, token string) harness.Answer {
+	s.tb.Helper()
+	answer, err := patient(s.Request(http.MethodGet, path, token))
+	if err != nil {
+		s.tb.Errorf("GET %s was lost: %v", path, err)
+	}
+	return answer
+}
+
+// patient sends a GET, and once more if the connection breaks before there is an
+// answer, up to five times, as every client does. Each of Caddy's configurations
+// has a socket of its own at a TCP port, and the system resets who waits at the
+// old one when it closes, with Gatehouse and without.
+func patient(request *http.Request) (answer harness.Answer, err error) {
+	for range 5 {
+		if answer, err = attempt(request); err == nil {
+			break
+		}
+	}
+	return answer, err
+}
+
+func attempt(request *http.Request) (harness.Answer, error) {
+	transport := &http.Transport{DisableKeepAlives: true}
+	answer, err := transport.RoundTrip(request)
+	if err != nil {
+		return harness.Answer{}, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	return harness.Answer{Status: answer.StatusCode, Header: answer.Header, Body: string(body)}, err
 }
 
 // start starts a site with the first configuration, its keys fetched and one
@@ -88,7 +124,7 @@ func startAt(t *testing.T, path string) site {
 	t.Helper()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, configuration{}.caddyfile(), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
-	s := site{gateway, idp, upstream, idp.Token(nil)}
+	s := site{gateway, idp, upstream, idp.Token(nil), t}
 	gateway.Await(path, s.token, http.StatusOK)
 	s.expectFetched(t, 1, 1)
 	return s

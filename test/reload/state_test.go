@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
+	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
 func TestStateIsKept(t *testing.T) {
@@ -95,6 +96,6 @@ func TestStateGoesWithItsIssuer(t *testing.T) {
 	s := start(t)
 	s.reload(t, configuration{generation: 1, without: true})
 	s.reload(t, configuration{generation: 2})
-	s.Await("/orders/1", s.token, http.StatusOK)
+	harness.Eventually(t, "the keys have come", func() bool { return s.Get("/orders/1", s.token).Status == http.StatusOK })
 	s.expectFetched(t, 2, 2)
 }

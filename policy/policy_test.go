@@ -1,0 +1,193 @@
+package policy_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/token"
+	"github.com/google/go-cmp/cmp"
+)
+
+const claims = `{
+	"tenant": "acme", "level": 3, "staff": true, "empty": "", "null": null, "none": [],
+	"roles": ["admin", 7, false, null, {"a": "b"}], "realm": {"roles": ["r1"]}
+}`
+
+func holder(tb testing.TB, scopes ...string) *token.Token {
+	tb.Helper()
+	parsed, err := token.ParseClaims([]byte(claims))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &token.Token{
+		Issuer: "https://issuer.example.com", Subject: "alice", Client: "app", Audience: []string{"one", "two"},
+		Scopes: scopes, Claims: parsed,
+	}
+}
+
+func rule(kind policy.Kind, values ...string) policy.Rule {
+	return policy.Rule{Kind: kind, Values: values}
+}
+
+func claim(path string, values ...string) policy.Rule {
+	return policy.Rule{Kind: policy.Claim, Path: path, Values: values}
+}
+
+func TestDecide(t *testing.T) {
+	denied := func(rule, reason string) policy.Decision { return policy.Decision{Rule: rule, Reason: reason} }
+	lacks := func(rule, reason string) policy.Decision {
+		return policy.Decision{Rule: rule, Reason: reason, ScopeHelps: true}
+	}
+	allowed := policy.Decision{Allowed: true}
+	tests := map[string]struct {
+		rules []policy.Rule
+		want  policy.Decision
+	}{
+		"scope":                     {[]policy.Rule{rule(policy.Scope, "a", "b")}, allowed},
+		"scope missing":             {[]policy.Rule{rule(policy.Scope, "a", "c", "d")}, lacks("scope a c d", "the token lacks scope c d")},
+		"scope of another case":     {[]policy.Rule{rule(policy.Scope, "A")}, lacks("scope A", "the token lacks scope A")},
+		"any scope":                 {[]policy.Rule{rule(policy.AnyScope, "c", "b")}, allowed},
+		"any scope, none":           {[]policy.Rule{rule(policy.AnyScope, "c", "d")}, lacks("any_scope c d", "the token holds none of the scopes")},
+		"audience":                  {[]policy.Rule{rule(policy.Audience, "x", "two")}, allowed},
+		"audience, none":            {[]policy.Rule{rule(policy.Audience, "tw")}, denied("audience tw", "the token is for another audience")},
+		"issuer":                    {[]policy.Rule{rule(policy.Issuer, "https://issuer.example.com")}, allowed},
+		"issuer with a slash":       {[]policy.Rule{rule(policy.Issuer, "https://issuer.example.com/")}, denied("issuer https://issuer.example.com/", "the token is from another issuer")},
+		"client":                    {[]policy.Rule{rule(policy.Client, "web", "app")}, allowed},
+		"client, other":             {[]policy.Rule{rule(policy.Client, "web")}, denied("client web", "the token was issued to another client")},
+		"claim is":                  {[]policy.Rule{claim("tenant", "x", "acme")}, allowed},
+		"claim is not":              {[]policy.Rule{claim("tenant", "acm")}, denied("claim tenant acm", "claim tenant has another value")},
+		"claim is a number":         {[]policy.Rule{claim("level", "3")}, allowed},
+		"claim is a boolean":        {[]policy.Rule{claim("staff", "true")}, allowed},
+		"claim contains":            {[]policy.Rule{claim("roles", "admin")}, allowed},
+		"claim contains a number":   {[]policy.Rule{claim("roles", "7")}, allowed},
+		"claim contains a boolean":  {[]policy.Rule{claim("roles", "false")}, allowed},
+		"claim contains no null":    {[]policy.Rule{claim("roles", "null", "<nil>")}, denied("claim roles null <nil>", "claim roles has another value")},
+		"claim contains no object":  {[]policy.Rule{claim("roles", "map[a:b]", `{"a":"b"}`)}, denied(`claim roles map[a:b] {"a":"b"}`, "claim roles has another value")},
+		"claim by path":             {[]policy.Rule{claim("realm.roles", "r1")}, allowed},
+		"claim by pointer":          {[]policy.Rule{claim("/realm/roles/0", "r1")}, allowed},
+		"claim absent":              {[]policy.Rule{claim("absent", "x")}, denied("claim absent x", "the token has no claim absent")},
+		"claim null":                {[]policy.Rule{claim("null", "null")}, denied("claim null null", "the token has no claim null")},
+		"claim an empty list":       {[]policy.Rule{claim("none", "x")}, denied("claim none x", "the token has no claim none")},
+		"claim an object":           {[]policy.Rule{claim("realm", "x")}, denied("claim realm x", "the token has no claim realm")},
+		"a rule nobody knows":       {[]policy.Rule{rule("role", "admin")}, denied("role admin", "rule role is not known")},
+		"all hold":                  {[]policy.Rule{rule(policy.Scope, "a"), rule(policy.Client, "app"), claim("tenant", "acme")}, allowed},
+		"the first that fails":      {[]policy.Rule{rule(policy.Client, "x"), rule(policy.Issuer, "y")}, denied("client x", "the token was issued to another client")},
+		"other rules before scope":  {[]policy.Rule{rule(policy.Scope, "c"), rule(policy.Client, "x")}, denied("client x", "the token was issued to another client")},
+		"the first scope that ails": {[]policy.Rule{rule(policy.Scope, "c"), rule(policy.AnyScope, "d")}, lacks("scope c", "the token lacks scope c")},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			made, err := policy.New(test.rules)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, made.Decide(holder(t, "a", "b"), nil)); diff != "" {
+				t.Errorf("the decision (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestClientRuleWithoutClient(t *testing.T) {
+	made, err := policy.New([]policy.Rule{rule(policy.Client, "app")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.Decide(&token.Token{}, nil).Allowed {
+		t.Error("a token without a client passed a rule about clients")
+	}
+}
+
+func TestPlaceholdersInClaimRules(t *testing.T) {
+	made, err := policy.New([]policy.Rule{claim("tenant", "{request.tenant}"), rule(policy.Client, "app")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for expanded, want := range map[string]bool{"acme": true, "other": false, "": false} {
+		expand := func(text string) string { return strings.ReplaceAll(text, "{request.tenant}", expanded) }
+		if got := made.Decide(holder(t), expand).Allowed; got != want {
+			t.Errorf("with tenant %q allowed is %t, want %t", expanded, got, want)
+		}
+	}
+	// A request that leaves out what the rule is made of must not meet a claim
+	// that is empty.
+	blank, err := policy.New([]policy.Rule{claim("empty", "{request.tenant}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if blank.Decide(holder(t), func(string) string { return "" }).Allowed {
+		t.Error("an empty placeholder equals an empty claim")
+	}
+	scopes, err := policy.New([]policy.Rule{rule(policy.Scope, "{request.scope}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if scopes.Decide(holder(t, "a"), func(string) string { return "a" }).Allowed {
+		t.Error("a scope took a placeholder: callers would choose what is asked of them")
+	}
+}
+
+func TestNewRefusesWhatEveryoneFulfils(t *testing.T) {
+	tests := map[string][]policy.Rule{
+		"no rules":             nil,
+		"a rule without value": {rule(policy.Scope)},
+		"an empty value":       {rule(policy.Scope, "a", "")},
+		"a claim without path": {rule(policy.Claim, "a")},
+		"a path without claim": {{Kind: policy.Scope, Path: "scope", Values: []string{"a"}}},
+		"the second rule":      {rule(policy.Scope, "a"), rule(policy.Audience)},
+	}
+	for name, rules := range tests {
+		t.Run(name, func(t *testing.T) {
+			if _, err := policy.New(rules); !errors.Is(err, policy.ErrEmpty) {
+				t.Errorf("error %v, want %v", err, policy.ErrEmpty)
+			}
+		})
+	}
+}
+
+func TestScopes(t *testing.T) {
+	made, err := policy.New([]policy.Rule{rule(policy.Scope, "b", "a"), rule(policy.Client, "x"), rule(policy.AnyScope, "c", "a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"b", "a", "c"}; !slices.Equal(made.Scopes(), want) {
+		t.Errorf("scopes %v, want %v", made.Scopes(), want)
+	}
+}
+
+// A policy is what it was made of, whatever becomes of that.
+func TestPolicyIsImmutable(t *testing.T) {
+	rules := []policy.Rule{rule(policy.Client, "nobody")}
+	made, err := policy.New(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules[0] = rule(policy.Client, "app")
+	if made.Decide(holder(t), nil).Allowed {
+		t.Error("the caller's list is still the policy's")
+	}
+}
+
+// FuzzNothingIsOpen holds every policy against a token that has nothing: no rule
+// may let it pass, whatever an operator writes and a request holds.
+func FuzzNothingIsOpen(f *testing.F) {
+	f.Add("scope", "", "a", "{x}", "")
+	f.Add("claim", "realm.roles", "admin", "{x}", "null")
+	f.Add("claim", "/", "", "", "")
+	f.Add("claim", ".", "<nil>", "false", "0")
+	f.Add("client", "", "", "a", "b")
+	f.Add("unknown", "a", "b", "c", "d")
+	f.Fuzz(func(t *testing.T, kind, path, first, second, expanded string) {
+		made, err := policy.New([]policy.Rule{{Kind: policy.Kind(kind), Path: path, Values: []string{first, second}}})
+		if err != nil {
+			return
+		}
+		decision := made.Decide(&token.Token{Claims: token.Claims{}}, func(string) string { return expanded })
+		if decision.Allowed || decision.Rule == "" || decision.Reason == "" {
+			t.Errorf("rule %q %q %q %q let a token pass that has nothing: %+v", kind, path, first, second, decision)
+		}
+	})
+}
