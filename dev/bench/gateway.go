@@ -20,6 +20,7 @@ import (
 // build compiles the Caddy that users build, with Gatehouse. It must run within
 // the project: the module dev knows where the root is.
 func build(ctx context.Context, binary string) error {
+	//nolint:gosec // the path is this program's own
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary,
 		"github.com/caddy-gatehouse/gatehouse/cmd/caddy")
 	if text, err := command.CombinedOutput(); err != nil {
@@ -59,6 +60,7 @@ func start(ctx context.Context, binary, folder, caddyfile string) (*gateway, err
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the configuration: %w", err)
 	}
+	//nolint:gosec // both paths are this program's own
 	g.command = exec.CommandContext(ctx, binary, "run", "--config", file, "--adapter", "caddyfile")
 	g.command.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
 	g.command.Stdout, g.command.Stderr = &g.log, &g.log
@@ -69,7 +71,10 @@ func start(ctx context.Context, binary, folder, caddyfile string) (*gateway, err
 		_ = g.command.Wait()
 		close(g.exited)
 	}()
-	return g, g.await(ctx)
+	if err := g.await(ctx); err != nil {
+		return nil, err
+	}
+	return g, nil
 }
 
 // await waits until the site accepts connections.

@@ -59,15 +59,11 @@ func (p plan) measure(ctx context.Context, binary, folder string, s scenario) (*
 		return nil, err
 	}
 	defer world.close()
-	gateways := make([]*gateway, 0, len(roles))
-	for _, role := range roles {
-		started, err := start(ctx, binary, folder, world.caddyfile(role))
-		if err != nil {
-			return nil, err
-		}
-		defer started.stop()
-		gateways = append(gateways, started)
+	gateways, err := startAll(ctx, binary, folder, world)
+	if err != nil {
+		return nil, err
 	}
+	defer stopAll(gateways)
 	for i, g := range gateways {
 		// Once around all callers: afterwards every token is known and exchanged.
 		if err := world.load(ctx, g, p.connections, max(s.callers, p.requests), roles[i]); err != nil {
@@ -84,13 +80,33 @@ func (p plan) measure(ctx context.Context, binary, folder string, s scenario) (*
 	return measured, err
 }
 
+// startAll starts a gateway for each role, in their order, or none.
+func startAll(ctx context.Context, binary, folder string, world *world) ([]*gateway, error) {
+	gateways := make([]*gateway, 0, len(roles))
+	for _, role := range roles {
+		started, err := start(ctx, binary, folder, world.caddyfile(role))
+		if err != nil {
+			stopAll(gateways)
+			return nil, err
+		}
+		gateways = append(gateways, started)
+	}
+	return gateways, nil
+}
+
+func stopAll(gateways []*gateway) {
+	for _, g := range gateways {
+		g.stop()
+	}
+}
+
 // alternate takes the gateways in a new order in each round: whatever comes and
 // goes on the machine falls on all of them.
 func (p plan) alternate(ctx context.Context, world *world, gateways []*gateway) (*result, error) {
 	measured := new(result)
 	for range p.rounds {
 		var costs [len(roles)]time.Duration
-		for _, i := range rand.Perm(len(gateways)) {
+		for _, i := range rand.Perm(len(gateways)) { //nolint:gosec // an order, not a secret
 			before, err := gateways[i].processorTime()
 			if err != nil {
 				return nil, err
