@@ -1,0 +1,108 @@
+package metrics_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// gather reads counters, gauges and the counts of histograms, by name and labels.
+func gather(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[string]float64)
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			name := strings.TrimPrefix(family.GetName(), "caddy_gatehouse_")
+			for _, label := range metric.GetLabel() {
+				name += " " + label.GetName() + "=" + label.GetValue()
+			}
+			values[name] = metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	return values
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := metrics.New(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Validated("ok", time.Millisecond)
+	m.Validated("expired", time.Microsecond)
+	m.Decided(true)
+	m.Decided(false)
+	m.Decided(false)
+	m.Exchanged("orders", "hit", time.Microsecond)
+	m.KeySetRefreshed("https://a.example.com", nil)
+	m.KeySetRefreshed("https://a.example.com", errors.New("down"))
+	known := false
+	if err := m.WatchKeySetAge("https://a.example.com", func() (time.Duration, bool) { return 90 * time.Second, known }); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{
+		"validations_total outcome=ok": 1, "validations_total outcome=expired": 1, "validation_duration_seconds": 2,
+		"decisions_total outcome=allowed": 1, "decisions_total outcome=denied": 2,
+		"exchanges_total exchange=orders outcome=hit": 1, "exchange_duration_seconds exchange=orders": 1,
+		"keyset_refreshes_total issuer=https://a.example.com outcome=ok":     1,
+		"keyset_refreshes_total issuer=https://a.example.com outcome=failed": 1,
+	}
+	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+	known = true
+	want["keyset_age_seconds issuer=https://a.example.com"] = 90
+	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
+		t.Errorf("metrics once there are keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestSeveralIssuersAreWatched(t *testing.T) {
+	m, err := metrics.New(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	age := func() (time.Duration, bool) { return 0, false }
+	for _, issuer := range []string{"https://a.example.com", "https://b.example.com"} {
+		if err := m.WatchKeySetAge(issuer, age); err != nil {
+			t.Errorf("watching %s: %v", issuer, err)
+		}
+	}
+	if m.WatchKeySetAge("https://a.example.com", age) == nil {
+		t.Error("one issuer was watched twice")
+	}
+}
+
+func TestNoMetrics(t *testing.T) {
+	var none *metrics.Metrics
+	none.Validated("ok", 0)
+	none.Decided(true)
+	none.Exchanged("orders", "ok", 0)
+	none.KeySetRefreshed("https://a.example.com", nil)
+	if err := none.WatchKeySetAge("https://a.example.com", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRegistryIsTaken(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	if _, err := metrics.New(registry); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := metrics.New(registry); err == nil {
+		t.Error("one registry took the metrics of two configurations")
+	}
+}
