@@ -201,6 +201,7 @@ func newHotApp(b *testing.B) hotApp {
 
 func (hotApp) Config() *config.Gatehouse                           { return new(config.Gatehouse) }
 func (hotApp) Verifier(*config.TokenAuth) (*token.Verifier, error) { return nil, errors.ErrUnsupported }
+
 func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) {
 	return nil, errors.ErrUnsupported
 }

@@ -122,8 +122,7 @@ func reasonOf(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	var reason token.Reason
-	if errors.As(err, &reason) {
+	if reason, ok := errors.AsType[token.Reason](err); ok {
 		return string(reason)
 	}
 	return "canceled"
