@@ -8,10 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-gatehouse/gatehouse/audit"
-	"github.com/caddy-gatehouse/gatehouse/token"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -3,6 +3,7 @@ package authserver
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -45,9 +46,7 @@ func publish(t *testing.T, places map[string]*place) string {
 			return
 		}
 		found.hits.Add(1)
-		for name, values := range found.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), found.header)
 		if found.status != 0 {
 			w.WriteHeader(found.status)
 			return

@@ -12,7 +12,7 @@ import (
 
 func TestDropAliases(t *testing.T) {
 	got := http.Header{
-		"X-Token": {"1"}, "X_Token": {"2"}, "x-token": {"3"}, "X.Token": {"4"}, "x_TOKEN": {"5"}, " X-Token ": {"6"},
+		"X-Token": {"1"}, "X_Token": {"2"}, "x-token": {"3"}, "X.Token": {"4"}, "x_TOKEN": {"5"},
 		"X-Token-2": {"kept"}, "Xtoken": {"kept"}, "X-Toke": {"kept"}, "X-Tokén": {"kept"}, "Y-Token": {"kept"},
 	}
 	dropAliases(got, "X-Token")

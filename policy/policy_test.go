@@ -6,9 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/token"
-	"github.com/google/go-cmp/cmp"
 )
 
 const claims = `{
@@ -69,7 +70,7 @@ func TestDecide(t *testing.T) {
 		"claim by path":             {[]policy.Rule{claim("realm.roles", "r1")}, allowed},
 		"claim by pointer":          {[]policy.Rule{claim("/realm/roles/0", "r1")}, allowed},
 		"claim absent":              {[]policy.Rule{claim("absent", "x")}, denied("claim absent x", "the token has no claim absent")},
-		"claim null":                {[]policy.Rule{claim("null", "null")}, denied("claim null null", "the token has no claim null")},
+		"claim null":                {[]policy.Rule{claim("null", "<nil>", "null")}, denied("claim null <nil> null", "the token has no claim null")},
 		"claim an empty list":       {[]policy.Rule{claim("none", "x")}, denied("claim none x", "the token has no claim none")},
 		"claim an object":           {[]policy.Rule{claim("realm", "x")}, denied("claim realm x", "the token has no claim realm")},
 		"a rule nobody knows":       {[]policy.Rule{rule("role", "admin")}, denied("role admin", "rule role is not known")},

@@ -38,7 +38,7 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 	return server.URL
 }
 
-func post(t *testing.T, ctx context.Context, url string) *http.Request {
+func post(ctx context.Context, t *testing.T, url string) *http.Request {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("canary-body"))
 	if err != nil {
@@ -57,7 +57,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 			w.Header().Set("Location", elsewhere)
 			w.WriteHeader(status)
 		})
-		answer, err := newClient(t, httpx.Options{}).Do(post(t, t.Context(), url), 100)
+		answer, err := newClient(t, httpx.Options{}).Do(post(t.Context(), t, url), 100)
 		if err != nil || answer.Status != status {
 			t.Errorf("a redirect %d came back as %v, %v", status, answer, err)
 		}
@@ -111,7 +111,7 @@ func TestTimeout(t *testing.T) {
 	for name, handler := range handlers {
 		t.Run(name, func(t *testing.T) {
 			client := newClient(t, httpx.Options{Timeout: 50 * time.Millisecond})
-			_, err := client.Do(post(t, t.Context(), serve(t, handler)), 100)
+			_, err := client.Do(post(t.Context(), t, serve(t, handler)), 100)
 			if !errors.Is(err, httpx.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("error %v, want %v", err, httpx.ErrTimeout)
 			}
@@ -127,7 +127,7 @@ func TestCancelled(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	})
-	_, err := newClient(t, httpx.Options{}).Do(post(t, ctx, url), 100)
+	_, err := newClient(t, httpx.Options{}).Do(post(ctx, t, url), 100)
 	if !errors.Is(err, context.Canceled) || errors.Is(err, httpx.ErrUnreachable) || errors.Is(err, httpx.ErrTimeout) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
@@ -143,7 +143,7 @@ func TestUnreachable(t *testing.T) {
 	breaks := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	for name, url := range map[string]string{"nobody listens": closed, "the connection breaks": breaks} {
 		t.Run(name, func(t *testing.T) {
-			_, err := newClient(t, httpx.Options{}).Do(post(t, t.Context(), url+"/path?canary=query"), 100)
+			_, err := newClient(t, httpx.Options{}).Do(post(t.Context(), t, url+"/path?canary=query"), 100)
 			if !errors.Is(err, httpx.ErrUnreachable) {
 				t.Errorf("error %v, want %v", err, httpx.ErrUnreachable)
 			}
