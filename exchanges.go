@@ -93,7 +93,9 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 		return exchange.NewState(entries, exchange.DefaultCacheBytes)
 	}, (*exchange.State).Close)
 	a.releases = append(a.releases, held.Release)
+	_, scheme := block.Inject.Target()
 	return exchange.New(exchange.Config{
+		Scheme: scheme,
 		Client: a.clients[block.Client], State: held.Value,
 		SubjectIssuers: a.subjectIssuers(block),
 		Audience:       block.Audience, Resource: block.Resource, Scope: block.Scope,

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/authserver"
-	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // maxIssued bounds an issued token: it goes into a header, and servers refuse
@@ -163,7 +162,9 @@ func (x *Exchanger) issue(g *grant) (*Issued, lifetime) {
 		ends = append(ends, sent.Add(g.answer.ExpiresIn))
 	}
 	life := newLifetime(sent, ends, []time.Time{g.caller.Token.Expiry, sent.Add(x.config.MaxTTL)})
-	return &Issued{Token: token.NewRaw(g.answer.AccessToken.Reveal()), Scope: g.granted(), Expiry: life.expiry, ID: g.claims.id}, life
+	issued := &Issued{Scope: g.granted(), Expiry: life.expiry, ID: g.claims.id}
+	issued.Token, issued.Credential = credentials(x.config.Scheme, g.answer.AccessToken.Reveal())
+	return issued, life
 }
 
 // printable lists a few scopes for the operator's log. They are the server's

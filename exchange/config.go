@@ -60,6 +60,8 @@ type Config struct {
 	// AcceptIssued are the issued_token_type values to accept. Default: the
 	// requested type, else an access token or a JWT.
 	AcceptIssued []string
+	// Scheme comes before the token in the upstream's header, "" for none.
+	Scheme string
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Observe, if set, is called when a request to the server begins. It may link

@@ -11,6 +11,9 @@ import (
 type Issued struct {
 	// Token prints as its fingerprint; Reveal is for the upstream alone.
 	Token token.Raw
+	// Credential is the token behind the scheme, as the upstream's header holds
+	// it.
+	Credential token.Raw
 	// Scope is what the server granted, nil if it asked and answered nothing
 	// about scope and the token cannot be read.
 	Scope []string
@@ -25,11 +28,22 @@ type Issued struct {
 	Degraded *Error
 }
 
+// credentials returns a token as it is and behind a scheme. Both are one text, put
+// together once for all requests that it serves.
+func credentials(scheme, text string) (plain, credential token.Raw) {
+	if scheme == "" {
+		plain = token.NewRaw(text)
+		return plain, plain
+	}
+	full := scheme + " " + text
+	return token.NewRaw(full[len(scheme)+1:]), token.NewRaw(full)
+}
+
 // issuedOverhead estimates what an entry costs beside its texts.
 const issuedOverhead = 512
 
 func (i *Issued) weight() uint64 {
-	weight := issuedOverhead + len(i.Token.Reveal()) + len(i.ID)
+	weight := issuedOverhead + max(len(i.Token.Reveal()), len(i.Credential.Reveal())) + len(i.ID)
 	for _, scope := range i.Scope {
 		weight += len(scope) + 16
 	}

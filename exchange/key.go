@@ -47,11 +47,11 @@ func sorted(texts []string) []string {
 }
 
 // settingsOf covers every setting that shapes a request or decides which answers
-// are kept: who asks whom, subject type, actor, audiences, resources, requested
-// type, extra parameters, and what is accepted for how long; else a stricter
-// exchange would take what a more lenient one stored. An exchange without an
-// actor has an empty list there. What depends on one attempt alone (a client
-// assertion, a request id) is not a setting.
+// are kept and how: who asks whom, subject type, actor, audiences, resources,
+// requested type, extra parameters, what is accepted for how long, and the scheme;
+// else a stricter exchange would take what a more lenient one stored. An exchange
+// without an actor has an empty list there. What depends on one attempt alone (a
+// client assertion, a request id) is not a setting.
 //
 // It is worked out once, so that a key costs no more than its token and scopes.
 func settingsOf(config Config) fingerprint {
@@ -65,6 +65,7 @@ func settingsOf(config Config) fingerprint {
 	message = appendList(message, paramFields(config.Params))
 	message = appendList(message, sorted(config.AcceptIssued))
 	message = appendField(message, config.MaxTTL.String())
+	message = appendField(message, config.Scheme)
 	return sha256.Sum256(message)
 }
 

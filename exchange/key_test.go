@@ -35,6 +35,7 @@ func TestKeysDiffer(t *testing.T) {
 		"issued types":                 func(c *Config) { c.AcceptIssued = []string{"a"} },
 		"client":                       func(c *Config) { c.Client = &slowServer{id: "a"} },
 		"max_ttl":                      func(c *Config) { c.MaxTTL = 1 },
+		"scheme":                       func(c *Config) { c.Scheme = "DPoP" },
 	} {
 		config := base
 		change(&config)

@@ -87,7 +87,7 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 			}},
 		})},
 		require:  &TokenRequire{app: app},
-		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization", scheme: "Bearer"},
+		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization"},
 	}
 	if house.require.policy, err = policy.New([]policy.Rule{{Kind: policy.Scope, Values: []string{"orders:read"}}}); err != nil {
 		b.Fatal(err)
@@ -95,7 +95,7 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	state := exchange.NewState(exchange.DefaultCacheEntries, exchange.DefaultCacheBytes)
 	b.Cleanup(state.Close)
 	if house.exchange.exchanger, err = exchange.New(exchange.Config{
-		Client: hotServer{issuer: issuer}, State: state, Audience: []string{"orders"}, Scope: []string{"orders:read"},
+		Client: hotServer{issuer: issuer}, State: state, Audience: []string{"orders"}, Scope: []string{"orders:read"}, Scheme: "Bearer",
 	}); err != nil {
 		b.Fatal(err)
 	}

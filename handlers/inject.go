@@ -11,16 +11,12 @@ import (
 // withToken returns a copy of the request that carries the upstream's token. The
 // request itself stays without it: Caddy's error routes and placeholders read
 // that one, and a token made for one upstream must not reach another.
-func withToken(r *http.Request, header, scheme string, issued token.Raw) *http.Request {
+func withToken(r *http.Request, header string, credential token.Raw) *http.Request {
 	clone := r.WithContext(r.Context())
 	clone.Header = r.Header.Clone()
 	dropAliases(clone.Header, header)
 	keepHop(clone.Header, header)
-	value := issued.Reveal()
-	if scheme != "" {
-		value = scheme + " " + value
-	}
-	clone.Header[header] = []string{value}
+	clone.Header[header] = []string{credential.Reveal()}
 	return clone
 }
 

@@ -25,7 +25,8 @@ func begin(ctx context.Context, name string) (context.Context, step) {
 	if !parent.IsRecording() {
 		return ctx, step{}
 	}
-	ctx, child := parent.TracerProvider().Tracer("gatehouse").Start(ctx, name) //nolint:spancheck // step.end ends it
+	//nolint:spancheck // step.end ends it
+	ctx, child := parent.TracerProvider().Tracer("gatehouse").Start(ctx, name)
 	return ctx, step{span: child} //nolint:spancheck // likewise
 }
 

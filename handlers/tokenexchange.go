@@ -28,7 +28,6 @@ type TokenExchange struct {
 	block     *config.Exchange
 	label     string // for metrics: a name of the configuration, or inline
 	header    string
-	scheme    string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -51,7 +50,7 @@ func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.block = h.Resolve(h.app.Config())
-	h.header, h.scheme = h.block.Inject.Target()
+	h.header, _ = h.block.Inject.Target()
 	h.header = http.CanonicalHeaderKey(h.header)
 	if h.label = h.Name; h.label == "" {
 		h.label = "inline"
@@ -82,7 +81,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
 	who.filled = append(who.filled, h)
-	return next.ServeHTTP(w, withToken(r, h.header, h.scheme, issued.Token))
+	return next.ServeHTTP(w, withToken(r, h.header, issued.Credential))
 }
 
 // filledBy returns the token_exchange that has filled a header, nil if none has.
