@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -84,7 +85,8 @@ func (x *Exchanger) Asked(caller *token.Token) []string { return x.ask(nil, call
 // well be a deadline, of another context. There is no third kind, and no error
 // comes with a token.
 func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error) {
-	if err := x.admit(caller); err != nil {
+	now := x.config.Now()
+	if err := x.admit(caller, now); err != nil {
 		return nil, err
 	}
 	var space [16]string // on the stack, so that a hit allocates nothing
@@ -96,7 +98,7 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 		return nil, failure
 	}
 	key := x.state.keys.key(&x.settings, &caller.Token.Digest, asked, x.bound(caller.Token))
-	if hit := x.state.fresh(key, x.config.Now()); hit != nil {
+	if hit := x.state.fresh(key, now); hit != nil {
 		return hit, nil
 	}
 	return x.share(ctx, key, caller)
@@ -110,14 +112,14 @@ var (
 )
 
 // admit tells whether this token may be sent to the server at all.
-func (x *Exchanger) admit(caller Caller) error {
+func (x *Exchanger) admit(caller Caller, now time.Time) error {
 	switch {
 	case caller.Token == nil || caller.Raw.IsZero() || caller.Raw.Digest() != caller.Token.Digest:
 		return newError(OutcomeFault, errCaller)
 	case !slices.Contains(x.config.SubjectIssuers, caller.Token.Issuer):
 		// Another server would learn a token that is good elsewhere.
 		return newError(OutcomeForeignIssuer, errForeign)
-	case !x.config.Now().Before(caller.Token.Expiry):
+	case !now.Before(caller.Token.Expiry):
 		// Good here within the leeway; the server would refuse it.
 		return newError(OutcomeSubjectRejected, errPast)
 	default:

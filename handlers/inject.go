@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,7 +14,9 @@ import (
 // that one, and a token made for one upstream must not reach another.
 func withToken(r *http.Request, header string, credential token.Raw) *http.Request {
 	clone := r.WithContext(r.Context())
-	clone.Header = r.Header.Clone()
+	// The values stay shared, as they are between all handlers of Caddy; only
+	// which headers there are differs.
+	clone.Header = maps.Clone(r.Header)
 	dropAliases(clone.Header, header)
 	keepHop(clone.Header, header)
 	clone.Header[header] = []string{credential.Reveal()}
