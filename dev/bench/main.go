@@ -20,14 +20,14 @@ import (
 
 func main() {
 	var measured plan
-	flag.IntVar(&measured.rounds, "rounds", 60, "paired rounds for each number of callers")
-	flag.IntVar(&measured.requests, "requests", 2000, "requests to each gateway in a round")
+	flag.IntVar(&measured.rounds, "rounds", 40, "paired rounds for each number of callers")
+	flag.IntVar(&measured.requests, "requests", 3200, "requests to each gateway in a round")
 	flag.IntVar(&measured.connections, "connections", 8, "connections that are kept alive, each with one request at a time")
 	flag.StringVar(&measured.profiles, "profiles", "", "folder for processor profiles of the gateways (default: none)")
-	short := flag.Bool("short", false, "20 rounds: a first look")
+	short := flag.Bool("short", false, "20 rounds of 1600 requests: a first look")
 	flag.Parse()
 	if *short {
-		measured.rounds = 20
+		measured.rounds, measured.requests = 20, 1600
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := measured.run(ctx, os.Stdout)

@@ -100,40 +100,50 @@ func stopAll(gateways []*gateway) {
 	}
 }
 
-// alternate takes the gateways in a new order in each round: whatever comes and
-// goes on the machine falls on all of them.
+// turns is how often the gateways take turns in a round: whatever comes and goes
+// on the machine falls on all of them.
+const turns = 8
+
+// alternate measures the rounds. Within one the gateways take many short turns,
+// in a new order each time.
 func (p plan) alternate(ctx context.Context, world *world, gateways []*gateway) (*result, error) {
 	measured := new(result)
 	for range p.rounds {
 		var costs [len(roles)]time.Duration
-		for _, i := range rand.Perm(len(gateways)) { //nolint:gosec // an order, not a secret
-			cost, err := p.cost(ctx, world, gateways[i], roles[i])
-			if err != nil {
-				return nil, err
+		for range turns {
+			for _, i := range rand.Perm(len(gateways)) {
+				used, err := p.turn(ctx, world, gateways[i], roles[i])
+				if err != nil {
+					return nil, err
+				}
+				costs[i] += used
 			}
-			costs[i] = cost
+		}
+		for i := range costs {
+			costs[i] /= time.Duration(turns * p.turnRequests())
 		}
 		measured.add(costs)
 	}
 	return measured, nil
 }
 
-// cost is the processor time of one request, the mean of a round. A quarter as
-// many go ahead: a gateway that stood still while the others worked finds the
-// processor's caches full of theirs.
-func (p plan) cost(ctx context.Context, world *world, g *gateway, r role) (time.Duration, error) {
-	if err := world.load(ctx, g, p.connections, p.requests/4, r); err != nil {
+func (p plan) turnRequests() int { return max(p.requests/turns, 1) }
+
+// turn is the processor time of one turn. Some requests go ahead: a gateway that
+// stood still finds the processor's caches full of what the others left.
+func (p plan) turn(ctx context.Context, world *world, g *gateway, r role) (time.Duration, error) {
+	if err := world.load(ctx, g, p.connections, p.turnRequests()/4, r); err != nil {
 		return 0, err
 	}
 	before, err := g.processorTime()
 	if err != nil {
 		return 0, err
 	}
-	if err := world.load(ctx, g, p.connections, p.requests, r); err != nil {
+	if err := world.load(ctx, g, p.connections, p.turnRequests(), r); err != nil {
 		return 0, err
 	}
 	after, err := g.processorTime()
-	return (after - before) / time.Duration(p.requests), err
+	return after - before, err
 }
 
 // profile keeps each gateway busy once more while it writes a processor profile.
