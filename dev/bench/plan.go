@@ -111,7 +111,7 @@ func (p plan) alternate(ctx context.Context, world *world, gateways []*gateway) 
 	for range p.rounds {
 		var costs [len(roles)]time.Duration
 		for range turns {
-			for _, i := range rand.Perm(len(gateways)) {
+			for _, i := range rand.Perm(len(gateways)) { //nolint:gosec // the order is no secret
 				used, err := p.turn(ctx, world, gateways[i], roles[i])
 				if err != nil {
 					return nil, err
