@@ -191,7 +191,9 @@ func checkInjectHeader(name string) error {
 	if !isHTTPToken(name) {
 		return fmt.Errorf("%q is not a header name such as X-Token", name)
 	}
-	if slices.Contains(reservedHeaders, http.CanonicalHeaderKey(name)) {
+	// Upstreams may read X_Forwarded_For as X-Forwarded-For.
+	dashed := strings.NewReplacer("_", "-", ".", "-").Replace(name)
+	if slices.Contains(reservedHeaders, http.CanonicalHeaderKey(dashed)) {
 		return fmt.Errorf("the header %s is reserved for HTTP itself: inject the token into another one", name)
 	}
 	return nil

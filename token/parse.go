@@ -112,9 +112,15 @@ func (r *claimReader) texts(name string) []string {
 // some servers write it, a list.
 func (r *claimReader) scopes(name string) []string {
 	if text, ok := r.claims.Text(name); ok {
-		return strings.Fields(text)
+		return words(text)
 	}
 	return r.texts(name)
+}
+
+// words parts a text at blanks, and at nothing else (RFC 6749, section 3.3): a
+// tab is no separator to the next reader of the token.
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ' ' })
 }
 
 // farFuture is the end of year 9999: beyond it a date is a mistake or an attempt
