@@ -66,7 +66,7 @@ func TestFlightEndsWithItsLastWaiter(t *testing.T) {
 		ended := make(chan struct{})
 		stubborn := func(ctx context.Context) (int, error) {
 			<-ctx.Done()
-			time.Sleep(time.Second) //nolint:forbidigo // fake time: work that is slow to notice
+			<-time.After(time.Second) // fake time: work that is slow to notice
 			close(ended)
 			return 0, ctx.Err()
 		}
