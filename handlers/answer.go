@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -88,34 +87,4 @@ func requestID(r *http.Request) string {
 	}
 	id, _ := repl.GetString("http.request.uuid")
 	return id
-}
-
-// challenge writes a WWW-Authenticate header (RFC 6750, section 3). Parameters
-// come as names and values in turn; empty values are left out.
-func challenge(parameters ...string) string {
-	var text strings.Builder
-	text.WriteString("Bearer realm=")
-	text.WriteString(quoted(realm))
-	for i := 0; i+1 < len(parameters); i += 2 {
-		if parameters[i+1] == "" {
-			continue
-		}
-		text.WriteString(", ")
-		text.WriteString(parameters[i])
-		text.WriteByte('=')
-		text.WriteString(quoted(parameters[i+1]))
-	}
-	return text.String()
-}
-
-// quoted writes a quoted-string of the characters that RFC 6750, section 3,
-// allows in every parameter; others are dropped, so that no value can end the
-// string or the header.
-func quoted(text string) string {
-	return `"` + strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' {
-			return -1
-		}
-		return r
-	}, text) + `"`
 }

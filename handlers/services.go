@@ -50,3 +50,22 @@ func services(ctx caddy.Context) (Services, error) {
 	}
 	return found, nil
 }
+
+// directive is what every directive's configuration can do; see package config.
+type directive interface {
+	Expand(repl *caddy.Replacer) error
+	Check(global *config.Gatehouse) error
+}
+
+// prepare loads the app, fills the directive's placeholders and checks it
+// against the global block. Every handler's Provision begins so.
+func prepare(ctx caddy.Context, d directive) (Services, error) {
+	app, err := services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Expand(caddy.NewReplacer()); err != nil {
+		return nil, err
+	}
+	return app, d.Check(app.Config())
+}

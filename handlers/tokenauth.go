@@ -43,8 +43,9 @@ import (
 type TokenAuth struct {
 	config.TokenAuth
 
-	app      Services
-	verifier *token.Verifier
+	app        Services
+	verifier   *token.Verifier
+	challenger challenger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -57,21 +58,13 @@ func (TokenAuth) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
-	if h.app, err = services(ctx); err != nil {
+	if h.app, err = prepare(ctx, &h.TokenAuth); err != nil {
 		return err
 	}
-	if err := h.Expand(caddy.NewReplacer()); err != nil {
-		return err
-	}
-	if err := h.Check(h.app.Config()); err != nil {
-		return err
-	}
+	h.challenger = challenger{realm: realm}
 	h.verifier, err = h.app.Verifier(&h.TokenAuth)
 	return err
 }
-
-// realm is the realm of every challenge.
-const realm = "gatehouse"
 
 // retryKeys is when a caller should come again while an issuer's keys are
 // missing.
@@ -136,7 +129,7 @@ func (h *TokenAuth) event(r *http.Request, who *caller, outcome audit.Outcome) a
 
 // refuse answers a request whose token was not accepted.
 func (h *TokenAuth) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error) error {
-	reply := refusal(err)
+	reply := h.refusal(err)
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = reasonOf(err), err.Error(), reply.status
@@ -154,39 +147,23 @@ func clientGone() answer {
 
 // refusal says what a caller is told, and no more: which check failed is for the
 // audit trail.
-func refusal(err error) answer {
+func (h *TokenAuth) refusal(err error) answer {
 	var reason token.Reason
 	if !errors.As(err, &reason) {
 		return clientGone()
 	}
 	switch reason.Class() {
 	case token.ClassMissing:
-		return unauthenticated()
+		return h.challenger.unauthenticated()
 	case token.ClassMalformed:
-		return bearerError(http.StatusBadRequest, "invalid_request", "The request's credentials are malformed.")
+		return h.challenger.refusal(http.StatusBadRequest, "invalid_request", "The request's credentials are malformed.")
 	case token.ClassUnavailable:
 		return answer{
 			status: http.StatusServiceUnavailable, retryAfter: retryKeys,
 			description: "The token cannot be checked at present.",
 		}
 	default:
-		return bearerError(http.StatusUnauthorized, "invalid_token", "The access token is not valid for this API.")
-	}
-}
-
-// unauthenticated is the answer to a request without a credential. It has no
-// error code (RFC 6750, section 3.1).
-func unauthenticated() answer {
-	return answer{
-		status: http.StatusUnauthorized, description: "This API needs an access token.",
-		challenge: challenge(),
-	}
-}
-
-func bearerError(status int, code, description string) answer {
-	return answer{
-		status: status, code: code, description: description,
-		challenge: challenge("error", code, "error_description", description),
+		return h.challenger.refusal(http.StatusUnauthorized, "invalid_token", "The access token is not valid for this API.")
 	}
 }
 

@@ -40,13 +40,7 @@ func (TokenExchange) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
-	if h.app, err = services(ctx); err != nil {
-		return err
-	}
-	if err := h.Expand(caddy.NewReplacer()); err != nil {
-		return err
-	}
-	if err := h.Check(h.app.Config()); err != nil {
+	if h.app, err = prepare(ctx, &h.TokenExchange); err != nil {
 		return err
 	}
 	h.block = h.Resolve(h.app.Config())
@@ -71,7 +65,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 			placeOf("token_exchange", earlier.Place), placeOf("token_exchange", h.Place))
 	}
 	if who.token == nil {
-		return unauthenticated().write(w, r)
+		return who.auth.challenger.unauthenticated().write(w, r)
 	}
 	issued, err := h.exchange(r.Context(), who)
 	if err != nil {
@@ -120,7 +114,7 @@ func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcom
 }
 
 func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error) error {
-	reply := exchangeRefusal(err)
+	reply := exchangeRefusal(who.auth.challenger, err)
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = string(exchange.OutcomeOf(nil, err)), err.Error(), reply.status
@@ -148,7 +142,7 @@ func (h *TokenExchange) report(ctx context.Context, failed *exchange.Error) {
 
 // exchangeRefusal says what a caller is told about a failed exchange. The
 // authorization server's own words never reach it.
-func exchangeRefusal(err error) answer {
+func exchangeRefusal(speak challenger, err error) answer {
 	var failed *exchange.Error
 	switch {
 	case errors.As(err, &failed):
@@ -158,13 +152,13 @@ func exchangeRefusal(err error) answer {
 		return clientGone()
 	}
 	if failed.Code == "insufficient_scope" && len(failed.Scope) > 0 {
-		return insufficientScope(failed.Scope)
+		return speak.insufficientScope(failed.Scope)
 	}
 	reply := answer{
 		status: failed.Status, code: failed.Code, description: failed.Public, retryAfter: failed.RetryAfter,
 	}
 	if failed.Status == http.StatusUnauthorized || failed.Code == "insufficient_scope" {
-		reply.challenge = challenge("error", failed.Code, "error_description", failed.Public)
+		reply.challenge = speak.challenge("error", failed.Code, "error_description", failed.Public)
 	}
 	return reply
 }

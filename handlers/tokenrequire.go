@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -34,13 +33,7 @@ func (TokenRequire) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (h *TokenRequire) Provision(ctx caddy.Context) (err error) {
-	if h.app, err = services(ctx); err != nil {
-		return err
-	}
-	if err := h.Expand(caddy.NewReplacer()); err != nil {
-		return err
-	}
-	if err := h.Check(h.app.Config()); err != nil {
+	if h.app, err = prepare(ctx, &h.TokenRequire); err != nil {
 		return err
 	}
 	rules := make([]policy.Rule, 0, len(h.Rules))
@@ -83,7 +76,7 @@ func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 			placeOf("token_require", h.Place))
 	}
 	if who.token == nil {
-		return unauthenticated().write(w, r)
+		return who.auth.challenger.unauthenticated().write(w, r)
 	}
 	decision := h.decide(r, who)
 	if !decision.Allowed {
@@ -135,23 +128,13 @@ func (h *TokenRequire) refuse(w http.ResponseWriter, r *http.Request, who *calle
 		description: "The access token does not allow this request.",
 	}
 	if decision.ScopeHelps {
-		reply = insufficientScope(who.scopes)
+		reply = who.auth.challenger.insufficientScope(who.scopes)
 	}
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = decision.Rule, decision.Reason, reply.status
 	h.app.Trail().Record(r.Context(), event)
 	return reply.write(w, r)
-}
-
-// insufficientScope asks for a token with these scopes (RFC 6750, section 3.1).
-func insufficientScope(scopes []string) answer {
-	const description = "The access token lacks scope that this request needs."
-	return answer{
-		status: http.StatusForbidden, code: "insufficient_scope", description: description,
-		challenge: challenge("error", "insufficient_scope",
-			"error_description", description, "scope", strings.Join(scopes, " ")),
-	}
 }
 
 // Interface guards.

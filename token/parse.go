@@ -41,6 +41,8 @@ func fromClaims(claims Claims) (*Token, error) {
 		Subject:   reader.text("sub"),
 		ID:        reader.text("jti"),
 		ACR:       reader.text("acr"),
+		AMR:       reader.texts("amr"),
+		AuthTime:  reader.time("auth_time"),
 		Audience:  reader.texts("aud"),
 		Expiry:    reader.time("exp"),
 		NotBefore: reader.time("nbf"),

@@ -22,8 +22,14 @@ type Token struct {
 	Audience []string
 	// Scopes are the scopes held, in the order of the token.
 	Scopes []string
+	// Roles are the roles held, where the issuer's claims say where they lie.
+	Roles []string
 	// ACR is the acr claim, "" if absent.
 	ACR string
+	// AMR is the amr claim as a list (RFC 8176).
+	AMR []string
+	// AuthTime is when the user logged in (auth_time), zero if absent.
+	AuthTime time.Time
 	// Actor is the sub of the outermost act claim, the current actor (RFC 8693,
 	// section 4.1), "" if absent.
 	Actor string
