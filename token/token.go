@@ -11,10 +11,12 @@ import (
 type Token struct {
 	// Issuer is the iss claim, exactly as the issuer wrote it.
 	Issuer string
-	// Subject is the sub claim. It is unique within the issuer only.
+	// Subject is the sub claim, or what the issuer's claims name in its place. It is
+	// unique within the issuer only.
 	Subject string
 	// Client is the OAuth client the token was issued to: client_id or azp
-	// (RFC 8693, section 4.3; RFC 9068, section 2.2), "" if neither is there.
+	// (RFC 8693, section 4.3; RFC 9068, section 2.2) unless the issuer's claims say
+	// otherwise, "" if none is there.
 	Client string
 	// ID is the jti claim, "" if absent.
 	ID string
