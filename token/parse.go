@@ -52,6 +52,8 @@ func read(raw Raw, jws *jose.JWS, claims Claims, paths ClaimPaths) (*Token, erro
 		Claims:    claims,
 		Type:      jws.Header.Type,
 		Digest:    raw.Digest(),
+		foreign:   foreignKind(claims),
+		bound:     claims.Has("cnf"),
 	}
 	reader.placed(parsed, paths)
 	if act, ok := claims.Get("act"); ok {

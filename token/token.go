@@ -43,6 +43,10 @@ type Token struct {
 	Claims Claims
 	// Digest names the token.
 	Digest Digest
+
+	// What the claims say for good, found when they were read.
+	foreign error // the token is of another kind, and never accepted
+	bound   bool  // it is bound to a key (cnf)
 }
 
 // HasScope tells whether the token holds exactly that scope.
