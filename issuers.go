@@ -40,6 +40,10 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 		URL: url, UserPrefix: userPrefix, Keys: source,
 		Audience:   accepted(block.Audience),
 		Algorithms: block.AcceptedAlgorithms(),
+		Types:      block.AcceptedTypes(),
+		MaxAge:     block.MaxTokenAge.Or(0),
+		Require:    block.RequireClaims,
+		Claims:     block.ClaimPaths(),
 		Leeway:     block.Leeway.Or(config.DefaultLeeway),
 	}
 	a.issuers[url] = &issuer{trusted: trusted, source: source}
@@ -50,7 +54,7 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 // key set that is fetched later.
 func (a *App) keySource(url string, block *config.Issuer) (*keys.Source, error) {
 	if file := block.JWKS; file != "" && !isURL(file) {
-		return a.fileKeys(url, file)
+		return a.fileKeys(url, file, block)
 	}
 	server, err := a.server(url, block)
 	if err != nil {
@@ -68,24 +72,41 @@ func (a *App) keySource(url string, block *config.Issuer) (*keys.Source, error) 
 
 func isURL(text string) bool { return strings.Contains(text, "://") }
 
-func (a *App) fileKeys(url, file string) (*keys.Source, error) {
+func (a *App) fileKeys(url, file string, block *config.Issuer) (*keys.Source, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("jwks: %w", err)
 	}
-	parse := jose.ParseKeySet
-	if strings.HasPrefix(strings.TrimSpace(string(content)), "-----BEGIN") {
-		parse = jose.ParsePEM
-	}
-	set, err := parse(content)
+	set, kind, err := parseKeys(content, block)
 	if err != nil {
 		return nil, fmt.Errorf("jwks %s: %w", file, err)
 	}
 	for _, dropped := range set.Dropped {
 		a.log.Warn("leaving out a key", "issuer", url, "file", file, "index", dropped.Index, "reason", dropped.Reason)
 	}
-	return keys.NewStatic(url, a.leaseKeys("file", url, string(content)), set), nil
+	return keys.NewStatic(url, a.leaseKeys(kind, url, string(content)), set), nil
 }
+
+// parseKeys reads a key file, and names how it was read: the same content read as
+// secrets and as public keys is two key sets.
+func parseKeys(content []byte, block *config.Issuer) (set jose.KeySet, kind string, err error) {
+	isPEM := strings.HasPrefix(strings.TrimSpace(string(content)), "-----BEGIN")
+	switch {
+	case block.UsesSecrets() && isPEM:
+		return set, "", errSecretPEM
+	case block.UsesSecrets():
+		set, err = jose.ParseSecrets(content, block.AcceptedAlgorithms())
+		return set, "secrets " + strings.Join(block.Algorithms, " "), err
+	case isPEM:
+		set, err = jose.ParsePEM(content)
+	default:
+		set, err = jose.ParseKeySet(content)
+	}
+	return set, "file", err
+}
+
+// errSecretPEM refuses public keys where secrets belong: everybody could sign.
+var errSecretPEM = errors.New("PEM holds public keys and certificates, and HMAC algorithms need secrets: write a JWK Set with oct keys")
 
 func (a *App) leaseKeys(parts ...string) *keys.State {
 	held := keyStates.Acquire(lease.KeyOf(parts...), keys.NewState, nil)

@@ -29,7 +29,8 @@ type Issuer struct {
 	URLs []string `json:"urls,omitempty"`
 
 	// The accepted values of the `aud` claim, of which a token must have one. The
-	// single word `any` accepts tokens for every audience. Required here or at
+	// single word `any` accepts tokens for every audience, and those without `aud`.
+	// Required here or at
 	// `token_auth`, whose own list comes first.
 	Audience []string `json:"audience,omitempty"`
 
@@ -39,9 +40,29 @@ type Issuer struct {
 	JWKS string `json:"jwks,omitempty"`
 
 	// The signature algorithms that tokens may use, by their registered names.
-	// Default: all asymmetric ones, RS256 to RS512, PS256 to PS512, ES256 to
-	// ES512, EdDSA and Ed25519.
+	// HS256, HS384 and HS512 sign with a shared secret: they stand alone, and
+	// `jwks` must be a file with `oct` keys. Default: all asymmetric ones, RS256 to
+	// RS512, PS256 to PS512, ES256 to ES512, EdDSA and Ed25519.
 	Algorithms []string `json:"algorithms,omitempty"`
+
+	// The accepted values of the `typ` header, without regard to case and a prefix
+	// `application/`; the word `absent` stands for none. The single value `at+jwt`
+	// is strict RFC 9068: `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti`
+	// are required. ID tokens are refused in any case. Default: `at+jwt`, `JWT` and
+	// `absent`.
+	TokenType []string `json:"token_type,omitempty"`
+
+	// How long after `iat` a token may be used, whatever its `exp` says. Tokens
+	// without `iat` are then refused. Default: as long as `exp` says.
+	MaxTokenAge Duration `json:"max_token_age,omitempty"`
+
+	// Paths to claims that must be there, and neither null nor empty. Default:
+	// none.
+	RequireClaims []string `json:"require_claims,omitempty"`
+
+	// Where this issuer puts subject, scopes, client and roles. Default: `sub`;
+	// `scope` or `scp`; `client_id` or `azp`; no roles.
+	Claims *IssuerClaims `json:"claims,omitempty"`
 
 	// How far the issuer's clock and ours may be apart, at most 2m. Default: 30s.
 	Leeway Duration `json:"leeway,omitempty"`
@@ -82,22 +103,27 @@ func (i *Issuer) AcceptedAlgorithms() []jose.Algorithm {
 // The grammar of an issuer:
 //
 //	issuer <name> <url...> {
-//		audience      <aud...> | any
-//		jwks          <https url | file>
-//		algorithms    <alg...>
-//		leeway        <duration>
-//		trust_ca      <pem file...>
-//		fetch_timeout <duration>
+//		audience       <aud...> | any
+//		jwks           <https url | file>
+//		algorithms     <alg...>
+//		token_type     <typ | absent...>
+//		leeway         <duration>
+//		max_token_age  <duration>
+//		require_claims <path...>
+//		claims {
+//			...
+//		}
+//		trust_ca       <pem file...>
+//		fetch_timeout  <duration>
 //	}
 func (i *Issuer) options() []option {
-	return []option{
+	return append(i.contentOptions(), []option{
 		{word: "audience", read: readList(&i.Audience)},
 		{word: "jwks", read: readOne(&i.JWKS)},
-		{word: "algorithms", read: readList(&i.Algorithms)},
 		{word: "leeway", read: readOne(&i.Leeway)},
 		{word: "trust_ca", read: readList(&i.TrustCA)},
 		{word: "fetch_timeout", read: readOne(&i.FetchTimeout)},
-	}
+	}...)
 }
 
 func (i *Issuer) settings() []setting {
@@ -105,7 +131,7 @@ func (i *Issuer) settings() []setting {
 		list("url", i.URLs, checkIssuerURL),
 		accepted(i.Audience),
 		one("jwks", &i.JWKS, checkKeySource),
-		list("algorithms", i.Algorithms, checkAlgorithm),
+		i.contentSettings(),
 		one("leeway", (*string)(&i.Leeway), checkLeeway),
 		list("trust_ca", i.TrustCA, checkText),
 		one("fetch_timeout", (*string)(&i.FetchTimeout), checkPositive),
@@ -121,6 +147,9 @@ func (i *Issuer) contradiction() error {
 	if i.JWKS != "" && len(i.URLs) > 1 {
 		return errors.New("jwks needs an issuer with one URL: give each URL a block with its own keys")
 	}
+	if err := i.contentContradiction(); err != nil {
+		return err
+	}
 	return checkAny(i.Audience)
 }
 
@@ -128,7 +157,7 @@ func (i *Issuer) missing() error {
 	if len(i.URLs) == 0 {
 		return errors.New("a URL is missing: write issuer <name> <url...>")
 	}
-	return nil
+	return i.secretsMissing()
 }
 
 func (i *Issuer) links(*Gatehouse) error { return nil }

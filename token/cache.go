@@ -8,12 +8,14 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
-// A verified entry is a token and what its signature was checked with: it is
-// good only while that key is still the issuer's.
+// A verified entry is a token, what its signature was checked with and how its
+// claims were read: it is good only while that key is still the issuer's and the
+// issuer's claims lie where they lay.
 type verified struct {
 	token *Token
 	key   *jose.Key
 	alg   jose.Algorithm
+	shape string // of the ClaimPaths
 }
 
 // A Cache remembers verified tokens by the SHA-256 of all their bytes, so that a

@@ -22,10 +22,12 @@ const (
 	WrongType Reason = "wrong_type"
 	// WrongAlgorithm: alg is not one that the issuer may use.
 	WrongAlgorithm Reason = "wrong_algorithm"
-	// BadClaim: a registered claim is absent or has a wrong shape.
+	// BadClaim: a claim that is needed is absent, or one has a wrong shape.
 	BadClaim Reason = "bad_claim"
 	// Expired: exp has passed.
 	Expired Reason = "expired"
+	// TooOld: the token was issued longer ago than the issuer's tokens may be used.
+	TooOld Reason = "too_old"
 	// NotYetValid: nbf or iat lies in the future.
 	NotYetValid Reason = "not_yet_valid"
 	// WrongAudience: aud does not name this API.
