@@ -41,7 +41,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	m.validations = prometheus.NewCounterVec(options("validations_total",
 		"Credentials that token_auth looked at, by outcome."), []string{"outcome"})
 	m.decisions = prometheus.NewCounterVec(options("decisions_total",
-		"Decisions of token_require, by outcome."), []string{"outcome"})
+		"Decisions of token_require, by outcome and the rule that refused."), []string{"outcome", "rule"})
 	m.exchanges = prometheus.NewCounterVec(options("exchanges_total",
 		"Tokens that token_exchange asked for, by exchange and outcome."), []string{"exchange", "outcome"})
 	m.refreshes = prometheus.NewCounterVec(options("keyset_refreshes_total",
@@ -77,16 +77,13 @@ func (m *Metrics) Validated(outcome string, took time.Duration) {
 	m.validationDuration.Observe(took.Seconds())
 }
 
-// Decided counts one decision of token_require.
-func (m *Metrics) Decided(allowed bool) {
+// Decided counts one decision of token_require. The rule is the kind of the one
+// that refused, a word of the configuration's grammar; "" if none did.
+func (m *Metrics) Decided(outcome, rule string) {
 	if m == nil {
 		return
 	}
-	outcome := "denied"
-	if allowed {
-		outcome = "allowed"
-	}
-	m.decisions.WithLabelValues(outcome).Inc()
+	m.decisions.WithLabelValues(outcome, rule).Inc()
 }
 
 // Exchanged counts one token that token_exchange asked for.
