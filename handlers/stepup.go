@@ -15,7 +15,7 @@ import (
 // methods of a login (amr); the acr that stands for them is what can be asked
 // for.
 func (c challenger) insufficientAuthentication(login policy.StepUp, scopes []string) answer {
-	const description = "This request needs a newer or stronger login."
+	const description = "A newer or stronger login is needed."
 	maxAge := ""
 	if login.MaxAge > 0 {
 		maxAge = strconv.FormatInt(int64(login.MaxAge/time.Second), 10)

@@ -104,7 +104,7 @@ func login(acr string, age time.Duration, more map[string]any) map[string]any {
 const (
 	denied       = `403|`
 	needsScope   = `403|Bearer realm="gatehouse", error="insufficient_scope", error_description="The access token lacks scope that this request needs."`
-	needsLogin   = `401|Bearer realm="gatehouse", error="insufficient_user_authentication", error_description="This request needs a newer or stronger login."`
+	needsLogin   = `401|Bearer realm="gatehouse", error="insufficient_user_authentication", error_description="A newer or stronger login is needed."`
 	goldOrSilver = `, acr_values="gold silver"`
 )
 
