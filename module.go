@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
+	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -43,6 +44,7 @@ type App struct {
 	servers   map[string]*authserver.Server
 	clients   map[string]*authserver.Client
 	exchanges map[string]*exchange.Exchanger
+	policies  map[string][]policy.Rule // compiled, by name
 
 	releases []func()
 	stop     context.CancelFunc
@@ -81,6 +83,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	}
 	a.leaseCache()
 	if err := a.provisionIssuers(); err != nil {
+		return err
+	}
+	if err := a.provisionPolicies(ctx); err != nil {
 		return err
 	}
 	return a.provisionExchanges()

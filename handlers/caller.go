@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -25,6 +26,10 @@ type caller struct {
 	errorCode string
 	// scopes are what the token_requires of the route asked for so far.
 	scopes []string
+	// stepUp is the login they asked for so far.
+	stepUp policy.StepUp
+	// shadowed tells that a token_require in shadow would have refused the request.
+	shadowed bool
 	// filled are the token_exchanges that ran, each with a header of its own.
 	filled []*TokenExchange
 }

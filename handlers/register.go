@@ -6,4 +6,5 @@ func init() {
 	caddy.RegisterModule(TokenAuth{})
 	caddy.RegisterModule(TokenRequire{})
 	caddy.RegisterModule(TokenExchange{})
+	caddy.RegisterModule(TokenMatcher{})
 }

@@ -39,6 +39,8 @@ var examples = map[string]func(*testing.T, *stage){
 	"error-pages":     actErrorPages,
 	"custom-header":   actCustomHeader,
 	"telemetry":       actTelemetry,
+	"step-up":         actStepUp,
+	"policies":        actPolicies,
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,

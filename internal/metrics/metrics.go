@@ -27,7 +27,7 @@ type Metrics struct {
 
 	// The counters of what nearly every request counts, found once: to find one by
 	// its labels costs more than to count.
-	validated, allowed, denied prometheus.Counter
+	validated, allowed prometheus.Counter
 
 	registry prometheus.Registerer
 }
@@ -45,7 +45,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	m.validations = prometheus.NewCounterVec(options("validations_total",
 		"Credentials that token_auth looked at, by outcome."), []string{"outcome"})
 	m.decisions = prometheus.NewCounterVec(options("decisions_total",
-		"Decisions of token_require, by outcome."), []string{"outcome"})
+		"Decisions of token_require, by outcome and the rule that refused."), []string{"outcome", "rule"})
 	m.exchanges = prometheus.NewCounterVec(options("exchanges_total",
 		"Tokens that token_exchange asked for, by exchange and outcome."), []string{"exchange", "outcome"})
 	m.refreshes = prometheus.NewCounterVec(options("keyset_refreshes_total",
@@ -66,12 +66,15 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		}
 	}
 	m.validated = m.validations.WithLabelValues(validatedOK)
-	m.allowed, m.denied = m.decisions.WithLabelValues("allowed"), m.decisions.WithLabelValues("denied")
+	m.allowed = m.decisions.WithLabelValues(decidedAllowed, "")
 	return m, nil
 }
 
-// validatedOK is the outcome of a credential that was accepted.
-const validatedOK = "ok"
+// The outcomes of what is let pass.
+const (
+	validatedOK    = "ok"
+	decidedAllowed = "allowed"
+)
 
 func options(name, help string) prometheus.CounterOpts {
 	return prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}
@@ -90,15 +93,16 @@ func (m *Metrics) Validated(outcome string, took time.Duration) {
 	m.validationDuration.Observe(took.Seconds())
 }
 
-// Decided counts one decision of token_require.
-func (m *Metrics) Decided(allowed bool) {
+// Decided counts one decision of token_require. The rule is the kind of the one
+// that refused, a word of the configuration's grammar; "" if none did.
+func (m *Metrics) Decided(outcome, rule string) {
 	if m == nil {
 		return
 	}
-	if allowed {
+	if outcome == decidedAllowed {
 		m.allowed.Inc()
 	} else {
-		m.denied.Inc()
+		m.decisions.WithLabelValues(outcome, rule).Inc()
 	}
 }
 

@@ -43,9 +43,10 @@ func TestMetrics(t *testing.T) {
 	}
 	m.Validated("ok", time.Millisecond)
 	m.Validated("expired", time.Microsecond)
-	m.Decided(true)
-	m.Decided(false)
-	m.Decided(false)
+	m.Decided("allowed", "")
+	m.Decided("denied", "scope")
+	m.Decided("denied", "scope")
+	m.Decided("shadowed", "acr")
 	m.Exchanged("orders", "hit", time.Microsecond)
 	m.KeySetRefreshed("https://a.example.com", nil)
 	m.KeySetRefreshed("https://a.example.com", errors.New("down"))
@@ -55,7 +56,8 @@ func TestMetrics(t *testing.T) {
 	}
 	want := map[string]float64{
 		"validations_total outcome=ok": 1, "validations_total outcome=expired": 1, "validation_duration_seconds": 2,
-		"decisions_total outcome=allowed": 1, "decisions_total outcome=denied": 2,
+		"decisions_total outcome=allowed rule=": 1, "decisions_total outcome=denied rule=scope": 2,
+		"decisions_total outcome=shadowed rule=acr":   1,
 		"exchanges_total exchange=orders outcome=hit": 1, "exchange_duration_seconds exchange=orders": 1,
 		"keyset_refreshes_total issuer=https://a.example.com outcome=ok":     1,
 		"keyset_refreshes_total issuer=https://a.example.com outcome=failed": 1,
@@ -89,7 +91,7 @@ func TestSeveralIssuersAreWatched(t *testing.T) {
 func TestNoMetrics(t *testing.T) {
 	var none *metrics.Metrics
 	none.Validated("ok", 0)
-	none.Decided(true)
+	none.Decided("allowed", "")
 	none.Exchanged("orders", "ok", 0)
 	none.KeySetRefreshed("https://a.example.com", nil)
 	if err := none.WatchKeySetAge("https://a.example.com", nil); err != nil {

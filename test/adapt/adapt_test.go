@@ -128,7 +128,8 @@ func load(t *testing.T, adapted string) string {
 	_, own, _ := strings.Cut(err.Error(), "provision gatehouse: ")
 	if own == "" {
 		message := err.Error()
-		own = message[max(0, strings.LastIndex(message, "provision http.handlers.")):]
+		at := max(strings.LastIndex(message, "provision http.handlers."), strings.LastIndex(message, "provision http.matchers."))
+		own = message[max(0, at):]
 	}
 	return own
 }
