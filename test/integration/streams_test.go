@@ -69,7 +69,7 @@ func startStreams(t *testing.T) *streamSite {
 	s.Gateway = harness.Start(t, streaming, "$IDP", s.idp.URL, "$UPSTREAM", upstream.Address, "$KEEP", s.keep, "$TLS", secure)
 	s.Await("/short", s.idp.Token(nil), http.StatusOK)
 	harness.Eventually(t, "Caddy has made itself a certificate", func() bool {
-		conn, err := tls.Dial("tcp", "localhost:"+secure, insecure())
+		conn, err := tls.Dial("tcp", "localhost:"+secure, anyCertificate())
 		if err != nil {
 			return false
 		}
@@ -114,8 +114,8 @@ func (s *streamSite) awaitGone(t *testing.T, query string) {
 	})
 }
 
-// insecure believes the certificate that Caddy has made for itself.
-func insecure() *tls.Config {
+// anyCertificate believes the certificate that Caddy has made for itself.
+func anyCertificate() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
 }
 
@@ -151,10 +151,10 @@ func (s *streamSite) transports(t *testing.T) map[string]struct {
 	url string
 } {
 	t.Helper()
-	plain, h2, h2c := new(http.Transport), &http.Transport{TLSClientConfig: insecure(), ForceAttemptHTTP2: true}, new(http.Transport)
+	plain, h2, h2c := new(http.Transport), &http.Transport{TLSClientConfig: anyCertificate(), ForceAttemptHTTP2: true}, new(http.Transport)
 	h2c.Protocols = new(http.Protocols)
 	h2c.Protocols.SetUnencryptedHTTP2(true)
-	h3 := &http3.Transport{TLSClientConfig: insecure()}
+	h3 := &http3.Transport{TLSClientConfig: anyCertificate()}
 	t.Cleanup(func() {
 		plain.CloseIdleConnections()
 		h2.CloseIdleConnections()
