@@ -10,6 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
+// StreamsKeep is the word that lets streams outlive the token.
+const StreamsKeep = "keep"
+
 // TokenAuth says whose tokens a route accepts.
 type TokenAuth struct {
 	// The issuers whose tokens are accepted, each by the name of its block or by
@@ -23,6 +26,11 @@ type TokenAuth struct {
 	// every audience. Default: the audience of the issuer's block.
 	Audience []string `json:"audience,omitempty"`
 
+	// The word `keep` lets a WebSocket, an event stream or any other request that
+	// lasts go on after the token has expired. Default: it ends at the token's
+	// expiry and the issuer's leeway.
+	Streams string `json:"streams,omitempty"`
+
 	// Where the Caddyfile has this directive, as file:line. The Caddyfile adapter
 	// writes it. It serves messages only and changes nothing.
 	Place string `json:"place,omitempty"`
@@ -32,6 +40,7 @@ type TokenAuth struct {
 //
 //	token_auth [<matcher>] [<issuer>...] {
 //		audience <aud...> | any
+//		streams  keep
 //	}
 func (t *TokenAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -41,13 +50,17 @@ func (t *TokenAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (t *TokenAuth) options() []option {
-	return []option{{word: "audience", read: readList(&t.Audience)}}
+	return []option{
+		{word: "audience", read: readList(&t.Audience)},
+		{word: "streams", read: readOne(&t.Streams)},
+	}
 }
 
 func (t *TokenAuth) settings() []setting {
 	return slices.Concat(
 		list("issuer", t.Issuers, checkRef),
 		accepted(t.Audience),
+		one("streams", &t.Streams, checkOneOf("word", StreamsKeep)),
 	)
 }
 

@@ -15,7 +15,9 @@ import (
 type privateWriter struct {
 	caddyhttp.ResponseWriterWrapper
 
-	marked bool
+	stream  stream
+	marked  bool
+	written bool
 }
 
 func (w *privateWriter) mark() {
@@ -58,12 +60,20 @@ func (w *privateWriter) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (w *privateWriter) Write(data []byte) (int, error) {
 	w.mark()
+	if w.written {
+		w.stream.lasts()
+	}
+	w.written = true
+	if w.stream.over.Load() {
+		return 0, errStreamEnded
+	}
 	return w.ResponseWriterWrapper.Write(data)
 }
 
 // ReadFrom implements io.ReaderFrom, which keeps sendfile working.
 func (w *privateWriter) ReadFrom(source io.Reader) (int64, error) {
 	w.mark()
+	w.stream.lasts()
 	return w.ResponseWriterWrapper.ReadFrom(source)
 }
 
@@ -71,6 +81,7 @@ func (w *privateWriter) ReadFrom(source io.Reader) (int64, error) {
 // looks for it.
 func (w *privateWriter) FlushError() error {
 	w.mark()
+	w.stream.lasts()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
@@ -79,4 +90,5 @@ var (
 	_ http.ResponseWriter = (*privateWriter)(nil)
 	_ io.ReaderFrom       = (*privateWriter)(nil)
 	_ http.Pusher         = (*privateWriter)(nil)
+	_ http.Hijacker       = (*privateWriter)(nil)
 )

@@ -97,6 +97,10 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	private := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 	// Answers without a body, and those of error routes, are for this caller too.
 	defer private.mark()
+	if who.token != nil && h.Streams != config.StreamsKeep {
+		r = private.stream.begin(w, r, who.token.Expiry.Add(who.issuer.Leeway))
+		defer private.stream.finish()
+	}
 	return next.ServeHTTP(private, r)
 }
 

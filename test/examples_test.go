@@ -29,6 +29,7 @@ type stage struct {
 	idp, other *harness.AuthServer
 	upstream   *harness.Upstream
 	folder     string
+	secure     string // where the site listens with TLS, for examples that need it
 }
 
 // examples are the folders of examples/ with what each must do. quickstart
@@ -41,6 +42,10 @@ var examples = map[string]func(*testing.T, *stage){
 	"telemetry":       actTelemetry,
 	"step-up":         actStepUp,
 	"policies":        actPolicies,
+	"cors":            actCORS,
+	"grpc":            actGRPC,
+	"streams":         actStreams,
+	"http3":           actHTTP3,
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -68,6 +73,7 @@ func TestExamples(t *testing.T) {
 				idp: harness.NewAuthServer(t), other: harness.NewAuthServer(t),
 				upstream: harness.NewUpstream(t), folder: t.TempDir(),
 			}
+			caddyfile = s.fit(t, name, withoutPreface(caddyfile))
 			onStage := strings.NewReplacer(
 				"\napi.example.com {", "\n$SITE {",
 				"https://idp.example.com/realms/main", s.idp.URL,
@@ -77,9 +83,25 @@ func TestExamples(t *testing.T) {
 				"legacy.internal:8080", s.upstream.Address,
 				"127.0.0.1:9180", harness.FreeAddress(t),
 				"/var/log/caddy", s.folder)
-			s.Gateway = harness.Start(t, onStage.Replace(withoutPreface(caddyfile)))
+			s.Gateway = harness.Start(t, onStage.Replace(caddyfile))
 			act(t, s)
 		})
+	}
+}
+
+// fit makes the example's site one that the test's own clients reach.
+func (s *stage) fit(t *testing.T, name, caddyfile string) string {
+	t.Helper()
+	switch name {
+	case "grpc":
+		return plainHTTP2 + strings.ReplaceAll("\n"+caddyfile, "orders.internal:8080", grpcServer(t))
+	case "http3":
+		address := harness.FreeAddress(t)
+		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
+		caddyfile = strings.Replace(caddyfile, "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
+		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
+	default:
+		return "\n" + caddyfile
 	}
 }
 
