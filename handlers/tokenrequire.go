@@ -76,7 +76,7 @@ func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 			placeOf("token_require", h.Place))
 	}
 	if who.token == nil {
-		return who.auth.challenger.unauthenticated().write(w, r)
+		return who.refuseNobody(w, r, h.event(r, who, audit.Denied))
 	}
 	decision := h.decide(r, who)
 	if !decision.Allowed {
