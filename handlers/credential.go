@@ -100,3 +100,16 @@ func (h *TokenAuth) withhold(r *http.Request) *http.Request {
 	_, _ = h.take(stripped)
 	return stripped
 }
+
+// withhold returns the request without the caller's token where forward_token left
+// it there: what gets a token of its own never gets the caller's as well. What an
+// earlier token_exchange has put there stays.
+func (c *caller) withhold(r *http.Request) *http.Request {
+	if !c.auth.ForwardToken || len(c.filled) > 0 {
+		return r
+	}
+	stripped := r.WithContext(r.Context())
+	stripped.Header = maps.Clone(r.Header)
+	_, _ = c.auth.take(stripped)
+	return stripped
+}
