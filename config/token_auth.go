@@ -30,6 +30,33 @@ type TokenAuth struct {
 	// lasts go on after the token has expired. Default: it ends at the token's
 	// expiry and the issuer's leeway.
 	Streams string `json:"streams,omitempty"`
+	// Where the credential is looked for, and nowhere else. Two places that hold
+	// one, and an Authorization header that is not among them, are refused.
+	// Default: the Authorization header with the scheme Bearer.
+	From []From `json:"from,omitempty"`
+
+	// Let requests without any token pass, as nobody's. A token that is not good
+	// is refused all the same, and so is one where `token_require` or
+	// `token_exchange` need a caller. Default: false.
+	Optional bool `json:"optional,omitempty"`
+
+	// What `{http.auth.user.id}` is. Default: the subject while the configuration
+	// trusts one issuer URL, and the issuer with the subject otherwise.
+	UserID *UserID `json:"user_id,omitempty"`
+
+	// The realm of every challenge, in printable ASCII without quote and
+	// backslash. Default: gatehouse.
+	Realm string `json:"realm,omitempty"`
+
+	// The URL that identifies this API. Every challenge then names where its
+	// metadata is, as `resource_metadata` (RFC 9728, section 5.1). Default: none.
+	Resource string `json:"resource,omitempty"`
+
+	// Leave the caller's token on the request for the handlers behind. It is
+	// removed all the same where `token_exchange` runs, and from what error routes
+	// see. With it an upstream can use the token wherever the caller could.
+	// Default: false.
+	ForwardToken bool `json:"forward_token,omitempty"`
 
 	// Where the Caddyfile has this directive, as file:line. The Caddyfile adapter
 	// writes it. It serves messages only and changes nothing.
@@ -41,6 +68,12 @@ type TokenAuth struct {
 //	token_auth [<matcher>] [<issuer>...] {
 //		audience <aud...> | any
 //		streams  keep
+//		from     header <name> [<scheme>] | cookie <name> | query <name>
+//		optional
+//		user_id  subject | issuer_subject | claim <path>
+//		realm    <text>
+//		resource <url>
+//		forward_token
 //	}
 func (t *TokenAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -53,6 +86,12 @@ func (t *TokenAuth) options() []option {
 	return []option{
 		{word: "audience", read: readList(&t.Audience)},
 		{word: "streams", read: readOne(&t.Streams)},
+		{word: "from", read: readFrom(&t.From), repeat: true},
+		{word: "optional", read: readFlag(&t.Optional)},
+		{word: "user_id", read: readUserID(&t.UserID)},
+		{word: "realm", read: readOne(&t.Realm)},
+		{word: "resource", read: readOne(&t.Resource)},
+		{word: "forward_token", read: readFlag(&t.ForwardToken)},
 	}
 }
 
@@ -61,8 +100,15 @@ func (t *TokenAuth) settings() []setting {
 		list("issuer", t.Issuers, checkRef),
 		accepted(t.Audience),
 		one("streams", &t.Streams, checkOneOf("word", StreamsKeep)),
+		fromSettings(t.From),
+		t.UserID.settings(),
+		one("realm", &t.Realm, checkQuotable),
+		one("resource", &t.Resource, checkResourceURL),
 	)
 }
+
+// DefaultRealm is the realm of challenges where none is written.
+const DefaultRealm = "gatehouse"
 
 func (t *TokenAuth) contradiction() error {
 	for n, ref := range t.Issuers {
@@ -70,7 +116,13 @@ func (t *TokenAuth) contradiction() error {
 			return fmt.Errorf("the issuer %s is named twice", ref)
 		}
 	}
-	return checkAny(t.Audience)
+	if err := checkAny(t.Audience); err != nil {
+		return err
+	}
+	if err := t.UserID.check(); err != nil {
+		return err
+	}
+	return checkFrom(t.From)
 }
 
 func (t *TokenAuth) missing() error { return nil }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -135,25 +134,13 @@ func (t *TokenResource) Servers(g *Gatehouse) []string {
 // that has none.
 func (t *TokenResource) MetadataPath() string { return wellKnownPath(t.Resource) }
 
-const wellKnownResource = "/.well-known/oauth-protected-resource"
-
 // wellKnownPath is the path under which the metadata of a resource is found: the
 // well-known part goes between host and path, and a slash right behind the host
 // is dropped (RFC 9728, section 3.1).
 func wellKnownPath(resource string) string {
 	u, err := url.Parse(resource)
 	if err != nil || u.Path == "/" {
-		return wellKnownResource
+		return resourceWellKnown
 	}
-	return wellKnownResource + u.Path
-}
-
-// checkResourceURL accepts the identifier of a resource that has metadata. A
-// query would be part of the metadata's own address, which RFC 9728, section
-// 1.2, advises against.
-func checkResourceURL(text string) error {
-	if strings.Contains(text, "?") {
-		return fmt.Errorf("the URL %q holds a query: name the API by a path", text)
-	}
-	return checkURL(text)
+	return resourceWellKnown + u.Path
 }
