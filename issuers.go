@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
@@ -17,6 +18,9 @@ import (
 // provisionIssuers makes every issuer of the global block, each URL its own.
 func (a *App) provisionIssuers() error {
 	for name, block := range a.Issuers {
+		if block.Outbound {
+			continue // who calls it makes its server
+		}
 		prefix := name + "/"
 		for _, url := range block.URLs {
 			if len(block.URLs) > 1 {
@@ -47,7 +51,7 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 		Leeway:     block.Leeway.Or(config.DefaultLeeway),
 	}
 	a.issuers[url] = &issuer{trusted: trusted, source: source}
-	return a.metrics.WatchKeySetAge(url, source.Age)
+	return a.metrics.WatchKeySet(url, source)
 }
 
 // keySource makes the source of an issuer's keys: a file that is read now, or a
@@ -60,13 +64,16 @@ func (a *App) keySource(url string, block *config.Issuer) (*keys.Source, error) 
 	if err != nil {
 		return nil, err
 	}
-	state := a.leaseKeys("fetched", url, block.JWKS, strings.Join(block.TrustCA, "\n"))
+	state := a.leaseKeys("fetched", url, block.JWKS, strings.Join(block.TrustCA, "\n"), strings.Join(block.Fallback, "\n"))
 	timeout := block.FetchTimeout.Or(config.DefaultFetchTimeout)
 	return keys.NewSource(keys.Config{
 		Issuer: url, State: state, Fetcher: server, Log: a.log,
-		// Metadata at two places, then the key set: three calls at most.
-		FetchTimeout: 3 * timeout,
-		Observe:      func(refresh keys.Refresh) { a.metrics.KeySetRefreshed(refresh.Issuer, refresh.Err) },
+		// Metadata at two places, then the key set: three calls at most, everywhere.
+		FetchTimeout: 3 * timeout * time.Duration(1+len(block.Fallback)),
+		Refresh:      block.JWKSRefresh.Or(0),
+		MaxStale:     block.JWKSMaxStale.Or(keys.DefaultMaxStale),
+		Observe:      a.renewed,
+		Refused:      func() { a.metrics.KeyLookupRefused(url) },
 	}), nil
 }
 
@@ -124,8 +131,9 @@ func (a *App) server(url string, block *config.Issuer) (*authserver.Server, erro
 		return nil, err
 	}
 	server, err := authserver.NewServer(authserver.ServerOptions{
-		Issuer: url, JWKS: block.JWKS, TrustCA: bundles,
+		Issuer: url, JWKS: keySetURL(block), Fallback: block.Fallback, TrustCA: bundles,
 		Timeout: block.FetchTimeout.Or(config.DefaultFetchTimeout),
+		Observe: a.failedOver(url),
 	})
 	if err != nil {
 		return nil, err
@@ -133,6 +141,26 @@ func (a *App) server(url string, block *config.Issuer) (*authserver.Server, erro
 	a.servers[url] = server
 	a.releases = append(a.releases, server.Close)
 	return server, nil
+}
+
+// keySetURL is where the block says that the keys are, "" for a file.
+func keySetURL(block *config.Issuer) string {
+	if !isURL(block.JWKS) {
+		return ""
+	}
+	return block.JWKS
+}
+
+// failedOver logs that one of an issuer's servers fails, or answers again.
+func (a *App) failedOver(issuer string) func(server string, err error) {
+	return func(server string, err error) {
+		log := a.log.With("issuer", issuer, "server", server)
+		if err != nil {
+			log.Warn("server of an issuer fails", "error", err)
+		} else {
+			log.Info("server of an issuer answers again")
+		}
+	}
 }
 
 func readAll(files []string) ([][]byte, error) {
@@ -195,8 +223,10 @@ func (a *App) Verifier(directive *config.TokenAuth) (*token.Verifier, error) {
 // of the global block. Check has refused unknown names.
 func (a *App) issuerURLs(refs []string) []string {
 	if len(refs) == 0 {
-		for _, only := range a.Issuers {
-			return only.URLs
+		for _, block := range a.Issuers {
+			if !block.Outbound {
+				return block.URLs
+			}
 		}
 	}
 	var urls []string

@@ -38,6 +38,7 @@ type App struct {
 	log     *slog.Logger
 	trail   *audit.Trail
 	metrics *metrics.Metrics
+	emitter *emitter
 
 	cache     *lease.Lease[*token.Cache]
 	issuers   map[string]*issuer // by URL
@@ -81,6 +82,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if a.metrics, err = metrics.New(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
+	if a.emitter, err = newEmitter(ctx); err != nil {
+		return err
+	}
 	a.leaseCache()
 	if err := a.provisionIssuers(); err != nil {
 		return err
@@ -103,6 +107,7 @@ func logger(core zapcore.Core, name string) *slog.Logger {
 func (a *App) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
+	a.running.Go(func() { a.emitter.run(ctx) })
 	for _, known := range a.issuers {
 		a.running.Go(func() { known.source.Run(ctx) })
 	}

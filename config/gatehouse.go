@@ -90,7 +90,7 @@ func (g *Gatehouse) contradiction() error {
 			owner[url] = name
 		}
 	}
-	return nil
+	return g.sharedKeys()
 }
 
 func (g *Gatehouse) missing() error { return nil }

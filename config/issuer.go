@@ -74,6 +74,24 @@ type Issuer struct {
 	// How long one call for metadata or keys may take. Default: 5s.
 	FetchTimeout Duration `json:"fetch_timeout,omitempty"`
 
+	// The same issuer in other regions: their URLs, asked in order while the first
+	// does not answer. What they publish must name the issuer's own URL. It needs
+	// an issuer with a single URL.
+	Fallback []string `json:"fallback,omitempty"`
+
+	// How long a key set is young, at least 1s. It is renewed in the background
+	// after 80 % of that. Default: what the issuer's `Cache-Control` or `Expires`
+	// says, between 1m and 1h, else 10m.
+	JWKSRefresh Duration `json:"jwks_refresh,omitempty"`
+
+	// How long the last good key set serves while the issuer is down, at least 1s
+	// and no shorter than `jwks_refresh`. Default: 24h.
+	JWKSMaxStale Duration `json:"jwks_max_stale,omitempty"`
+
+	// Whether this is a server that is only called: `token_auth` never accepts its
+	// tokens, and it does not count as trusted. Default: false.
+	Outbound bool `json:"outbound,omitempty"`
+
 	// Where the Caddyfile has this block, as file:line. The Caddyfile adapter
 	// writes it. It serves messages only and changes nothing.
 	Place string `json:"place,omitempty"`
@@ -115,6 +133,10 @@ func (i *Issuer) AcceptedAlgorithms() []jose.Algorithm {
 //		}
 //		trust_ca       <pem file...>
 //		fetch_timeout  <duration>
+//		fallback       <url...>
+//		jwks_refresh   <duration>
+//		jwks_max_stale <duration>
+//		outbound
 //	}
 func (i *Issuer) options() []option {
 	return append(i.contentOptions(), []option{
@@ -123,6 +145,10 @@ func (i *Issuer) options() []option {
 		{word: "leeway", read: readOne(&i.Leeway)},
 		{word: "trust_ca", read: readList(&i.TrustCA)},
 		{word: "fetch_timeout", read: readOne(&i.FetchTimeout)},
+		{word: "fallback", read: readList(&i.Fallback)},
+		{word: "jwks_refresh", read: readOne(&i.JWKSRefresh)},
+		{word: "jwks_max_stale", read: readOne(&i.JWKSMaxStale)},
+		{word: "outbound", read: readFlag(&i.Outbound)},
 	}...)
 }
 
@@ -135,6 +161,9 @@ func (i *Issuer) settings() []setting {
 		one("leeway", (*string)(&i.Leeway), checkLeeway),
 		list("trust_ca", i.TrustCA, checkText),
 		one("fetch_timeout", (*string)(&i.FetchTimeout), checkPositive),
+		list("fallback", i.Fallback, checkIssuerURL),
+		one("jwks_refresh", (*string)(&i.JWKSRefresh), checkSecond),
+		one("jwks_max_stale", (*string)(&i.JWKSMaxStale), checkSecond),
 	)
 }
 
@@ -148,6 +177,9 @@ func (i *Issuer) contradiction() error {
 		return errors.New("jwks needs an issuer with one URL: give each URL a block with its own keys")
 	}
 	if err := i.contentContradiction(); err != nil {
+		return err
+	}
+	if err := i.keyWords(); err != nil {
 		return err
 	}
 	return checkAny(i.Audience)

@@ -149,7 +149,7 @@ func (t *TokenAuth) Check(g *Gatehouse) error {
 }
 
 func (t *TokenAuth) links(g *Gatehouse) error {
-	if names := sorted(g.Issuers); len(t.Issuers) == 0 {
+	if names := g.trusted(); len(t.Issuers) == 0 {
 		switch len(names) {
 		case 0:
 			return errors.New("no issuer: write token_auth <url>, or an issuer block in the global option gatehouse")
@@ -165,7 +165,10 @@ func (t *TokenAuth) links(g *Gatehouse) error {
 		if err := g.known(ref); err != nil {
 			return err
 		}
-		name, _, ok := g.Issuer(ref)
+		name, issuer, ok := g.Issuer(ref)
+		if ok && issuer.Outbound {
+			return fmt.Errorf("%s is outbound: it is only called, and its tokens are never accepted", issuer.Label(name))
+		}
 		if other, twice := seen[name]; ok && twice {
 			return fmt.Errorf("%s and %s are the same issuer %s: name it once", other, ref, name)
 		}

@@ -27,6 +27,7 @@ type stage struct {
 	*harness.Gateway
 
 	idp, other *harness.AuthServer
+	region     *harness.AuthServer // of idp
 	upstream   *harness.Upstream
 	folder     string
 	secure     string // where the site listens with TLS, for examples that need it
@@ -46,6 +47,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"grpc":            actGRPC,
 	"streams":         actStreams,
 	"http3":           actHTTP3,
+	"regions":         actRegions,
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -79,6 +81,8 @@ func TestExamples(t *testing.T) {
 				"https://idp.example.com/realms/main", s.idp.URL,
 				"https://idp.example.com/realms/staff", s.idp.URL,
 				"https://login.example.net", s.other.URL,
+				"https://eu.idp.example.com/realms/main", s.regionOf(t, s.idp),
+				"https://us.idp.example.com/realms/main", "https://us.idp.localhost:9",
 				"orders.internal:8080", s.upstream.Address,
 				"legacy.internal:8080", s.upstream.Address,
 				"127.0.0.1:9180", harness.FreeAddress(t),

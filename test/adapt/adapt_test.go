@@ -40,6 +40,8 @@ func TestGolden(t *testing.T) {
 	t.Setenv("GATEHOUSE_TEST_EMPTY", "")
 	t.Setenv("GATEHOUSE_TEST_ANY", "any")
 	t.Setenv("GATEHOUSE_TEST_HTTP", "http://idp.example.com")
+	t.Setenv("GATEHOUSE_TEST_KEYS", "https://keys.example.com/jwks")
+	t.Setenv("GATEHOUSE_TEST_HOUR", "1h")
 	for _, path := range goldenFiles(t) {
 		t.Run(strings.TrimSuffix(path, extension), func(t *testing.T) {
 			caddyfile, want := readGolden(t, path)
