@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
@@ -216,8 +217,13 @@ func (a *App) Verifier(directive *config.TokenAuth) (*token.Verifier, error) {
 		}
 		trusted = append(trusted, found)
 	}
-	return token.NewVerifier(token.VerifierConfig{Issuers: trusted, Audience: audience, Cache: a.cache.Value}), nil
+	verifier := token.NewVerifier(token.VerifierConfig{Issuers: trusted, Audience: audience, Cache: a.cache.Value})
+	a.doors = append(a.doors, admin.Door{Place: directive.Place, Issuers: a.issuerURLs(directive.Issuers), Verifier: verifier})
+	return verifier, nil
 }
+
+// Doors implements admin.Gate.
+func (a *App) Doors() []admin.Door { return a.doors }
 
 // issuerURLs resolves the issuers that a token_auth names: none is the only one
 // of the global block. Check has refused unknown names.

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
@@ -46,6 +47,7 @@ type App struct {
 	clients   map[string]*authserver.Client
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
+	doors     []admin.Door             // the token_auths, as they were provisioned
 
 	releases []func()
 	stop     context.CancelFunc
@@ -165,4 +167,5 @@ var (
 	_ caddy.Provisioner  = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
 	_ handlers.Services  = (*App)(nil)
+	_ admin.Gate         = (*App)(nil)
 )

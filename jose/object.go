@@ -165,6 +165,15 @@ func (o Object) find(name string) (text string, ok bool) {
 	return "", false
 }
 
+// Names are the names of the members, in the order of the text.
+func (o Object) Names() []string {
+	names := make([]string, len(o.members))
+	for i := range o.members {
+		names[i] = o.members[i].name
+	}
+	return names
+}
+
 // Size is about how many bytes of memory the object takes.
 func (o Object) Size() int {
 	const perMember = 32 // two strings, which point into the text
