@@ -203,9 +203,12 @@ func (i *Issuer) ClaimPaths() token.ClaimPaths {
 // normalTypes writes media types as tokens mostly do: in small letters, without
 // application/ (RFC 7515, section 4.1.9).
 func normalTypes(written []string) []string {
-	var types []string
-	for _, text := range written {
-		types = append(types, strings.TrimPrefix(strings.ToLower(text), "application/"))
+	if len(written) == 0 {
+		return nil
+	}
+	types := make([]string, len(written))
+	for n, text := range written {
+		types[n] = strings.TrimPrefix(strings.ToLower(text), "application/")
 	}
 	return types
 }

@@ -48,6 +48,11 @@ var examples = map[string]func(*testing.T, *stage){
 	"streams":         actStreams,
 	"http3":           actHTTP3,
 	"regions":         actRegions,
+	"keycloak":        actKeycloak,
+	"entra":           actEntra,
+	"auth0":           actAuth0,
+	"okta":            actOkta,
+	"cognito":         actCognito,
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -83,6 +88,11 @@ func TestExamples(t *testing.T) {
 				"https://login.example.net", s.other.URL,
 				"https://eu.idp.example.com/realms/main", s.regionOf(t, s.idp),
 				"https://us.idp.example.com/realms/main", "https://us.idp.localhost:9",
+				"https://login.microsoftonline.com/11111111-1111-1111-1111-111111111111/v2.0", s.idp.URL,
+				"https://login.microsoftonline.com/22222222-2222-2222-2222-222222222222/v2.0", s.other.URL,
+				"https://tenant.eu.auth0.com/ {", s.idp.URL+" {",
+				"https://example.okta.com/oauth2/default", s.idp.URL,
+				"https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Example", s.idp.URL,
 				"orders.internal:8080", s.upstream.Address,
 				"legacy.internal:8080", s.upstream.Address,
 				"127.0.0.1:9180", harness.FreeAddress(t),

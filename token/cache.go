@@ -29,8 +29,9 @@ type Cache struct {
 // NewCache makes a cache for that many entries and bytes.
 func NewCache(maxEntries int, maxBytes int64) *Cache {
 	// Each entry weighs at least its share, so that the number is bounded by the
-	// same count as the bytes.
-	share := uint64(maxBytes) / uint64(max(maxEntries, 1)) //nolint:gosec // both are positive
+	// same count as the bytes; rounded up, so that not even one more fits.
+	entries := uint64(max(maxEntries, 1))
+	share := (uint64(maxBytes) + entries - 1) / entries //nolint:gosec // positive
 	return &Cache{entries: otter.Must(&otter.Options[Digest, *verified]{
 		MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
 		Weigher: func(_ Digest, entry *verified) uint32 {

@@ -47,7 +47,7 @@ var defaultTypes = []string{TypeAccessToken, "JWT", ""}
 func checkType(t *Token, issuer *Issuer, _ moment) error {
 	const media = "application/"
 	kind := t.Type
-	if len(kind) >= len(media) && strings.EqualFold(kind[:len(media)], media) {
+	if len(kind) > len(media) && strings.EqualFold(kind[:len(media)], media) {
 		kind = kind[len(media):]
 	}
 	types := issuer.Types
