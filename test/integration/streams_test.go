@@ -182,8 +182,9 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 				token, ends := s.brief()
 				answer := open(t, way, way.url+path+"?"+id, token)
 				got, err := io.ReadAll(answer.Body)
-				if err == nil || !strings.HasSuffix(string(got), "data: one\n\n") {
-					t.Errorf("%d bytes came, then %v; want the first event, then an error", len(got), err)
+				// Of a download the last bytes may lie in a buffer at its end.
+				if err == nil || path == "/events" && string(got) != "data: one\n\n" || len(got) == 0 {
+					t.Errorf("%d bytes came, then %v; want the first part, then an error", len(got), err)
 				}
 				if now := time.Now(); now.Before(ends) {
 					t.Errorf("it ended %v before its time", ends.Sub(now))
