@@ -56,6 +56,7 @@ func TestTimerStartsWithAStream(t *testing.T) {
 				w, under := passage(&http.Request{ContentLength: test.length}, time.Now().Add(time.Minute))
 				test.do(w)
 				<-time.After(2 * time.Minute) // in fake time
+				synctest.Wait()
 				if ended := !under.write.IsZero() && !under.read.IsZero(); ended != test.lasts {
 					t.Errorf("ended: %v, want %v", ended, test.lasts)
 				}
@@ -76,6 +77,7 @@ func TestFinishedStreamIsLeftAlone(t *testing.T) {
 		w.stream.end() // the timer fired at that very moment
 		w.stream.lasts()
 		<-time.After(2 * time.Minute) // in fake time
+		synctest.Wait()
 		if !under.read.IsZero() || !under.write.IsZero() {
 			t.Error("the connection got a deadline after its request")
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -35,9 +36,7 @@ func actCORS(t *testing.T, s *stage) {
 	s.Await("/", s.idp.Token(nil), http.StatusOK)
 	ask := func(method, origin, token string, header http.Header) harness.Answer {
 		request := s.Request(method, "/", token)
-		for name, values := range header {
-			request.Header[name] = values
-		}
+		maps.Copy(request.Header, header)
 		request.Header.Set("Origin", origin)
 		return s.Do(request)
 	}
@@ -179,7 +178,7 @@ func (s *stage) events(t *testing.T, path, token string) *bufio.Reader {
 
 func actHTTP3(t *testing.T, s *stage) {
 	t.Helper()
-	transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // Caddy's own certificate
+	transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer func() { _ = transport.Close() }()
 	get := func(token string) (int, string) {
 		request, err := http.NewRequest(http.MethodGet, s.secure+"/", http.NoBody)
@@ -200,14 +199,14 @@ func actHTTP3(t *testing.T, s *stage) {
 		return answer.StatusCode, answer.Header.Get("WWW-Authenticate")
 	}
 	harness.Eventually(t, "a request goes through", func() bool {
-		status, _ := get(s.idp.Token(nil))
-		return status == http.StatusOK
+		code, _ := get(s.idp.Token(nil))
+		return code == http.StatusOK
 	})
-	if status, challenge := get(""); status != http.StatusUnauthorized || challenge != `Bearer realm="gatehouse"` {
-		t.Errorf("without a token: %d, %s", status, challenge)
+	if code, challenge := get(""); code != http.StatusUnauthorized || challenge != `Bearer realm="gatehouse"` {
+		t.Errorf("without a token: %d, %s", code, challenge)
 	}
-	if status, _ := get(s.idp.Token(map[string]any{"scope": "profile"})); status != http.StatusForbidden {
-		t.Errorf("without the scope: %d", status)
+	if code, _ := get(s.idp.Token(map[string]any{"scope": "profile"})); code != http.StatusForbidden {
+		t.Errorf("without the scope: %d", code)
 	}
 	if s.upstream.Last(t).Bearer() != "" {
 		t.Error("the caller's token reached the upstream")

@@ -2,7 +2,7 @@ package harness
 
 import (
 	"bufio"
-	"crypto/sha1" //nolint:gosec // what RFC 6455 asks for
+	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -32,8 +32,8 @@ func (g *Gateway) Upgrade(path, token string) (*WebSocket, *http.Response) {
 	request := g.Request(http.MethodGet, path, token)
 	request.Header.Set("Connection", "Upgrade")
 	request.Header.Set("Upgrade", "websocket")
-	request.Header.Set("Sec-Websocket-Version", "13")
-	request.Header.Set("Sec-Websocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	request.Header.Set("Sec-WebSocket-Version", "13")
+	request.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
 	if err := request.Write(conn); err != nil {
 		g.tb.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func EchoWebSocket(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	accept := sha1.Sum([]byte(r.Header.Get("Sec-Websocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see above
+	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	_, _ = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 		base64.StdEncoding.EncodeToString(accept[:]))
 	for {

@@ -116,7 +116,7 @@ func (s *streamSite) awaitGone(t *testing.T, query string) {
 
 // anyCertificate believes the certificate that Caddy has made for itself.
 func anyCertificate() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
+	return &tls.Config{InsecureSkipVerify: true}
 }
 
 // brief is a token that ends in a moment, long enough for a request to begin.
@@ -172,6 +172,7 @@ func (s *streamSite) transports(t *testing.T) map[string]struct {
 // Whatever lasts ends with the token, on every version of HTTP: the caller's side
 // and the upstream's.
 func TestStreamsEndWithTheToken(t *testing.T) {
+	t.Parallel()
 	s := startStreams(t)
 	for name, way := range s.transports(t) {
 		for _, path := range []string{"/events", "/download"} {
@@ -181,8 +182,9 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 				token, ends := s.brief()
 				answer := open(t, way, way.url+path+"?"+id, token)
 				got, err := io.ReadAll(answer.Body)
-				if err == nil || !strings.HasSuffix(string(got), "data: one\n\n") {
-					t.Errorf("%d bytes came, then %v; want the first event, then an error", len(got), err)
+				// Of a download the last bytes may lie in a buffer at its end.
+				if err == nil || path == "/events" && string(got) != "data: one\n\n" || len(got) == 0 {
+					t.Errorf("%d bytes came, then %v; want the first part, then an error", len(got), err)
 				}
 				if now := time.Now(); now.Before(ends) {
 					t.Errorf("it ended %v before its time", ends.Sub(now))
@@ -232,6 +234,7 @@ func TestStreamsKeep(t *testing.T) {
 // A stream that ended by itself leaves nothing on its connection for the moment
 // when its token expires.
 func TestConnectionOutlivesTheToken(t *testing.T) {
+	t.Parallel()
 	s := startStreams(t)
 	for name, way := range s.transports(t) {
 		t.Run(name, func(t *testing.T) {
@@ -263,7 +266,7 @@ func TestWebSocketOverHTTP3EndsWithTheToken(t *testing.T) {
 	}
 	request.Proto = "websocket"
 	request.Header.Set("Authorization", "Bearer "+token)
-	request.Header.Set("Sec-Websocket-Version", "13")
+	request.Header.Set("Sec-WebSocket-Version", "13")
 	answer, err := way.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
