@@ -28,6 +28,7 @@ type region struct {
 	answer atomic.Int32 // status of the token endpoint
 	issuer string       // what it calls itself
 	key    *tokentest.Key
+	told   func() []string // what the Server of regions was told
 }
 
 func newRegion(t *testing.T, key *tokentest.Key, issuer string) *region {
@@ -64,8 +65,8 @@ func (r *region) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// regions are an issuer at two places, and what a Server with both was told.
-func regions(t *testing.T) (first, second *region, server *Server, told func() []string) {
+// regions are an issuer at two places, and a Server with both.
+func regions(t *testing.T) (first, second *region, server *Server) {
 	t.Helper()
 	first = newRegion(t, tokentest.NewKey(t, "ES256", "first"), "")
 	second = newRegion(t, tokentest.NewKey(t, "ES256", "second"), first.issuer)
@@ -80,11 +81,12 @@ func regions(t *testing.T) (first, second *region, server *Server, told func() [
 			seen = append(seen, map[bool]string{true: "first ", false: "second "}[place == first.issuer]+what)
 		},
 	})
-	return first, second, server, func() []string {
+	first.told = func() []string {
 		mu.Lock()
 		defer mu.Unlock()
 		return append([]string(nil), seen...)
 	}
+	return first, second, server
 }
 
 // keyOf fetches the key set and tells whose it is.
@@ -98,7 +100,7 @@ func keyOf(t *testing.T, server *Server) string {
 }
 
 func TestFallbackServesKeysAndThenReturnsToTheFirst(t *testing.T) {
-	first, second, server, told := regions(t)
+	first, second, server := regions(t)
 	first.status.Store(http.StatusServiceUnavailable)
 	if got := keyOf(t, server); got != "second" {
 		t.Fatalf("keys of %s, want those of the fallback", got)
@@ -116,13 +118,13 @@ func TestFallbackServesKeysAndThenReturnsToTheFirst(t *testing.T) {
 	if got := keyOf(t, server); got != "first" {
 		t.Errorf("keys of %s, want a return to the first", got)
 	}
-	if diff := cmp.Diff([]string{"first down", "first up"}, told()); diff != "" {
+	if diff := cmp.Diff([]string{"first down", "first up"}, first.told()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestFallbackMustNameTheIssuer(t *testing.T) {
-	first, second, server, _ := regions(t)
+	first, second, server := regions(t)
 	second.issuer = second.url + "/realm"
 	first.status.Store(http.StatusInternalServerError)
 	if _, _, err := server.KeySet(t.Context()); !errors.Is(err, ErrMetadata) || !strings.Contains(err.Error(), first.issuer) {
@@ -136,7 +138,7 @@ func TestFallbackMustNameTheIssuer(t *testing.T) {
 }
 
 func TestFallbackOfConfiguredKeys(t *testing.T) {
-	first, second, _, _ := regions(t)
+	first, second, _ := regions(t)
 	server := newTestServer(t, ServerOptions{
 		Issuer: first.issuer, JWKS: first.issuer + "/keys", Fallback: []string{second.url + "/realm"},
 	})
@@ -221,7 +223,7 @@ func post(t *testing.T, server *Server) (*httpx.Response, error) {
 // A server that cannot be connected to got nothing, so the next one is asked
 // within the same call.
 func TestDeliverFailsOverBeforeAnythingIsSent(t *testing.T) {
-	first, second, server, _ := regions(t)
+	first, second, server := regions(t)
 	if _, err := server.Metadata(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +245,7 @@ func TestDeliverFailsOverBeforeAnythingIsSent(t *testing.T) {
 // Once something was sent, nobody else gets it: the server may have done what it
 // was asked before it broke.
 func TestDeliverNeverSendsTwice(t *testing.T) {
-	_, second, server, _ := regions(t)
+	_, second, server := regions(t)
 	if _, err := server.Metadata(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +269,7 @@ func TestDeliverNeverSendsTwice(t *testing.T) {
 }
 
 func TestDeliverLeavesAServerInTrouble(t *testing.T) {
-	first, second, server, _ := regions(t)
+	first, second, server := regions(t)
 	first.answer.Store(http.StatusServiceUnavailable)
 	for i, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
 		if answer, err := post(t, server); err != nil || answer.Status != want {
@@ -280,7 +282,7 @@ func TestDeliverLeavesAServerInTrouble(t *testing.T) {
 }
 
 func TestDeliverDiscoversWhereItCan(t *testing.T) {
-	first, second, server, _ := regions(t)
+	first, second, server := regions(t)
 	first.status.Store(http.StatusServiceUnavailable)
 	if answer, err := post(t, server); err != nil || answer.Status != http.StatusOK || second.tokens.Load() != 1 {
 		t.Errorf("error %v, %d requests at the fallback", err, second.tokens.Load())
