@@ -25,7 +25,7 @@ import (
 // requestOf is a request behind a token_auth that let this token pass; nil is a
 // caller without one.
 func requestOf(app Services, held *token.Token) (*http.Request, *caller) {
-	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	request := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	ctx := context.WithValue(request.Context(), caddyhttp.VarsCtxKey, make(map[string]any))
 	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
 	who := &caller{auth: &TokenAuth{app: app, challenger: challenger{realm: realm}}, token: held}
