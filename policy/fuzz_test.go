@@ -41,7 +41,7 @@ func FuzzNothingIsOpen(f *testing.F) {
 		}
 		decision := made.Decide(policy.Question{
 			Token: &token.Token{Claims: token.Claims{}}, Expand: func(string) string { return expanded },
-			Request: httptest.NewRequest(http.MethodGet, "/", nil), Leeway: 2 * time.Minute,
+			Request: httptest.NewRequest(http.MethodGet, "/", http.NoBody), Leeway: 2 * time.Minute,
 		})
 		if decision.Allowed || decision.Rule == "" || decision.Reason == "" {
 			t.Errorf("rule %q %q %q %q let a token pass that has nothing: %+v", kind, path, first, second, decision)

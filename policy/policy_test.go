@@ -41,7 +41,7 @@ func claim(path string, values ...string) policy.Rule {
 }
 
 func question(t *token.Token, expand func(string) string) policy.Question {
-	return policy.Question{Token: t, Expand: expand, Request: httptest.NewRequest(http.MethodGet, "/", nil)}
+	return policy.Question{Token: t, Expand: expand, Request: httptest.NewRequest(http.MethodGet, "/", http.NoBody)}
 }
 
 // kindOf is the first word of a rule.
@@ -100,7 +100,7 @@ func TestDecide(t *testing.T) {
 		"claim null":                {[]policy.Rule{claim("null", "<nil>", "null")}, denied("claim null <nil> null", "the token has no claim null")},
 		"claim an empty list":       {[]policy.Rule{claim("none", "x")}, denied("claim none x", "the token has no claim none")},
 		"claim an object":           {[]policy.Rule{claim("realm", "x")}, denied("claim realm x", "the token has no claim realm")},
-		"a rule nobody knows":       {[]policy.Rule{rule("rule", "admin")}, denied("rule admin", "rule rule is not known")},
+		"a rule nobody knows":       {[]policy.Rule{rule("roles", "admin")}, denied("roles admin", "rule roles is not known")},
 		"role":                      {[]policy.Rule{rule(policy.Role, "x", "buyer")}, allowed},
 		"role, none":                {[]policy.Rule{rule(policy.Role, "buy")}, denied("role buy", "the token holds none of the roles")},
 		"actor":                     {[]policy.Rule{rule(policy.Actor, "x", "robot")}, allowed},

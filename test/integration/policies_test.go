@@ -35,9 +35,6 @@ const policies = `{
 	}
 }
 (rules) {
-	handle /role {
-		token_require role buyer
-	}
 	handle /actor {
 		token_require actor robot other
 	}
@@ -119,7 +116,6 @@ func TestPolicies(t *testing.T) {
 		claims        map[string]any
 		answer, why   string // "" if it passes
 	}{
-		{"role that nobody gave", "GET /role", map[string]any{"roles": []string{"seller"}}, denied, "role buyer|the token holds none of the roles"},
 		{"actor", "GET /actor", map[string]any{"act": map[string]any{"sub": "robot"}}, "", ""},
 		{"former actor", "GET /actor", map[string]any{"act": map[string]any{"sub": "x", "act": map[string]any{"sub": "robot"}}}, denied, "actor robot other|the token has another actor, or none"},
 		{"no actor", "GET /actor", map[string]any{"sub": "robot", "client_id": "robot"}, denied, "actor robot other|the token has another actor, or none"},
