@@ -34,11 +34,13 @@ type stage struct {
 // examples are the folders of examples/ with what each must do. quickstart
 // stands on its own; see TestQuickstart.
 var examples = map[string]func(*testing.T, *stage){
-	"api":             actAPI,
-	"several-issuers": actSeveralIssuers,
-	"error-pages":     actErrorPages,
-	"custom-header":   actCustomHeader,
-	"telemetry":       actTelemetry,
+	"api":                actAPI,
+	"several-issuers":    actSeveralIssuers,
+	"error-pages":        actErrorPages,
+	"custom-header":      actCustomHeader,
+	"telemetry":          actTelemetry,
+	"cookie":             actCookie,
+	"public-and-private": actPublicAndPrivate,
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
