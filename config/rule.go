@@ -67,7 +67,7 @@ type Rule struct {
 }
 
 // MaxAge is the value of a max_auth_age rule, 0 for others.
-func (r Rule) MaxAge() time.Duration {
+func (r *Rule) MaxAge() time.Duration {
 	if r.Rule != RuleMaxAuthAge || len(r.Values) != 1 {
 		return 0
 	}
