@@ -30,7 +30,7 @@ func TestEveryWordHasAnExample(t *testing.T) {
 			examples.WriteString(block.text)
 		}
 	}
-	golden, err := os.ReadFile(filepath.Join(harness.Root(), "test/adapt/everything.caddyfiletest"))
+	golden, err := os.ReadFile(filepath.Join(harness.Root(), "test", "adapt", "everything.caddyfiletest"))
 	if err != nil {
 		t.Fatal(err)
 	}
