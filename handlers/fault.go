@@ -10,6 +10,12 @@ import (
 // faultText is what a caller is told about a fault of the configuration.
 const faultText = "The server's configuration does not allow it to answer this request."
 
+// A faultError is what a matcher gives instead of an answer. Error routes show it
+// to the caller.
+type faultError struct{}
+
+func (faultError) Error() string { return faultText }
+
 // fault answers a request whose route is put together wrongly: 500, and the log
 // says what stands where. It is never silently open: a rule that cannot be asked
 // lets nobody pass.
