@@ -19,6 +19,7 @@ func withToken(r *http.Request, header string, credential token.Raw) *http.Reque
 	clone.Header = maps.Clone(r.Header)
 	dropAliases(clone.Header, header)
 	keepHop(clone.Header, header)
+	guardTrailers(clone, []string{header})
 	clone.Header[header] = []string{credential.Reveal()}
 	return clone
 }

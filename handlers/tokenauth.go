@@ -49,7 +49,8 @@ type TokenAuth struct {
 	verifier   *token.Verifier
 	challenger challenger
 	sources    token.Sources
-	inQuery    bool // one of the sources is a parameter
+	inQuery    bool     // one of the sources is a parameter
+	inHeaders  []string // the headers that may carry a credential
 	privacy    privacy
 }
 
@@ -69,6 +70,7 @@ func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
 	h.challenger, h.privacy = challengerOf(&h.TokenAuth), privacyOf(&h.TokenAuth)
 	h.sources = sourcesOf(&h.TokenAuth)
 	h.inQuery = slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.FromQuery })
+	h.inHeaders = credentialHeaders(h.sources)
 	h.warn(ctx)
 	h.verifier, err = h.app.Verifier(&h.TokenAuth)
 	return err
