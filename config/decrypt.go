@@ -1,0 +1,47 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-gatehouse/gatehouse/jose"
+)
+
+// Decrypt is a key by which the gateway opens encrypted tokens (JWE, RFC 7516)
+// of an issuer. What is inside must be a signed token, which is then checked
+// like any other.
+type Decrypt struct {
+	// The file with the private key: PEM or a JWK. Required.
+	Key string `json:"key,omitempty"`
+
+	// The key management algorithms that may be used with this key. Default: those
+	// that fit the key, RSA-OAEP-256 or ECDH-ES with and without A128KW, A192KW
+	// and A256KW.
+	Algorithms []string `json:"algorithms,omitempty"`
+}
+
+// readDecrypt reads one line `decrypt <key file> [<alg>...]`.
+func (i *Issuer) readDecrypt(d *caddyfile.Dispenser) error {
+	var line Decrypt
+	if err := readOne(&line.Key)(d); err != nil {
+		return err
+	}
+	line.Algorithms = d.RemainingArgs()
+	if len(line.Algorithms) == 0 {
+		line.Algorithms = nil
+	}
+	i.Decrypt = append(i.Decrypt, line)
+	return nil
+}
+
+func decryptSettings(lines []Decrypt) []setting {
+	var settings []setting
+	for n := range lines {
+		settings = slices.Concat(settings,
+			one("decrypt", &lines[n].Key, checkText),
+			list("decrypt", lines[n].Algorithms, checkOneOf("algorithm", jose.KeyManagement()...)),
+		)
+	}
+	return settings
+}
