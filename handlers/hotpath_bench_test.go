@@ -78,7 +78,7 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	b.Cleanup(cache.Close)
 	app := newHotApp(b)
 	house := &hotHouse{
-		auth: &TokenAuth{app: app, verifier: token.NewVerifier(token.VerifierConfig{
+		auth: &TokenAuth{app: app, privacy: privacyOf(new(config.TokenAuth)), verifier: token.NewVerifier(token.VerifierConfig{
 			Cache: cache,
 			Issuers: []*token.Issuer{{
 				URL: issuer, Algorithms: jose.Asymmetric(), Leeway: 30 * time.Second,
@@ -205,7 +205,8 @@ func (hotApp) Verifier(*config.TokenAuth) (*token.Verifier, error) { return nil,
 func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) {
 	return nil, errors.ErrUnsupported
 }
-func (hotApp) TrustsMany() bool            { return false }
-func (a hotApp) Metrics() *metrics.Metrics { return a.metrics }
-func (a hotApp) Trail() *audit.Trail       { return a.trail }
-func (hotApp) Log() *slog.Logger           { return slog.New(slog.DiscardHandler) }
+func (hotApp) PolicyRules(string) []policy.Rule { return nil }
+func (hotApp) TrustsMany() bool                 { return false }
+func (a hotApp) Metrics() *metrics.Metrics      { return a.metrics }
+func (a hotApp) Trail() *audit.Trail            { return a.trail }
+func (hotApp) Log() *slog.Logger                { return slog.New(slog.DiscardHandler) }

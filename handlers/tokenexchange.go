@@ -65,7 +65,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 			placeOf("token_exchange", earlier.Place), placeOf("token_exchange", h.Place))
 	}
 	if who.token == nil {
-		return who.auth.challenger.unauthenticated().write(w, r)
+		return who.refuseNobody(w, r, h.event(r, who, audit.Denied))
 	}
 	issued, err := h.exchange(r.Context(), who)
 	if err != nil {
@@ -74,6 +74,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
+	r = who.withhold(r)
 	who.filled = append(who.filled, h)
 	return next.ServeHTTP(w, withToken(r, h.header, issued.Credential))
 }
@@ -105,7 +106,10 @@ func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Is
 func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcome) audit.Event {
 	event := requestEvent(r, who, outcome)
 	event.Directive, event.Place = "token_exchange", h.Place
-	event.Exchange, event.Scope = h.label, h.exchanger.Asked(who.token)
+	event.Exchange = h.label
+	if who.token != nil {
+		event.Scope = h.exchanger.Asked(who.token)
+	}
 	if len(event.Scope) == 0 {
 		event.Scope = h.block.Scope // what the caller would have needed
 	}
