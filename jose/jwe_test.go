@@ -161,7 +161,10 @@ func TestDecryptRefuses(t *testing.T) {
 	header := func(text string) string {
 		return tokentest.Encode([]byte(text)) + ".AAAA.AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA"
 	}
+	cut := append(tokentest.Decode(t, part(good, 3)), tokentest.Decode(t, part(good, 4))...)
 	for name, text := range map[string]string{
+		"tag grown":       replace(replace(good, 3, tokentest.Encode(cut[:len(cut)-17])), 4, tokentest.Encode(cut[len(cut)-17:])),
+		"tag shrunk":      replace(replace(good, 3, tokentest.Encode(cut[:len(cut)-8])), 4, tokentest.Encode(cut[len(cut)-8:])),
 		"nothing":         "",
 		"a JWS":           inner,
 		"dots":            strings.Repeat(".", 1<<20),

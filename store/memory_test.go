@@ -75,6 +75,30 @@ func TestMemoryClearsAwayWhatExpired(t *testing.T) {
 	})
 }
 
+// A mark must survive the clearing away around it: of others in its own second, and
+// of an earlier mark with its identifier.
+func TestMemoryClearsAwayNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := store.NewMemory(0)
+		again := func(id string, life time.Duration, want bool) {
+			t.Helper()
+			if fresh, err := mark(t, m, purpose, id, life); err != nil || fresh != want {
+				t.Errorf("%s: %t, %v; want %t", id, fresh, err, want)
+			}
+		}
+		again("a", 1900*time.Millisecond, true)
+		again("b", 1200*time.Millisecond, true)
+		<-time.After(time.Second)
+		again("c", time.Second, true)
+		again("a", time.Second, false)
+		<-time.After(500 * time.Millisecond)
+		again("b", time.Minute, true) // expired, and not cleared away yet
+		<-time.After(5 * time.Second)
+		again("d", time.Second, true)
+		again("b", time.Minute, false)
+	})
+}
+
 func TestMemoryBoundsPurposes(t *testing.T) {
 	m := store.NewMemory(1)
 	var err error
