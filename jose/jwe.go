@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -81,7 +82,7 @@ func NewDecrypter(keys ...*DecryptionKey) (*Decrypter, error) {
 		}
 		seen[key.id] = true
 	}
-	return &Decrypter{keys: append([]*DecryptionKey(nil), keys...)}, nil
+	return &Decrypter{keys: slices.Clone(keys)}, nil
 }
 
 // Decrypt opens a compact JWE (RFC 7516, section 7.1) and returns the compact JWS in
@@ -161,7 +162,7 @@ func parseJWE(compact string) (*envelope, error) {
 	if err != nil || len(tag) != 16 { // a shorter tag is one that can be guessed
 		return nil, ErrDecryption
 	}
-	envelope.protected, envelope.nonce, envelope.ciphertext = []byte(parts[0]), nonce, append(ciphertext, tag...)
+	envelope.protected, envelope.nonce, envelope.ciphertext = []byte(parts[0]), nonce, slices.Concat(ciphertext, tag)
 	return envelope, nil
 }
 
@@ -177,10 +178,8 @@ func readJWEHeader(part string) (*envelope, error) {
 	}
 	// zip is a bomb, crit asks for what is not known, p2s and p2c belong to PBES2; iv
 	// and tag belong to AES-GCM key wrapping.
-	for _, name := range []string{"zip", "crit", "b64", "p2s", "p2c", "iv", "tag"} {
-		if members.Has(name) {
-			return nil, ErrDecryption
-		}
+	if slices.ContainsFunc([]string{"zip", "crit", "b64", "p2s", "p2c", "iv", "tag"}, members.Has) {
+		return nil, ErrDecryption
 	}
 	header, err := readHeader(members)
 	if err != nil {
@@ -196,7 +195,10 @@ func readJWEHeader(part string) (*envelope, error) {
 		return nil, ErrDecryption
 	}
 	read := &envelope{way: way, id: header.KeyID, size: size, encryption: encryption}
-	return read, read.readAgreement(members)
+	if err := read.readAgreement(members); err != nil {
+		return nil, err
+	}
+	return read, nil
 }
 
 // isJWT knows the cty of a nested token (RFC 7519, section 5.2); other names of the

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -57,10 +58,8 @@ func readPublicJWK(text string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range privateMembers {
-		if members.Has(name) {
-			return nil, errors.New("it holds a private member, which whoever sent it must replace")
-		}
+	if slices.ContainsFunc(privateMembers, members.Has) {
+		return nil, errors.New("it holds a private member, which whoever sent it must replace")
 	}
 	if use, _ := members.Text("use"); members.Has("use") && use != "sig" {
 		return nil, errors.New("its use is not sig")

@@ -77,7 +77,10 @@ func FuzzNormalise(f *testing.F) {
 		if err != nil || once != twice {
 			t.Fatalf("%q became %q, and then %q, %v", raw, once, twice, err)
 		}
-		if strings.ContainsAny(once, "?# \r\n") || strings.Contains(once, "/../") || strings.Contains(once, "/./") {
+		_, rest, _ := strings.Cut(once, "://")
+		_, path, _ := strings.Cut(rest, "/")
+		path = "/" + path + "/"
+		if strings.ContainsAny(once, "?# \r\n") || strings.Contains(path, "/../") || strings.Contains(path, "/./") {
 			t.Fatalf("%q became %q", raw, once)
 		}
 	})

@@ -84,9 +84,14 @@ func (l *ledger) sweep(now int64) {
 // A secondHeap is a container/heap of seconds, the earliest first.
 type secondHeap []int64
 
-func (h secondHeap) Len() int           { return len(h) }
-func (h secondHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h secondHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+// Len implements heap.Interface.
+func (h *secondHeap) Len() int { return len(*h) }
+
+// Less implements heap.Interface.
+func (h *secondHeap) Less(i, j int) bool { return (*h)[i] < (*h)[j] }
+
+// Swap implements heap.Interface.
+func (h *secondHeap) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
 
 // Push implements heap.Interface.
 func (h *secondHeap) Push(second any) {

@@ -84,7 +84,7 @@ func (m *Memory) ledger(purpose Purpose) (*ledger, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if book = m.purposes[purpose]; book != nil {
+	if book := m.purposes[purpose]; book != nil {
 		return book, nil
 	}
 	if len(m.purposes) >= maxPurposes {

@@ -59,21 +59,22 @@ func ParseConfirmation(claims Claims) (Confirmation, error) {
 			return Confirmation{}, fmt.Errorf("%w: cnf has a member that is neither jkt nor x5t#S256", Bound)
 		}
 		text, _ := value.(string)
-		if !to.parse(text) {
+		if *to, ok = parseThumbprint(text); !ok {
 			return Confirmation{}, fmt.Errorf("%w: cnf.%s is not a SHA-256 in base64url", BadClaim, name)
 		}
 	}
 	return confirmation, nil
 }
 
-// parse reads 32 octets in base64url. The unused bits of the last character may be
+// parseThumbprint reads 32 octets in base64url. The unused bits of the last character may be
 // anything: those of the example in RFC 8705, section 3.1, are not zero, and a token
 // is what its issuer signed, whichever way it spells a number.
-func (t *Thumbprint) parse(text string) bool {
-	if len(text) != base64.RawURLEncoding.EncodedLen(len(t)) {
-		return false
+func parseThumbprint(text string) (Thumbprint, bool) {
+	var thumb Thumbprint
+	if len(text) != base64.RawURLEncoding.EncodedLen(len(thumb)) {
+		return Thumbprint{}, false
 	}
 	// The decoder skips line breaks; for them the length above leaves no room.
-	n, err := base64.RawURLEncoding.Decode(t[:], []byte(text))
-	return err == nil && n == len(t) && !t.IsZero()
+	n, err := base64.RawURLEncoding.Decode(thumb[:], []byte(text))
+	return thumb, err == nil && n == len(thumb) && !thumb.IsZero()
 }
