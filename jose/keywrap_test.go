@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"testing"
 )
 
@@ -70,5 +71,35 @@ func TestAgreementRFC7518(t *testing.T) {
 	content, ok := key.contentKey(envelope)
 	if got := base64.RawURLEncoding.EncodeToString(content); !ok || got != "VqqN6vgjbSBcIijNcacQGg" {
 		t.Errorf("got %s, %t", got, ok)
+	}
+}
+
+// The example of RFC 7520, section 5.4. Its content is prose: it opens, and is no token.
+func TestOpenRFC7520(t *testing.T) {
+	key, err := ParseDecryptionKey([]byte(`{"kty":"EC","kid":"peregrin.took@tuckborough.example","use":"enc","crv":"P-384",
+		"x":"YU4rRUzdmVqmRtWOs2OpDE_T5fsNIodcG8G5FWPrTPMyxpzsSOGaQLpe2FpxBmu2",
+		"y":"A8-yxCHxkfBz3hKZfI1jUYMjUhsEveZ9THuwFjH2sCNdtksRJU7D5-SkgaFL1ETP",
+		"d":"iTx2pk7wW-GqJkHcEkFQb2EFyYcO7RugmaW3mRrQVAOUiPommT0IdnYK2xDlZh-j"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const compact = "eyJhbGciOiJFQ0RILUVTK0ExMjhLVyIsImtpZCI6InBlcmVncmluLnRvb2tAdHVja2Jvcm91Z2guZXhhbXBsZSIsImVwayI6eyJrdHkiOiJFQyIsImNydiI6IlAtMzg0IiwieCI6InVCbzRrSFB3Nmtiang1bDB4b3dyZF9vWXpCbWF6LUdLRlp1NHhBRkZrYllpV2d1dEVLNml1RURzUTZ3TmROZzMiLCJ5Ijoic3AzcDVTR2haVkMyZmFYdW1JLWU5SlUyTW84S3BvWXJGRHI1eVBOVnRXNFBnRXdaT3lRVEEtSmRhWTh0YjdFMCJ9LCJlbmMiOiJBMTI4R0NNIn0" +
+		".0DJjBXri_kBcC46IkU5_Jk9BqaQeHdv2.mH-G2zVqgztUtnW_" +
+		".tkZuOO9h95OgHJmkkrfLBisku8rGf6nzVxhRM3sVOhXgz5NJ76oID7lpnAi_cPWJRCjSpAaUZ5dOR3Spy7QuEkmKx8-3RCMhSYMzsXaEwDdXta9Mn5B7cCBoJKB0IgEnj_qfo1hIi-uEkUpOZ8aLTZGHfpl05jMwbKkTe2yK3mjF6SBAsgicQDVCkcY9BLluzx1RmC3ORXaM0JaHPB93YcdSDGgpgBWMVrNU1ErkjcMqMoT_wtCex3w03XdLkjXIuEr2hWgeP-nkUZTPU9EoGSPj6fAS-bSz87RCPrxZdj_iVyC6QWcqAu07WNhjzJEPc4jVntRJ6K53NgPQ5p99l3Z408OUqj4ioYezbS6vTPlQ" +
+		".WuGzxmcreYjpHGJoa17EBg"
+	envelope, err := parseJWE(compact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, ok := envelope.open(key)
+	if !ok || !bytes.HasPrefix(plain, []byte("You can trust us to stick with you through thick and thin")) {
+		t.Errorf("got %q, %t", plain, ok)
+	}
+	decrypter, err := NewDecrypter(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := decrypter.Decrypt(compact); !errors.Is(err, ErrDecryption) {
+		t.Errorf("prose is a token: %q, %v", got, err)
 	}
 }
