@@ -52,8 +52,13 @@ var around = map[string][]string{
 	"internal/lease":     nil,
 	"internal/metrics":   nil,
 	"internal/tokentest": {"domain"},
+	"store/storetest":    {"store"},
 	"cmd/caddy":          {""},
 }
+
+// forTests are what only tests import: of any package, since a test of the rules
+// needs a key to sign a token with, and a test of a store its contract.
+var forTests = []string{"internal/tokentest", "store/storetest"}
 
 // domainNever are the modules that only the packages around the domain know.
 var domainNever = []string{
@@ -151,6 +156,8 @@ func TestImportLaws(t *testing.T) {
 		{"command to admin", unit{path: "cmd/caddy", imports: []string{module + "/admin"}}, []string{"cmd/caddy imports admin"}},
 		{"dev", unit{path: "", imports: []string{module + "/dev/devidp"}}, []string{"the root package imports dev/devidp"}},
 		{"test issuer", unit{path: "keys", imports: []string{module + "/internal/tokentest"}}, []string{"keys imports internal/tokentest"}},
+		{"store's contract", unit{path: "store", imports: []string{module + "/store/storetest"}}, []string{"store imports store/storetest"}},
+		{"store's contract in its test", unit{path: "store", tests: []string{module + "/store/storetest"}}, nil},
 		{"test to handlers", unit{path: "test", tests: []string{module + "/handlers"}}, []string{"a test of test imports handlers"}},
 		{"test to lease", unit{path: "config", tests: []string{module + "/internal/lease"}}, []string{"a test of config imports internal/lease"}},
 		{"test to the HTTP client", unit{path: "keys", tests: []string{module + "/internal/httpx"}}, []string{"a test of keys imports internal/httpx"}},
@@ -236,11 +243,11 @@ func mayImport(pkg, imported string) bool {
 	return integration(pkg) && testMayImport(pkg, imported)
 }
 
-// testMayImport gives tests the whole domain and the test issuer besides what
-// their package may import: a test of the rules needs a key to sign a token with.
+// testMayImport gives tests the whole domain and what is for tests besides what
+// their package may import.
 func testMayImport(pkg, imported string) bool {
 	switch {
-	case imported == pkg, imported == "internal/tokentest":
+	case imported == pkg, slices.Contains(forTests, imported):
 		return true
 	case integration(pkg):
 		_, inside := domain[imported]
