@@ -35,6 +35,7 @@ type breaker struct {
 	mu    sync.Mutex
 	cause string    // of the last failure, and then of having opened
 	until time.Time // when the next probe is due
+	told  bool      // whether the last that was told is that it opened
 }
 
 func newBreaker() *breaker {
@@ -120,8 +121,21 @@ func (b *breaker) look(url string) EndpointState {
 	return state
 }
 
-// errStatus is how a call tells its breaker of an answer with a status of 500 or
-// above. To everyone else such an answer is no error.
+// news returns the state if it opened or closed since it was last asked, nil
+// otherwise. Probes are no news.
+func (b *breaker) news() *EndpointState {
+	circuit := b.circuit.State()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if open := circuit == gobreaker.StateOpen; circuit == gobreaker.StateHalfOpen || open == b.told {
+		return nil
+	}
+	b.told = !b.told
+	return &EndpointState{Open: b.told, Cause: b.cause}
+}
+
+// errStatus is how a call tells its breaker which status came. To everyone
+// else an answer is no error.
 type errStatus int
 
 func (e errStatus) Error() string { return fmt.Sprintf("status_%d", int(e)) }
