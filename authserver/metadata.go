@@ -31,6 +31,9 @@ type Metadata struct {
 	// Aliases are the endpoints for clients that show a certificate, by the names
 	// of their members (mtls_endpoint_aliases; RFC 8705, section 5).
 	Aliases map[string]string
+	// SignsIntrospection tells whether the server offers signed answers to
+	// introspection (RFC 9701, section 7).
+	SignsIntrospection bool
 }
 
 // wellKnown lists where a server's metadata may lie: OpenID Connect Discovery
@@ -120,6 +123,8 @@ func ParseMetadata(document []byte, issuer string) (*Metadata, error) {
 		}
 		*field.to = text
 	}
+	algorithms, _ := members["introspection_signing_alg_values_supported"].([]any)
+	metadata.SignsIntrospection = len(algorithms) > 0
 	if metadata.Aliases, err = readAliases(members["mtls_endpoint_aliases"]); err != nil {
 		return nil, err
 	}

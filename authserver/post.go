@@ -95,16 +95,9 @@ func (c *Client) locate(ctx context.Context, endpoint Endpoint) (string, error) 
 	if endpoint.URL != "" {
 		return endpoint.URL, nil
 	}
-	if c.options.Server == nil {
-		return "", fmt.Errorf("%s: %w", endpoint.Name, ErrNoEndpoint)
-	}
-	var metadata *Metadata
-	err := c.guarded(ctx, discoveryPlace, func() (err error) {
-		metadata, err = c.options.Server.Metadata(ctx)
-		return classify(ctx, err)
-	})
+	metadata, err := c.discover(ctx)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%s: %w", endpoint.Name, err)
 	}
 	_, certificate := c.options.Auth.(certified)
 	place := metadata.Endpoint(endpoint.Name, certificate)
@@ -112,6 +105,24 @@ func (c *Client) locate(ctx context.Context, endpoint Endpoint) (string, error) 
 		return "", fmt.Errorf("%s: %s: %w", c.Issuer(), endpoint.Name, ErrNoEndpoint)
 	}
 	return place, nil
+}
+
+func (c *Client) discover(ctx context.Context) (metadata *Metadata, err error) {
+	if c.options.Server == nil {
+		return nil, ErrNoEndpoint
+	}
+	err = c.guarded(ctx, discoveryPlace, func() (err error) {
+		metadata, err = c.options.Server.Metadata(ctx)
+		return classify(ctx, err)
+	})
+	return metadata, err
+}
+
+// SignsIntrospection tells whether the server offers signed answers to
+// introspection (RFC 9701), false where its metadata cannot be had.
+func (c *Client) SignsIntrospection(ctx context.Context) bool {
+	metadata, err := c.discover(ctx)
+	return err == nil && metadata.SignsIntrospection
 }
 
 func (c *Client) newAttempt(place string, form url.Values, avoid *proof) *attempt {
