@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
@@ -98,8 +99,8 @@ var errAssertion = errors.New("there is no JWT in it")
 // Federated proves the client by a token that somebody else made for this
 // workload and keeps fresh in a file: a Kubernetes service account token, a
 // SPIFFE JWT-SVID (RFC 7523, section 2.2). log is told when it cannot be read.
-func Federated(path string, shape Assertion) (ClientAuth, error) {
-	file, err := watch(path, shape.Log, parseAssertion)
+func Federated(path string, log *slog.Logger) (ClientAuth, error) {
+	file, err := watch(path, log, parseAssertion)
 	if err != nil {
 		return nil, fmt.Errorf("assertion_file: %w", err)
 	}
