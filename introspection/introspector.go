@@ -153,6 +153,10 @@ func (i *Introspector) share(ctx context.Context, key cacheKey, raw token.Raw) (
 	state := i.config.State
 	flightKey := flightKey{cacheKey: key, generation: state.generation.Load()}
 	found, err := state.flights.Do(ctx, flightKey, i.config.Client.Timeout(), func(call context.Context) (*token.Token, error) {
+		// Another flight may have landed between the look and this one's start.
+		if found, _ := state.get(key, i.config.Now(), i.config.CacheTTL); found != nil {
+			return found, nil
+		}
 		return i.observed(ctx, call, flightKey, raw)
 	})
 	var failure *Error

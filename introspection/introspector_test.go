@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -206,41 +210,80 @@ func TestSignedAnswers(t *testing.T) {
 	}
 }
 
-// A slow server keeps nobody longer than the client's time, and whoever leaves
-// leaves alone.
+// A slowClient takes its time in fake time.
+type slowClient struct {
+	Requester
+
+	calls atomic.Int32
+	takes time.Duration
+}
+
+func (c *slowClient) Post(ctx context.Context, _ authserver.Endpoint, _ url.Values, _ string) (*authserver.Answer, error) {
+	c.calls.Add(1)
+	select {
+	case <-time.After(c.takes):
+		return answerOf([]byte(`{"active":true,"sub":"alice"}`), "application/json"), nil
+	case <-ctx.Done():
+		return nil, authserver.ErrTimeout
+	}
+}
+
+func (*slowClient) Identity() []string     { return nil }
+func (*slowClient) Timeout() time.Duration { return 3 * time.Second }
+
+// One call serves all who ask at once, and whoever leaves leaves alone.
 func TestOneCallForAll(t *testing.T) {
-	r := newRig(t, nil)
-	begun, release := make(chan struct{}), make(chan struct{})
-	good := r.active(nil)
-	r.answers(func(w http.ResponseWriter, request *http.Request) {
-		close(begun) // a second call would panic
-		<-release
-		good(w, request)
+	synctest.Test(t, func(t *testing.T) {
+		client := &slowClient{takes: time.Second}
+		i := slowIntrospector(t, client)
+		first, leave := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() {
+			_, err := i.Introspect(first, token.NewRaw(goodToken))
+			left <- err
+		}()
+		synctest.Wait()
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				if found, err := i.Introspect(t.Context(), token.NewRaw(goodToken)); err != nil || found.Subject != "alice" {
+					t.Errorf("%v, %v", found, err)
+				}
+			})
+		}
+		synctest.Wait()
+		leave()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("who left: %v", err)
+		}
+		all.Wait()
+		if client.calls.Load() != 1 {
+			t.Errorf("%d calls", client.calls.Load())
+		}
 	})
-	first, leave := context.WithCancel(t.Context())
-	left := make(chan error, 1)
-	go func() {
-		_, err := r.Introspect(first, token.NewRaw(goodToken))
-		left <- err
-	}()
-	<-begun
-	var all sync.WaitGroup
-	for range 50 {
-		all.Go(func() {
-			if found, err := r.ask(t, goodToken); err != nil || found.Subject != "alice" {
-				t.Errorf("%v, %v", found, err)
-			}
-		})
+}
+
+// A server that hangs keeps nobody longer than the client's time.
+func TestHangingServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := slowIntrospector(t, &slowClient{takes: time.Hour})
+		begin := time.Now()
+		_, err := i.Introspect(t.Context(), token.NewRaw(goodToken))
+		if !errors.Is(err, token.IntrospectionUnavailable) || time.Since(begin) != 3*time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+	})
+}
+
+func slowIntrospector(t *testing.T, client *slowClient) *Introspector {
+	t.Helper()
+	state := NewState(10, 1<<20)
+	t.Cleanup(state.Close)
+	i, err := New(Config{Issuer: "https://idp.example", Client: client, State: state, CacheTTL: time.Minute})
+	if err != nil {
+		t.Fatal(err)
 	}
-	leave()
-	if err := <-left; !errors.Is(err, context.Canceled) {
-		t.Errorf("who left: %v", err)
-	}
-	close(release)
-	all.Wait()
-	if r.calls() != 1 {
-		t.Errorf("%d calls", r.calls())
-	}
+	return i
 }
 
 // FuzzAnswer: whatever a server answers, there is no panic, and only a boolean
