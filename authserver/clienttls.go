@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +42,9 @@ type tlsAuth struct {
 	files     CertificateFiles
 	cert, key *watched[Secret]
 
-	mu   sync.Mutex
-	last *tls.Certificate
+	mu    sync.Mutex
+	last  *tls.Certificate
+	shown string // the certificate of the last attempt
 }
 
 // certificate pairs what the two files hold now. While one of them has been
@@ -65,15 +65,16 @@ func (a *tlsAuth) certificate() (*tls.Certificate, error) {
 
 func (a *tlsAuth) authenticate(_ context.Context, attempt *attempt) error {
 	attempt.form.Set("client_id", attempt.clientID)
-	a.mu.Lock()
-	before := a.last
-	a.mu.Unlock()
 	pair, err := a.certificate()
 	if err != nil {
 		return err
 	}
-	attempt.proof = proof{content: string(pair.Certificate[0])}
-	attempt.reconnect = !slices.Equal(pair.Certificate[0], before.Certificate[0])
+	shows := string(pair.Certificate[0])
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	attempt.proof = proof{content: shows}
+	attempt.reconnect = a.shown != "" && a.shown != shows
+	a.shown = shows
 	return nil
 }
 
