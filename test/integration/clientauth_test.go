@@ -116,7 +116,7 @@ func TestClientAuthentication(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			idp.Authenticate(test.known)
 			caddyfile := strings.ReplaceAll(clientAuth, "$AUTH", strings.Join(test.words, "\n"))
-			gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.URL)
+			gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 			token := idp.Token(nil)
 			gateway.Await("/", token, http.StatusOK)
 			if got := harness.Claims(t, upstream.Last(t).Bearer())["aud"]; got != "orders" {
@@ -162,7 +162,7 @@ func TestClientSecretRotates(t *testing.T) {
 	}
 	put("old")
 	caddyfile := strings.ReplaceAll(clientAuth, "$AUTH", "secret {file."+path+"}")
-	gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.URL)
+	gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	token := idp.Token(nil)
 	gateway.Await("/", token, http.StatusBadGateway)
 	put(harness.ClientSecret)
@@ -174,7 +174,7 @@ func TestClientSecretRotates(t *testing.T) {
 func TestServerIsLeftAlone(t *testing.T) {
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	caddyfile := strings.ReplaceAll(clientAuth, "$AUTH", "secret "+harness.ClientSecret)
-	gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.URL)
+	gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	token := idp.Token(nil)
 	idp.AnswerJSON(http.StatusServiceUnavailable, nil)
 	gateway.Await("/", token, http.StatusServiceUnavailable)
