@@ -40,8 +40,21 @@ func decryptSettings(lines []Decrypt) []setting {
 	for n := range lines {
 		settings = slices.Concat(settings,
 			one("decrypt", &lines[n].Key, checkText),
-			list("decrypt", lines[n].Algorithms, checkOneOf("algorithm", jose.KeyManagement()...)),
+			list("decrypt", lines[n].Algorithms, checkKeyManagement),
 		)
 	}
 	return settings
+}
+
+// checkKeyManagement accepts a key management algorithm (RFC 7518, section 4.1)
+// that the gateway opens.
+func checkKeyManagement(text string) error {
+	if _, err := jose.ParseKeyManagement(text); err == nil {
+		return nil
+	}
+	known := make([]string, 0, len(jose.KeyManagements()))
+	for _, way := range jose.KeyManagements() {
+		known = append(known, string(way))
+	}
+	return unknown("algorithm", text, known)
 }

@@ -30,6 +30,7 @@ type TokenAuth struct {
 	// lasts go on after the token has expired. Default: it ends at the token's
 	// expiry and the issuer's leeway.
 	Streams string `json:"streams,omitempty"`
+
 	// Where the credential is looked for, and nowhere else. Two places that hold
 	// one, and an Authorization header that is not among them, are refused.
 	// Default: the Authorization header with the scheme Bearer.
@@ -58,6 +59,8 @@ type TokenAuth struct {
 	// Default: false.
 	ForwardToken bool `json:"forward_token,omitempty"`
 
+	Sender
+
 	// Where the Caddyfile has this directive, as file:line. The Caddyfile adapter
 	// writes it. It serves messages only and changes nothing.
 	Place string `json:"place,omitempty"`
@@ -74,6 +77,10 @@ type TokenAuth struct {
 //		realm    <text>
 //		resource <url>
 //		forward_token
+//		sender_constrained [dpop] [mtls]
+//		public_url         <url...>
+//		client_certificate <header>
+//		dpop_nonce
 //	}
 func (t *TokenAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -83,7 +90,7 @@ func (t *TokenAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (t *TokenAuth) options() []option {
-	return []option{
+	return append(t.Sender.options(), []option{
 		{word: "audience", read: readList(&t.Audience)},
 		{word: "streams", read: readOne(&t.Streams)},
 		{word: "from", read: readFrom(&t.From), repeat: true},
@@ -92,7 +99,7 @@ func (t *TokenAuth) options() []option {
 		{word: "realm", read: readOne(&t.Realm)},
 		{word: "resource", read: readOne(&t.Resource)},
 		{word: "forward_token", read: readFlag(&t.ForwardToken)},
-	}
+	}...)
 }
 
 func (t *TokenAuth) settings() []setting {
@@ -104,6 +111,7 @@ func (t *TokenAuth) settings() []setting {
 		t.UserID.settings(),
 		one("realm", &t.Realm, checkQuotable),
 		one("resource", &t.Resource, checkResourceURL),
+		t.Sender.settings(),
 	)
 }
 
@@ -120,6 +128,9 @@ func (t *TokenAuth) contradiction() error {
 		return err
 	}
 	if err := t.UserID.check(); err != nil {
+		return err
+	}
+	if err := t.Sender.contradiction(); err != nil {
 		return err
 	}
 	return checkFrom(t.From)

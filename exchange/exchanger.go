@@ -150,7 +150,7 @@ func (x *Exchanger) bound(caller *token.Token) []string {
 
 // share waits for the one call that is made for this key at a time.
 func (x *Exchanger) share(ctx context.Context, key cacheKey, caller Caller) (*Issued, error) {
-	issued, err := x.state.flights.do(ctx, key, x.config.Client.Timeout(), func(call context.Context) (*Issued, error) {
+	issued, err := x.state.flights.Do(ctx, key, x.config.Client.Timeout(), func(call context.Context) (*Issued, error) {
 		return x.call(ctx, call, key, caller)
 	})
 	var failure *Error

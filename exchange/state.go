@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"github.com/caddy-gatehouse/gatehouse/internal/flight"
 )
 
 // The bounds of the memory of issued tokens unless configured. The bytes are
@@ -19,7 +21,7 @@ const (
 type State struct {
 	keys    *keyMaker
 	issued  *otter.Cache[cacheKey, *entry] // nil: nothing is kept
-	flights flights[cacheKey, *Issued]
+	flights flight.Board[cacheKey, *Issued]
 	memory  memory
 }
 

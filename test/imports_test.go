@@ -24,26 +24,28 @@ const module = "github.com/caddy-gatehouse/gatehouse"
 // domain is the plain Go part of the house, each package with the packages of
 // ours it may import. A new package of the domain gets its row here first.
 var domain = map[string][]string{
-	"jose":           nil,
-	"store":          nil,
-	"internal/httpx": nil,
-	"authserver":     {"jose", "internal/httpx"},
-	"keys":           {"jose", "authserver"},
-	"token":          {"jose", "keys"},
-	"introspection":  {"token", "authserver", "jose", "keys"},
-	"proof":          {"jose", "token", "store"},
-	"policy":         {"token"},
-	"signing":        {"jose", "token", "keys"},
-	"exchange":       {"jose", "token", "authserver", "signing", "proof", "store"},
-	"sts":            {"jose", "keys", "token", "exchange", "signing", "proof", "store"},
-	"revocation":     {"jose", "keys", "authserver", "token", "store"},
-	"limit":          {"store"},
-	"session":        {"jose", "token", "authserver", "store"},
-	"audit":          {"token", "policy"},
+	"jose":            nil,
+	"store":           nil,
+	"internal/httpx":  nil,
+	"internal/flight": nil,
+	"authserver":      {"jose", "internal/httpx"},
+	"keys":            {"jose", "authserver"},
+	"token":           {"jose", "keys"},
+	"introspection":   {"token", "authserver", "jose", "keys", "internal/flight"},
+	"proof":           {"jose", "token", "store"},
+	"policy":          {"token"},
+	"signing":         {"jose", "token", "keys"},
+	"exchange":        {"jose", "token", "authserver", "signing", "proof", "store", "internal/flight"},
+	"sts":             {"jose", "keys", "token", "exchange", "signing", "proof", "store"},
+	"revocation":      {"jose", "keys", "authserver", "token", "store"},
+	"limit":           {"store"},
+	"session":         {"jose", "token", "authserver", "store"},
+	"audit":           {"token", "policy"},
 }
 
 // around is what stands between the domain and Caddy. `domain` in a row means
-// any package of the domain but internal/httpx, which is authserver's alone.
+// any package of the domain but internal/httpx and internal/flight, which are
+// those of their rows alone.
 var around = map[string][]string{
 	"":                   {"config", "handlers", "admin", "internal/lease", "internal/metrics", "domain"},
 	"config":             {"domain"},
@@ -59,6 +61,9 @@ var around = map[string][]string{
 // forTests are what only tests import: of any package, since a test of the rules
 // needs a key to sign a token with, and a test of a store its contract.
 var forTests = []string{"internal/tokentest", "store/storetest"}
+
+// reserved tells what of the domain only the rows that name it may import.
+func reserved(pkg string) bool { return pkg == "internal/httpx" || pkg == "internal/flight" }
 
 // domainNever are the modules that only the packages around the domain know.
 var domainNever = []string{
@@ -237,7 +242,7 @@ func mayImport(pkg, imported string) bool {
 	if row, ok := around[pkg]; ok {
 		_, inside := domain[imported]
 		return slices.Contains(row, imported) ||
-			inside && imported != "internal/httpx" && slices.Contains(row, "domain")
+			inside && !reserved(imported) && slices.Contains(row, "domain")
 	}
 	// What integration tests share may use what they use.
 	return integration(pkg) && testMayImport(pkg, imported)
@@ -251,10 +256,10 @@ func testMayImport(pkg, imported string) bool {
 		return true
 	case integration(pkg):
 		_, inside := domain[imported]
-		return imported == "" || imported == "config" || integration(imported) || inside && imported != "internal/httpx"
+		return imported == "" || imported == "config" || integration(imported) || inside && !reserved(imported)
 	}
 	_, inside := domain[imported]
-	return mayImport(pkg, imported) || inside && imported != "internal/httpx"
+	return mayImport(pkg, imported) || inside && !reserved(imported)
 }
 
 // foreign says why pkg may not import a package that is not ours.
