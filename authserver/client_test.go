@@ -243,7 +243,7 @@ func TestTokenFailures(t *testing.T) {
 		case "/reset":
 			hijack(t, w)
 		case "/oversize":
-			writeJSON(w, http.StatusOK, `{"access_token":"`+strings.Repeat("a", maxTokenAnswerBytes)+`"}`)
+			writeJSON(w, http.StatusOK, `{"access_token":"`+strings.Repeat("a", maxAnswerBytes)+`"}`)
 		case "/page":
 			writeJSON(w, http.StatusOK, "<html>hello</html>")
 		case "/nothing":

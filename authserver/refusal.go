@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
@@ -34,10 +33,10 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("authorization server answered %d, error %s", r.Status, r.Code)
 }
 
-func newRefusal(answer *httpx.Response, now time.Time) *Refusal {
-	refusal := &Refusal{Status: answer.Status, RetryAfter: retryAfter(answer.Header, now)}
+func newRefusal(status int, header http.Header, body []byte, now time.Time) *Refusal {
+	refusal := &Refusal{Status: status, RetryAfter: retryAfter(header, now)}
 	// Whatever the media type says: a body with a code says more than a status.
-	if members, err := jose.ParseObject(answer.Body); err == nil {
+	if members, err := jose.ParseObject(body); err == nil {
 		text, _ := members["error"].(string)
 		refusal.Code = errorCode(text)
 	}

@@ -42,8 +42,13 @@ var codeOutcomes = map[string]Outcome{
 // failed says what it means that the server issued no token. It is called once a
 // call, however many wait for it.
 func (x *Exchanger) failed(caller Caller, err error) *Error {
-	var refusal *authserver.Refusal
+	var (
+		refusal *authserver.Refusal
+		paused  *authserver.Pause
+	)
 	switch {
+	case errors.As(err, &paused):
+		return down(err, paused.RetryAfter)
 	case errors.As(err, &refusal):
 		return x.refused(caller, refusal)
 	case errors.Is(err, authserver.ErrTimeout):

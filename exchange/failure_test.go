@@ -111,6 +111,36 @@ func noCanary(t *testing.T, err error) {
 	}
 }
 
+// A server that is left alone costs a 503 that says when to come back, and no
+// call.
+func TestServerLeftAlone(t *testing.T) {
+	fresh := newRig(t, nil)
+	fresh.sts.answers(hangUp)
+	var failure *Error
+	for range 10 {
+		_, err := fresh.Exchange(t.Context(), fresh.caller("CANARY", "orders:read"))
+		if !errors.As(err, &failure) || failure.Status != http.StatusServiceUnavailable || failure.RetryAfter <= 0 {
+			t.Fatalf("%+v, %v", failure, err)
+		}
+	}
+	var pause *authserver.Pause
+	if !errors.As(failure, &pause) || pause.Reason != authserver.PauseOpen || failure.RetryAfter != pause.RetryAfter {
+		t.Errorf("%v", failure)
+	}
+	if calls := fresh.sts.calls(); calls > 5 {
+		t.Errorf("%d calls", calls)
+	}
+	busy := &slowServer{err: &authserver.Pause{Reason: authserver.PauseBusy, RetryAfter: time.Second}}
+	x, err := New(Config{Client: busy, State: newState(t, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = x.Exchange(t.Context(), callerAt(time.Now(), "t"))
+	if !errors.As(err, &failure) || failure.Status != http.StatusServiceUnavailable || failure.RetryAfter != time.Second {
+		t.Errorf("%+v, %v", failure, err)
+	}
+}
+
 func TestFailureNamesTheAnswer(t *testing.T) {
 	r := newRig(t, nil)
 	r.sts.answers(refuse(403, "access_denied"))
