@@ -38,6 +38,12 @@ const (
 	BadSignature Reason = "bad_signature"
 	// NoKeys: the issuer's keys have not arrived yet, so nothing could be checked.
 	NoKeys Reason = "no_keys"
+	// Inactive: the issuer was asked about the token and says that it is not good,
+	// or not one of its own (RFC 7662, section 2.2).
+	Inactive Reason = "inactive"
+	// IntrospectionUnavailable: the issuer could not be asked about the token, or
+	// gave no answer that can be used.
+	IntrospectionUnavailable Reason = "introspection_unavailable"
 )
 
 // Error returns the reason itself, so that it can be wrapped and found with
@@ -62,7 +68,7 @@ func (r Reason) Class() Class {
 		return ClassMissing
 	case Malformed:
 		return ClassMalformed
-	case NoKeys:
+	case NoKeys, IntrospectionUnavailable:
 		return ClassUnavailable
 	default:
 		return ClassInvalid
