@@ -11,8 +11,12 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 )
 
-// exchangeStates outlive configurations; see lease.Pool.
-var exchangeStates = lease.NewPool[*exchange.State]()
+// exchangeStates and guards outlive configurations; see lease.Pool. A reload does
+// not heal a server that is down.
+var (
+	exchangeStates = lease.NewPool[*exchange.State]()
+	guards         = lease.NewPool[*authserver.Guard]()
+)
 
 // provisionExchanges makes every client and every exchange of the global block,
 // used or not: a mistake in one that no site uses yet should show now.
@@ -48,11 +52,10 @@ func (a *App) client(block *config.Client) (*authserver.Client, error) {
 			return nil, err
 		}
 	}
-	secret := authserver.NewSecret(block.Secrets[0].Reveal())
-	options.Auth = authserver.Basic(secret)
-	if block.AuthMethod() == config.AuthPost {
-		options.Auth = authserver.Post(secret)
+	if options.Auth, err = a.clientAuth(block); err != nil {
+		return nil, err
 	}
+	options.Log, options.Guard = a.log, a.guard(block)
 	client, err := authserver.NewClient(options)
 	if err != nil {
 		return nil, err
