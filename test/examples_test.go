@@ -1,6 +1,8 @@
 package test
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-gatehouse/gatehouse"
+	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
@@ -29,6 +32,7 @@ type stage struct {
 	idp, other *harness.AuthServer
 	upstream   *harness.Upstream
 	folder     string
+	key        *tokentest.Key // what /etc/gatehouse/client.pem holds
 }
 
 // examples are the folders of examples/ with what each must do. quickstart
@@ -39,6 +43,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"error-pages":     actErrorPages,
 	"custom-header":   actCustomHeader,
 	"telemetry":       actTelemetry,
+	"client-key":      actClientKey,
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -64,8 +69,9 @@ func TestExamples(t *testing.T) {
 			}
 			s := &stage{
 				idp: harness.NewAuthServer(t), other: harness.NewAuthServer(t),
-				upstream: harness.NewUpstream(t), folder: t.TempDir(),
+				upstream: harness.NewUpstream(t), folder: t.TempDir(), key: tokentest.NewKey(t, "ES256", "gateway-1"),
 			}
+			s.writeKey(t)
 			onStage := strings.NewReplacer(
 				"\napi.example.com {", "\n$SITE {",
 				"https://idp.example.com/realms/main", s.idp.URL,
@@ -74,10 +80,24 @@ func TestExamples(t *testing.T) {
 				"orders.internal:8080", s.upstream.Address,
 				"legacy.internal:8080", s.upstream.Address,
 				"127.0.0.1:9180", harness.FreeAddress(t),
+				"/etc/gatehouse", s.folder,
 				"/var/log/caddy", s.folder)
 			s.Gateway = harness.Start(t, onStage.Replace(withoutPreface(caddyfile)))
 			act(t, s)
 		})
+	}
+}
+
+// writeKey puts the client's key where the examples have it.
+func (s *stage) writeKey(t *testing.T) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(s.key.Private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	if err := os.WriteFile(filepath.Join(s.folder, "client.pem"), content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
