@@ -241,7 +241,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 
 func requestOf(form url.Values) *http.Request {
 	request := new(http.Request)
-	request.PostForm = form //nolint:forbidigo // the field, not the function
+	request.PostForm = form
 	return request
 }
 

@@ -104,7 +104,7 @@ func TestAnswers(t *testing.T) {
 				t.Fatalf("found %v, error %v", found, err)
 			}
 			var failure *Error
-			if errors.As(err, &failure) && (failure.RetryAfter > 0) != (test.want == down) {
+			if errors.As(err, &failure) && (failure.RetryAfter > 0) != errors.Is(test.want, down) {
 				t.Errorf("retry after %v", failure.RetryAfter)
 			}
 			if err == nil && (found.Issuer != r.issuer.URL || found.Expiry.IsZero()) {
