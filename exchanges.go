@@ -18,9 +18,9 @@ var (
 	guards         = lease.NewPool[*authserver.Guard]()
 )
 
-// provisionExchanges makes every client and every exchange of the global block,
-// used or not: a mistake in one that no site uses yet should show now.
-func (a *App) provisionExchanges() error {
+// provisionClients makes every client of the global block, used or not: a mistake
+// in one that no site uses yet should show now.
+func (a *App) provisionClients() error {
 	for name, block := range a.Clients {
 		client, err := a.client(block)
 		if err != nil {
@@ -28,6 +28,11 @@ func (a *App) provisionExchanges() error {
 		}
 		a.clients[name] = client
 	}
+	return nil
+}
+
+// provisionExchanges makes every exchange of the global block, used or not.
+func (a *App) provisionExchanges() error {
 	for name, block := range a.Exchanges {
 		exchanger, err := a.exchanger(block)
 		if err != nil {

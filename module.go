@@ -47,7 +47,11 @@ type App struct {
 	clients   map[string]*authserver.Client
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
-	doors     []admin.Door             // the token_auths, as they were provisioned
+	// introspected and decrypters are by issuer URL and by issuer block.
+	introspected map[string]introspected
+	decrypters   map[*config.Issuer]token.Decrypter
+
+	doors []admin.Door // the token_auths, as they were provisioned
 
 	releases []func()
 	stop     context.CancelFunc
@@ -72,6 +76,8 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.servers = make(map[string]*authserver.Server)
 	a.clients = make(map[string]*authserver.Client)
 	a.exchanges = make(map[string]*exchange.Exchanger)
+	a.introspected = make(map[string]introspected)
+	a.decrypters = make(map[*config.Issuer]token.Decrypter)
 	core := ctx.Logger().Core()
 	a.log = logger(core, "gatehouse")
 	a.trail = audit.NewTrail(logger(core, "gatehouse.audit"))
@@ -92,6 +98,12 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	if err := a.provisionPolicies(ctx); err != nil {
+		return err
+	}
+	if err := a.provisionClients(); err != nil {
+		return err
+	}
+	if err := a.provisionIntrospections(); err != nil {
 		return err
 	}
 	return a.provisionExchanges()

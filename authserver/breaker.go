@@ -136,7 +136,7 @@ func (b *breaker) news() *EndpointState {
 
 // errStatus is how a call tells its breaker which status came. To everyone
 // else an answer is no error.
-type errStatus int
+type errStatus int //nolint:errname // the word of what it is
 
 func (e errStatus) Error() string { return fmt.Sprintf("status_%d", int(e)) }
 

@@ -85,7 +85,7 @@ func newJudge(t *testing.T) *judge {
 		}
 		writeJSON(w, http.StatusOK, goodAnswer)
 	}))
-	j.server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert} //nolint:gosec // a test's server
+	j.server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	j.server.StartTLS()
 	t.Cleanup(j.server.Close)
 	return j
@@ -239,6 +239,12 @@ func TestPrivateKeyJWT(t *testing.T) {
 	}
 }
 
+func requestOf(form url.Values) *http.Request {
+	request := new(http.Request)
+	request.PostForm = form
+	return request
+}
+
 func TestAssertionShape(t *testing.T) {
 	key := tokentest.NewKey(t, "ES256", "k")
 	dir := t.TempDir()
@@ -256,7 +262,7 @@ func TestAssertionShape(t *testing.T) {
 	if err := auth.authenticate(t.Context(), made); err != nil {
 		t.Fatal(err)
 	}
-	header, claims := assertion(t, &http.Request{PostForm: made.form}, key)
+	header, claims := assertion(t, requestOf(made.form), key)
 	if header.Type != "JWT" || header.KeyID != "" || header.Algorithm != "ES256" || claims["aud"] != "https://idp.example" {
 		t.Errorf("header %+v, claims %v", header, claims)
 	}

@@ -133,8 +133,7 @@ func TestGuardBounds(t *testing.T) {
 					running.Add(-1)
 					return nil
 				})
-				var pause *Pause
-				if errors.As(err, &pause) {
+				if pause, ok := errors.AsType[*Pause](err); ok {
 					busy.Add(1)
 					if pause.Reason != PauseBusy || pause.RetryAfter != time.Second {
 						t.Errorf("%+v", pause)

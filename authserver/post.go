@@ -168,9 +168,9 @@ func (c *Client) guarded(ctx context.Context, place string, work func() error) e
 	if change := c.options.Guard.breaker(place).news(); change != nil {
 		change.URL = place
 		if change.Open {
-			c.options.Log.Warn("leaving an endpoint alone that does not work", "issuer", c.Issuer(), "endpoint", place, "reason", change.Cause)
+			c.options.Log.WarnContext(ctx, "leaving an endpoint alone that does not work", "issuer", c.Issuer(), "endpoint", place, "reason", change.Cause)
 		} else {
-			c.options.Log.Info("an endpoint works again", "issuer", c.Issuer(), "endpoint", place)
+			c.options.Log.InfoContext(ctx, "an endpoint works again", "issuer", c.Issuer(), "endpoint", place)
 		}
 	}
 	return err

@@ -181,7 +181,7 @@ func TestCheckDirectives(t *testing.T) {
 		"auth, resource":       {&TokenAuth{Issuers: []string{"main"}, Resource: "http://api.example.com"}, `token_auth: resource: the URL "http://api.example.com" is plain http: write https, or use a loopback host`},
 		"auth, any and more":   {&TokenAuth{Issuers: []string{"main"}, Audience: []string{"any", "a"}}, "token_auth: audience: any accepts every audience: write it alone, or leave it out"},
 		"require nothing":      {&TokenRequire{Place: "F:2"}, "token_require (F:2): a rule is missing: write token_require <rule> <value...>, or rules in a block"},
-		"require, unknown":     {&TokenRequire{Rules: []Rule{{Rule: "scopes", Values: []string{"a"}}}}, `token_require: unknown rule "scopes": did you mean scope? Known: acr, actor, amr, any_scope, audience, claim, client, expression, issuer, max_auth_age, policy, role, scope`},
+		"require, unknown":     {&TokenRequire{Rules: []Rule{{Rule: "scopes", Values: []string{"a"}}}}, `token_require: unknown rule "scopes": did you mean scope? Known: acr, actor, amr, any_scope, audience, claim, client, expression, issuer, max_auth_age, policy, role, scope, sender_constrained`},
 		"require, no value":    {&TokenRequire{Rules: []Rule{{Rule: "scope"}}}, "token_require: scope: a value is missing: write one or more"},
 		"require, stray path":  {&TokenRequire{Rules: []Rule{{Rule: "scope", Path: "a", Values: []string{"a"}}}}, "token_require: scope: a path belongs to the rule claim only"},
 		"require, no path":     {&TokenRequire{Rules: []Rule{{Rule: "claim", Values: []string{"a"}}}}, "token_require: claim: the path is missing"},

@@ -143,7 +143,7 @@ func (c *Client) authSettings() []setting {
 	if c.Key != nil {
 		settings = slices.Concat(settings,
 			one(wordKey, &c.Key.File, checkText),
-			one(wordKey, &c.Key.Algorithm, checkAlgorithm),
+			one(wordKey, &c.Key.Algorithm, checkKeyAlgorithm),
 			one(wordKey, &c.Key.ID, checkText))
 	}
 	if c.Certificate != nil {

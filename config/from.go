@@ -34,7 +34,7 @@ type From struct {
 	Name string `json:"name,omitempty"`
 
 	// The authentication scheme in front of a header's token. Default: for
-	// Authorization Bearer; for other headers none, the header is the token alone.
+	// Authorization Bearer and DPoP; for other headers none, the header is the token alone.
 	Scheme string `json:"scheme,omitempty"`
 }
 
@@ -53,6 +53,12 @@ func (f From) HeaderScheme() string {
 		return "Bearer"
 	}
 	return f.Scheme
+}
+
+// AcceptsDPoP tells whether the scheme DPoP is accepted beside it: where the
+// Authorization header is named without a scheme.
+func (f From) AcceptsDPoP() bool {
+	return f.Scheme == "" && f.Header() == authorizationHeader
 }
 
 // Logged tells whether Caddy's access log shows what is written there.

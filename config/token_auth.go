@@ -33,7 +33,7 @@ type TokenAuth struct {
 
 	// Where the credential is looked for, and nowhere else. Two places that hold
 	// one, and an Authorization header that is not among them, are refused.
-	// Default: the Authorization header with the scheme Bearer.
+	// Default: the Authorization header with the schemes Bearer and DPoP.
 	From []From `json:"from,omitempty"`
 
 	// Let requests without any token pass, as nobody's. A token that is not good

@@ -18,6 +18,8 @@ type answer struct {
 	code        string // OAuth error code (RFC 6750, section 3.1), "" for none
 	description string // fixed text
 	challenge   string // WWW-Authenticate, "" for none
+	dpop        string // another one, for the scheme DPoP (RFC 9449, section 7.1)
+	nonce       string // DPoP-Nonce, "" for none
 	retryAfter  time.Duration
 }
 
@@ -30,6 +32,12 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) error {
 	header.Set("Cache-Control", "no-store")
 	if a.challenge != "" {
 		header.Set("WWW-Authenticate", a.challenge)
+	}
+	if a.dpop != "" {
+		header.Add("WWW-Authenticate", a.dpop)
+	}
+	if a.nonce != "" {
+		header.Set("DPoP-Nonce", a.nonce)
 	}
 	if a.retryAfter > 0 {
 		seconds := int64((a.retryAfter + time.Second - 1) / time.Second)

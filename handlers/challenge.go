@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
 // A challenger writes the refusals of one token_auth: every directive behind it
@@ -16,20 +17,52 @@ type challenger struct {
 	// metadata is where the metadata of the protected resource is (RFC 9728,
 	// section 5.1), "" for nowhere.
 	metadata string
+	// algorithms are those of DPoP proofs, "" where the scheme is not accepted.
+	algorithms string
+	// onlyDPoP: no token is accepted under the scheme Bearer.
+	onlyDPoP bool
+	// proved: this caller came under the scheme DPoP, and is answered there.
+	proved bool
 }
 
-func challengerOf(directive *config.TokenAuth) challenger {
-	return challenger{
+func challengerOf(directive *config.TokenAuth, algorithms []jose.Algorithm) challenger {
+	speak := challenger{
 		realm:    cmp.Or(directive.Realm, config.DefaultRealm),
 		metadata: config.ResourceMetadataURL(directive.Resource),
+		onlyDPoP: slices.Equal(directive.SenderConstrained, []string{config.BoundDPoP}),
 	}
+	if len(directive.From) == 0 || slices.ContainsFunc(directive.From, config.From.AcceptsDPoP) {
+		names := make([]string, len(algorithms))
+		for i, algorithm := range algorithms {
+			names[i] = string(algorithm)
+		}
+		speak.algorithms = strings.Join(names, " ")
+	}
+	return speak
 }
 
 // challenge writes a WWW-Authenticate header (RFC 6750, section 3). Parameters
 // come as names and values in turn; empty values are left out.
 func (c challenger) challenge(parameters ...string) string {
+	if c.proved {
+		return c.proofChallenge(parameters...)
+	}
+	return c.scheme("Bearer", parameters...)
+}
+
+// proofChallenge is a challenge for the scheme DPoP (RFC 9449, section 7.1), ""
+// where it is not accepted.
+func (c challenger) proofChallenge(parameters ...string) string {
+	if c.algorithms == "" {
+		return ""
+	}
+	return c.scheme("DPoP", append(slices.Clip(parameters), "algs", c.algorithms)...)
+}
+
+func (c challenger) scheme(name string, parameters ...string) string {
 	var text strings.Builder
-	text.WriteString("Bearer realm=")
+	text.WriteString(name)
+	text.WriteString(" realm=")
 	text.WriteString(quoted(c.realm))
 	parameters = append(slices.Clip(parameters), "resource_metadata", c.metadata)
 	for i := 0; i+1 < len(parameters); i += 2 {
@@ -47,10 +80,14 @@ func (c challenger) challenge(parameters ...string) string {
 // unauthenticated is the answer to a request without a credential. It has no
 // error code (RFC 6750, section 3.1).
 func (c challenger) unauthenticated() answer {
-	return answer{
+	reply := answer{
 		status: http.StatusUnauthorized, description: "This API needs an access token.",
-		challenge: c.challenge(),
+		challenge: c.challenge(), dpop: c.proofChallenge(),
 	}
+	if c.proved || c.onlyDPoP && reply.dpop != "" {
+		reply.challenge = ""
+	}
+	return reply
 }
 
 // refusal is an answer with an error code in its challenge.
@@ -59,6 +96,16 @@ func (c challenger) refusal(status int, code, description string) answer {
 		status: status, code: code, description: description,
 		challenge: c.challenge("error", code, "error_description", description),
 	}
+}
+
+// invalidToken says that the token is not good. Who presented it as a bearer's is
+// told of the other scheme too.
+func (c challenger) invalidToken() answer {
+	reply := c.refusal(http.StatusUnauthorized, "invalid_token", "The access token is not valid for this API.")
+	if !c.proved {
+		reply.dpop = c.proofChallenge()
+	}
+	return reply
 }
 
 // insufficientScope asks for a token with these scopes (RFC 6750, section 3.1).

@@ -19,7 +19,7 @@ func sourcesOf(directive *config.TokenAuth) token.Sources {
 	}
 	sources := make(token.Sources, 0, len(directive.From))
 	for _, from := range directive.From {
-		source := token.Source{Kind: kinds[from.Source], Name: from.Name, Scheme: from.HeaderScheme()}
+		source := token.Source{Kind: kinds[from.Source], Name: from.Name, Scheme: from.HeaderScheme(), OrDPoP: from.AcceptsDPoP()}
 		if header := from.Header(); header != "" {
 			source.Name = header
 		}

@@ -22,9 +22,12 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
+	"github.com/caddy-gatehouse/gatehouse/introspection"
 	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/store"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -78,14 +81,14 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	b.Cleanup(cache.Close)
 	app := newHotApp(b)
 	house := &hotHouse{
-		auth: &TokenAuth{app: app, privacy: privacyOf(new(config.TokenAuth)), verifier: token.NewVerifier(token.VerifierConfig{
-			Cache: cache,
+		auth: &TokenAuth{app: app, privacy: privacyOf(new(config.TokenAuth)), verifier: introspection.NewGate(token.NewVerifier(token.VerifierConfig{
+			Cache: cache, Bindings: true,
 			Issuers: []*token.Issuer{{
 				URL: issuer, Algorithms: jose.Asymmetric(), Leeway: 30 * time.Second,
 				Audience: token.Audience{Values: []string{"https://api.example.com"}},
 				Keys:     keys.NewStatic(issuer, keys.NewState(), set),
 			}},
-		})},
+		}), nil), sender: newSender(b)},
 		require:  &TokenRequire{app: app},
 		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization"},
 	}
@@ -106,6 +109,19 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 		})))
 	}
 	return house
+}
+
+func newSender(b *testing.B) *proof.Sender {
+	b.Helper()
+	dpop, err := proof.NewDPoP(proof.DPoPConfig{Marks: store.NewMemory(0)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	sender, err := proof.NewSender(dpop, proof.Kinds{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return sender
 }
 
 // run sends prepared requests through the chain in batches, the clock standing
@@ -199,8 +215,10 @@ func newHotApp(b *testing.B) hotApp {
 	return hotApp{metrics: counted, trail: audit.NewTrail(enabled)}
 }
 
-func (hotApp) Config() *config.Gatehouse                           { return new(config.Gatehouse) }
-func (hotApp) Verifier(*config.TokenAuth) (*token.Verifier, error) { return nil, errors.ErrUnsupported }
+func (hotApp) Config() *config.Gatehouse                    { return new(config.Gatehouse) }
+func (hotApp) Verifier(*config.TokenAuth) (Verifier, error) { return nil, errors.ErrUnsupported }
+
+func (hotApp) Sender(*config.TokenAuth) (*proof.Sender, error) { return nil, errors.ErrUnsupported }
 
 func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) {
 	return nil, errors.ErrUnsupported

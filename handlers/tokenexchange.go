@@ -118,7 +118,7 @@ func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcom
 }
 
 func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error) error {
-	reply := exchangeRefusal(who.auth.challenger, err)
+	reply := exchangeRefusal(who.speak(), err)
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = string(exchange.OutcomeOf(nil, err)), err.Error(), reply.status

@@ -134,14 +134,14 @@ func (i *Introspector) signed(ctx context.Context, body string, now time.Time) (
 	if jws.Header.Type != typeSigned && jws.Header.Type != mediaSigned {
 		return token.Claims{}, badAnswer(errors.New("the typ header is not that of a signed answer"))
 	}
-	if err := i.verify(ctx, jws); err != nil {
+	if err = i.verify(ctx, jws); err != nil {
 		return token.Claims{}, badAnswer(err)
 	}
 	outer, err := token.ParseClaims(jws.Payload)
 	if err != nil {
 		return token.Claims{}, badAnswer(err)
 	}
-	if err := i.checkSigned(outer, now); err != nil {
+	if err = i.checkSigned(outer, now); err != nil {
 		return token.Claims{}, badAnswer(err)
 	}
 	return inner(outer)

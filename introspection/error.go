@@ -39,8 +39,7 @@ func newError(reason token.Reason, cause error) *Error {
 // failed says what it means that no answer came: the token may be fine.
 func (*Introspector) failed(err error) *Error {
 	failure := newError(token.IntrospectionUnavailable, err)
-	var pause *authserver.Pause
-	if errors.As(err, &pause) {
+	if pause, ok := errors.AsType[*authserver.Pause](err); ok {
 		failure.RetryAfter = pause.RetryAfter
 	}
 	return failure

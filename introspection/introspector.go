@@ -72,9 +72,9 @@ type Config struct {
 // concurrent use.
 type Introspector struct {
 	config Config
-	// print tells its answers from those of another server or another client: a
+	// shape tells its answers from those of another server or another client: a
 	// token that one server calls good says nothing at the next.
-	print [sha256.Size]byte
+	shape [sha256.Size]byte
 }
 
 // New makes an introspector. Nothing is fetched.
@@ -95,7 +95,7 @@ func New(config Config) (*Introspector, error) {
 	if config.Algorithms == nil {
 		config.Algorithms = jose.Asymmetric()
 	}
-	return &Introspector{config: config, print: fingerprint(config)}, nil
+	return &Introspector{config: config, shape: fingerprint(config)}, nil
 }
 
 // fingerprint hashes what shapes an answer, each part behind its length: parts
@@ -126,7 +126,7 @@ func (i *Introspector) Introspect(ctx context.Context, raw token.Raw, jwt *token
 	if !presentable(raw.Reveal()) {
 		return nil, newError(token.Inactive, errText)
 	}
-	key := cacheKey{print: i.print, digest: raw.Digest()}
+	key := cacheKey{shape: i.shape, digest: raw.Digest()}
 	now := i.config.Now()
 	if found, denied := i.config.State.get(key, now, i.config.CacheTTL); found != nil {
 		return found, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
@@ -145,9 +146,7 @@ func (r *rig) signed(key *tokentest.Key, header, changes map[string]any) http.Ha
 		}
 	}
 	full := map[string]any{"typ": typeSigned}
-	for name, value := range header {
-		full[name] = value
-	}
+	maps.Copy(full, header)
 	return raw(mediaSigned, key.Sign(full, outer))
 }
 

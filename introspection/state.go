@@ -26,7 +26,7 @@ const maxDenied = 10_000
 // A cacheKey names one token at one server, asked by one client. All bytes of the
 // token count.
 type cacheKey struct {
-	print  [sha256.Size]byte
+	shape  [sha256.Size]byte
 	digest token.Digest
 }
 

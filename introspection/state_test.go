@@ -98,7 +98,7 @@ func TestAttack18NothingCrosses(t *testing.T) {
 	other := newRig(t, nil)
 	other.answers(raw("application/json", `{"active":false}`))
 	there := other.introspector(t, func(c *Config) { c.State = r.state })
-	if _, err := there.Introspect(t.Context(), token.NewRaw(prefix)); !errors.Is(err, token.Inactive) || other.calls() != 1 {
+	if _, err := there.Introspect(t.Context(), token.NewRaw(prefix), nil); !errors.Is(err, token.Inactive) || other.calls() != 1 {
 		t.Errorf("%d calls, error %v", other.calls(), err)
 	}
 	if _, err := r.ask(t, prefix); err != nil || r.calls() != 3 {
@@ -208,7 +208,7 @@ func TestBounds(t *testing.T) {
 		state.deny(key, now.Add(time.Minute), now)
 		if n < 1000 {
 			found := &token.Token{Expiry: now.Add(time.Hour)}
-			key.print[0] = 1
+			key.shape[0] = 1
 			state.put(key, &entry{token: found, asked: now}, time.Minute, now)
 		}
 	}

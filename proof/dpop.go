@@ -69,6 +69,9 @@ func NewDPoP(config DPoPConfig) (*DPoP, error) {
 		if _, err := jose.ParseAlgorithm(string(alg)); err != nil {
 			return nil, err
 		}
+		if alg.IsSymmetric() {
+			return nil, fmt.Errorf("%s signs with a shared secret, and a DPoP proof brings its key along", alg)
+		}
 	}
 	if config.Window == 0 {
 		config.Window = DefaultWindow
