@@ -14,7 +14,7 @@ const DefaultClientTimeout = 3 * time.Second
 type Client struct {
 	// The authorization server: the name of an issuer with one URL, or a URL. Its
 	// token endpoint is found by discovery. A URL that no issuer block declares is
-	// called, and never trusted.
+	// called, and never trusted. This or `token_endpoint` is required.
 	Issuer string `json:"issuer,omitempty"`
 
 	// The token endpoint itself, instead of `issuer`. Exchanges of this client
@@ -57,7 +57,7 @@ type Client struct {
 	Timeout Duration `json:"timeout,omitempty"`
 
 	// PEM files with the certificate authorities that the server's TLS
-	// certificate may come from. Default: those of the system.
+	// certificate may come from; then only these. Default: those of the system.
 	TrustCA []string `json:"trust_ca,omitempty"`
 
 	// Where the Caddyfile has this block, as file:line. The Caddyfile adapter

@@ -2,7 +2,11 @@ package handlers
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"testing"
+
+	"google.golang.org/grpc/codes"
 )
 
 func TestIsGRPC(t *testing.T) {
@@ -25,6 +29,35 @@ func TestGRPCMessage(t *testing.T) {
 	} {
 		if got := grpcMessage(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Every status that a refusal may have has its code (statuscodes.md of gRPC), so
+// that clients know what to try again: 14 is what comes back.
+func TestGRPCCode(t *testing.T) {
+	for status, want := range map[int]codes.Code{
+		http.StatusBadRequest:          codes.InvalidArgument,
+		http.StatusUnauthorized:        codes.Unauthenticated,
+		http.StatusForbidden:           codes.PermissionDenied,
+		http.StatusTooEarly:            codes.Unavailable,
+		http.StatusTooManyRequests:     codes.ResourceExhausted,
+		statusClientGone:               codes.Canceled,
+		http.StatusInternalServerError: codes.Internal,
+		http.StatusBadGateway:          codes.Unavailable,
+		http.StatusServiceUnavailable:  codes.Unavailable,
+		http.StatusGatewayTimeout:      codes.Unavailable,
+		http.StatusTeapot:              codes.Unknown,
+	} {
+		recorder := httptest.NewRecorder()
+		request := httptest.NewRequest(http.MethodPost, "/orders.v1.Orders/List", http.NoBody)
+		request.Header.Set("Content-Type", "application/grpc")
+		if err := (answer{status: status, description: "no"}).write(recorder, request); err != nil {
+			t.Fatal(err)
+		}
+		header := recorder.Header()
+		if got := header.Get("Grpc-Status"); recorder.Code != status || got != strconv.Itoa(int(want)) || header.Get("Grpc-Message") != "no" {
+			t.Errorf("%d: status %d, gRPC code %s, %q; want %d", status, recorder.Code, got, header.Get("Grpc-Message"), want)
 		}
 	}
 }

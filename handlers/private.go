@@ -116,6 +116,9 @@ func (w *privateWriter) ReadFrom(source io.Reader) (int64, error) {
 func (w *privateWriter) FlushError() error {
 	w.mark()
 	w.stream.lasts()
+	if w.stream.over.Load() {
+		return errStreamEnded
+	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 

@@ -20,10 +20,15 @@ import (
 // write, a file. The end takes the way that each protocol has:
 //
 //   - an upgraded connection (HTTP/1) gets a deadline;
-//   - HTTP/1 gets deadlines in the past: what is being read and written fails, and
-//     the server ends the request's context;
+//   - HTTP/1 gets deadlines: what is being read and written fails, and the server
+//     ends the request's context;
 //   - HTTP/2 resets the stream for such a deadline and ends the context too;
 //   - HTTP/3 does not end the context, so it has one of our own.
+//
+// Caddy puts idle timeouts around the connection, whose state belongs to the
+// goroutine that writes. So the deadline for writing is set there, through them,
+// as soon as the timer is; what comes from the timer goes to the connection
+// itself, past them.
 type stream struct {
 	ends   time.Time // zero: never
 	writer http.ResponseWriter
@@ -58,7 +63,7 @@ func (s *stream) begin(w http.ResponseWriter, r *http.Request, ends time.Time) *
 	return r
 }
 
-// lasts starts the timer, if there is none.
+// lasts starts the timer, if there is none. Whoever writes calls it.
 func (s *stream) lasts() {
 	if s.ends.IsZero() {
 		return
@@ -67,6 +72,7 @@ func (s *stream) lasts() {
 	defer s.mu.Unlock()
 	if s.timer == nil && !s.finished {
 		s.timer = time.AfterFunc(time.Until(s.ends), s.end)
+		_ = http.NewResponseController(s.writer).SetWriteDeadline(s.ends)
 	}
 }
 
@@ -78,7 +84,7 @@ func (s *stream) end() {
 		return
 	}
 	s.over.Store(true)
-	control := http.NewResponseController(s.writer)
+	control := http.NewResponseController(innermost(s.writer))
 	_ = control.SetReadDeadline(longAgo)
 	_ = control.SetWriteDeadline(longAgo)
 	if s.cancel != nil {
@@ -86,14 +92,27 @@ func (s *stream) end() {
 	}
 }
 
-// finish leaves nothing behind when the handlers are done.
+// innermost is the server's own writer behind all wrappers. Its deadlines may be
+// set while somebody writes.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapper.Unwrap()
+	}
+}
+
+// finish leaves nothing behind when the handlers are done: the connection may
+// serve another request.
 func (s *stream) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.finished = true
-	if s.timer != nil {
-		s.timer.Stop()
+	if s.timer != nil && s.timer.Stop() && !s.finished {
+		_ = http.NewResponseController(s.writer).SetWriteDeadline(time.Time{})
 	}
+	s.finished = true
 	if s.cancel != nil {
 		s.cancel()
 	}

@@ -142,6 +142,7 @@ func TestMetrics(t *testing.T) {
 		`keyset_refreshes_total{` + issuer + `,outcome="ok"}`:        2,
 		`keyset_refreshes_total{` + issuer + `,outcome="failed"}`:    1,
 		`keyset_age_seconds{` + issuer + `}`:                         0,
+		`keyset_stale{` + issuer + `}`:                               0,
 	}
 	isAge := cmpopts.IgnoreMapEntries(func(name string, _ float64) bool { return strings.HasPrefix(name, "keyset_age_seconds{"+issuer) })
 	if diff := cmp.Diff(want, site.metrics(t), isAge); diff != "" {
