@@ -3,12 +3,14 @@ package gatehouse
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // exchangeStates outlive configurations; see lease.Pool.
@@ -31,7 +33,18 @@ func (a *App) provisionExchanges() error {
 		}
 		a.exchanges[name] = exchanger
 	}
+	a.warnAnonymous()
 	return nil
+}
+
+// warnAnonymous says at load which exchanges give the gateway's own access to
+// everybody.
+func (a *App) warnAnonymous() {
+	for name, block := range a.Exchanges {
+		if block.Anonymous {
+			a.log.Warn("exchange serves callers without a token", "exchange", name, "place", block.Place)
+		}
+	}
 }
 
 func (a *App) client(block *config.Client) (*authserver.Client, error) {
@@ -94,13 +107,93 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 	}, (*exchange.State).Close)
 	a.releases = append(a.releases, held.Release)
 	_, scheme := block.Inject.Target()
-	return exchange.New(exchange.Config{
-		Scheme: scheme,
-		Client: a.clients[block.Client], State: held.Value,
-		SubjectIssuers: a.subjectIssuers(block),
-		Audience:       block.Audience, Resource: block.Resource, Scope: block.Scope,
-		MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL),
-	})
+	settings := exchange.Config{
+		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
+		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL),
+	}
+	for _, part := range block.Legs() {
+		leg, err := a.leg(part)
+		if err != nil {
+			return nil, err
+		}
+		settings.Then = append(settings.Then, leg)
+	}
+	settings.Leg, settings.Then = settings.Then[0], settings.Then[1:]
+	return exchange.New(settings)
+}
+
+// leg makes one request of an exchange.
+func (a *App) leg(block *config.Exchange) (exchange.Leg, error) {
+	leg := exchange.Leg{
+		Grant: exchange.Grant(block.GrantType()), Client: a.clients[block.Client],
+		SubjectType: tokenType(block.SubjectType), RequestedType: tokenType(block.RequestedType),
+		Audience: block.Audience, Resource: block.Resource, Scope: block.Scope, ScopeExact: block.ScopeExact,
+		Actor: actor(block.Actor),
+	}
+	for _, pair := range block.ScopeMap {
+		if leg.ScopeMap == nil {
+			leg.ScopeMap = make(map[string][]string)
+		}
+		leg.ScopeMap[pair.Held] = append(leg.ScopeMap[pair.Held], pair.Asked)
+	}
+	for _, param := range block.Params {
+		leg.Params = append(leg.Params, exchange.Param(param))
+	}
+	if block.Accept == nil {
+		return leg, nil
+	}
+	leg.Accept = exchange.Accept{TokenTypes: block.Accept.TokenType, WiderScope: block.Accept.WiderScope}
+	for _, word := range block.Accept.IssuedType {
+		leg.Accept.Issued = append(leg.Accept.Issued, tokenType(word))
+	}
+	var err error
+	if block.Accept.Verify != "" {
+		leg.Accept.VerifyIssuer, leg.Accept.Verifier, err = a.answerVerifier(block)
+	}
+	return leg, err
+}
+
+// tokenType is the URI of a word that Check has seen, "" for none.
+func tokenType(word string) string {
+	uri, err := exchange.ParseTokenType(word)
+	if err != nil {
+		return ""
+	}
+	return uri
+}
+
+func actor(block *config.Actor) *exchange.Actor {
+	switch {
+	case block == nil:
+		return nil
+	case block.Self:
+		return exchange.NewSelfActor()
+	default:
+		return exchange.NewFileActor(block.File, tokenType(block.Type))
+	}
+}
+
+// answerVerifier verifies what comes back by the rules of an issuer, with the
+// audience that is asked for. An issuer that no block trusts is not trusted by
+// this: its keys serve this exchange alone.
+func (a *App) answerVerifier(block *config.Exchange) (string, *token.Verifier, error) {
+	url := a.issuerURLs([]string{block.Accept.Verify})[0]
+	audience := token.Audience{Values: slices.Concat(block.Audience, block.Resource)}
+	if known := a.issuers[url]; known != nil {
+		return url, token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{known.trusted}, Audience: audience}), nil
+	}
+	defaults := new(config.Issuer)
+	if _, declared, ok := a.Issuer(block.Accept.Verify); ok {
+		defaults = declared
+	}
+	source, err := a.keySource(url, defaults)
+	if err != nil {
+		return "", nil, fmt.Errorf("accept: verify: %w", err)
+	}
+	rules := &token.Issuer{
+		URL: url, Keys: source, Algorithms: defaults.AcceptedAlgorithms(), Leeway: defaults.Leeway.Or(config.DefaultLeeway),
+	}
+	return url, token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{rules}, Audience: audience}), nil
 }
 
 func (a *App) subjectIssuers(block *config.Exchange) []string {
@@ -119,8 +212,11 @@ func (a *App) exchangeKey(block *config.Exchange) (lease.Key, error) {
 	if err != nil {
 		return lease.Key{}, fmt.Errorf("reading the exchange: %w", err)
 	}
-	identity := strings.Join(a.clients[block.Client].Identity(), "\n")
-	return lease.KeyOf("exchange", string(text), identity, strings.Join(a.subjectIssuers(block), "\n")), nil
+	parts := []string{"exchange", string(text), strings.Join(a.subjectIssuers(block), "\n")}
+	for _, leg := range block.Legs() {
+		parts = append(parts, strings.Join(a.clients[leg.Client].Identity(), "\n"))
+	}
+	return lease.KeyOf(parts...), nil
 }
 
 // Exchanger implements handlers.Services.

@@ -204,8 +204,11 @@ func newRig(tb testing.TB, change func(*Config)) rig {
 func newExchanger(tb testing.TB, fake *sts, at *clock, change func(*Config)) *Exchanger {
 	tb.Helper()
 	config := Config{
-		Client: fake.client(0, at.Now), State: newState(tb, 1000), SubjectIssuers: []string{testIssuer},
-		Audience: []string{"orders"}, Scope: []string{"orders:read", "orders:write"}, Now: at.Now,
+		Leg: Leg{
+			Client:   fake.client(0, at.Now),
+			Audience: []string{"orders"}, Scope: []string{"orders:read", "orders:write"},
+		},
+		State: newState(tb, 1000), SubjectIssuers: []string{testIssuer}, Now: at.Now,
 	}
 	if change != nil {
 		change(&config)
