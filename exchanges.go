@@ -177,23 +177,33 @@ func actor(block *config.Actor) *exchange.Actor {
 // audience that is asked for. An issuer that no block trusts is not trusted by
 // this: its keys serve this exchange alone.
 func (a *App) answerVerifier(block *config.Exchange) (string, *token.Verifier, error) {
-	url := a.issuerURLs([]string{block.Accept.Verify})[0]
-	audience := token.Audience{Values: slices.Concat(block.Audience, block.Resource)}
+	urls := a.issuerURLs([]string{block.Accept.Verify})
+	rules := token.VerifierConfig{Audience: token.Audience{Values: slices.Concat(block.Audience, block.Resource)}}
+	for _, url := range urls {
+		issuer, err := a.answerIssuer(url, block.Accept.Verify)
+		if err != nil {
+			return "", nil, fmt.Errorf("accept: verify: %w", err)
+		}
+		rules.Issuers = append(rules.Issuers, issuer)
+	}
+	return strings.Join(urls, "\n"), token.NewVerifier(rules), nil
+}
+
+func (a *App) answerIssuer(url, ref string) (*token.Issuer, error) {
 	if known := a.issuers[url]; known != nil {
-		return url, token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{known.trusted}, Audience: audience}), nil
+		return known.trusted, nil
 	}
-	defaults := new(config.Issuer)
-	if _, declared, ok := a.Issuer(block.Accept.Verify); ok {
-		defaults = declared
+	block := new(config.Issuer)
+	if _, declared, ok := a.Issuer(ref); ok {
+		block = declared
 	}
-	source, err := a.keySource(url, defaults)
+	source, err := a.keySource(url, block)
 	if err != nil {
-		return "", nil, fmt.Errorf("accept: verify: %w", err)
+		return nil, err
 	}
-	rules := &token.Issuer{
-		URL: url, Keys: source, Algorithms: defaults.AcceptedAlgorithms(), Leeway: defaults.Leeway.Or(config.DefaultLeeway),
-	}
-	return url, token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{rules}, Audience: audience}), nil
+	return &token.Issuer{
+		URL: url, Keys: source, Algorithms: block.AcceptedAlgorithms(), Leeway: block.Leeway.Or(config.DefaultLeeway),
+	}, nil
 }
 
 func (a *App) subjectIssuers(block *config.Exchange) []string {

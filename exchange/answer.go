@@ -22,6 +22,7 @@ var (
 	errNoIssuedType = errors.New("no issued_token_type")
 	errIssuedType   = errors.New("issued_token_type is not what was asked for")
 	errRefusedAgain = errors.New("the upstream refuses the token that has just replaced another")
+	errUpstream     = errors.New("the upstream answered 401 to the token that was made for it")
 	errSameAgain    = errors.New("the server issues the very token that the upstream refuses")
 	errTokenText    = errors.New("access_token holds characters that a header cannot carry")
 	errTokenSize    = errors.New("access_token is longer than 16 KiB")

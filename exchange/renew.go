@@ -94,3 +94,7 @@ func (x *Exchanger) replace(first, call context.Context, key cacheKey, caller Ca
 	x.state.markReplaced(key, &replacing)
 	return &replacing, nil
 }
+
+// UpstreamRefused is the error of a request whose upstream refused its token, and
+// that may not be sent again or was sent again in vain.
+func UpstreamRefused() *Error { return newError(OutcomeUpstreamRefused, errUpstream) }

@@ -25,6 +25,8 @@ type caller struct {
 	errorCode string
 	// scopes are what the token_requires of the route asked for so far.
 	scopes []string
+	// shadowed tells that a rule under shadow would have denied the request.
+	shadowed bool
 	// filled are the token_exchanges that ran, each with a header of its own.
 	filled []*TokenExchange
 }
