@@ -106,7 +106,7 @@ func newUpstreamAnswer(w http.ResponseWriter, r *http.Request) *upstreamAnswer {
 func repeatable(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return r.ContentLength == 0 && (r.Body == nil || r.Body == http.NoBody)
+		return r.ContentLength == 0 // -1 if nobody knows
 	default:
 		return false
 	}
