@@ -36,8 +36,9 @@ func (h *TokenExchange) forward(
 	if !upstream.repeatable {
 		return h.refuseUpstream(w, r, who)
 	}
-	again := newUpstreamAnswer(w, upstream.request(r))
-	err = next.ServeHTTP(again, withToken(upstream.request(r), h.header, replaced.Credential, who.filled))
+	repeated := upstream.request(r)
+	again := newUpstreamAnswer(w, repeated)
+	err = next.ServeHTTP(again, withToken(repeated, h.header, replaced.Credential, who.filled))
 	if err != nil || !again.refused {
 		return err
 	}
@@ -119,8 +120,9 @@ func (a *upstreamAnswer) request(r *http.Request) *http.Request {
 		groups = make(map[string]struct{})
 	}
 	again := r.WithContext(context.WithValue(r.Context(), routeGroup, groups))
-	address := a.url
-	again.URL, again.RequestURI = &address, a.uri
+	// In place: placeholders read the request that Caddy began with, whose URL is
+	// this very one.
+	*again.URL, again.RequestURI = a.url, a.uri
 	return again
 }
 
