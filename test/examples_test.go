@@ -39,6 +39,13 @@ var examples = map[string]func(*testing.T, *stage){
 	"error-pages":     actErrorPages,
 	"custom-header":   actCustomHeader,
 	"telemetry":       actTelemetry,
+
+	"exchange-keycloak": actProvider("keycloak"),
+	"exchange-entra":    actProvider("entra"),
+	"exchange-okta":     actProvider("okta"),
+	"exchange-auth0":    actProvider("auth0"),
+	"exchange-zitadel":  actProvider("zitadel"),
+	"exchange-dex":      actProvider("dex"),
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -71,6 +78,13 @@ func TestExamples(t *testing.T) {
 				"https://idp.example.com/realms/main", s.idp.URL,
 				"https://idp.example.com/realms/staff", s.idp.URL,
 				"https://login.example.net", s.other.URL,
+				"https://keycloak.example.com/realms/main", s.idp.URL,
+				"https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0", s.idp.URL,
+				"https://example.okta.com/oauth2/default", s.idp.URL,
+				"https://tenant.eu.auth0.com/", s.idp.URL,
+				"https://zitadel.example.com", s.idp.URL,
+				"https://dex.example.com", s.other.URL,
+				"billing.internal:8080", s.upstream.Address,
 				"orders.internal:8080", s.upstream.Address,
 				"legacy.internal:8080", s.upstream.Address,
 				"127.0.0.1:9180", harness.FreeAddress(t),
