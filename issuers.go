@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
@@ -17,6 +19,9 @@ import (
 // provisionIssuers makes every issuer of the global block, each URL its own.
 func (a *App) provisionIssuers() error {
 	for name, block := range a.Issuers {
+		if block.Outbound {
+			continue // who calls it makes its server
+		}
 		prefix := name + "/"
 		for _, url := range block.URLs {
 			if len(block.URLs) > 1 {
@@ -40,52 +45,76 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 		URL: url, UserPrefix: userPrefix, Keys: source,
 		Audience:   accepted(block.Audience),
 		Algorithms: block.AcceptedAlgorithms(),
+		Types:      block.AcceptedTypes(),
+		MaxAge:     block.MaxTokenAge.Or(0),
+		Require:    block.RequireClaims,
+		Claims:     block.ClaimPaths(),
 		Leeway:     block.Leeway.Or(config.DefaultLeeway),
 	}
 	a.issuers[url] = &issuer{trusted: trusted, source: source}
-	return a.metrics.WatchKeySetAge(url, source.Age)
+	return a.metrics.WatchKeySet(url, source)
 }
 
 // keySource makes the source of an issuer's keys: a file that is read now, or a
 // key set that is fetched later.
 func (a *App) keySource(url string, block *config.Issuer) (*keys.Source, error) {
 	if file := block.JWKS; file != "" && !isURL(file) {
-		return a.fileKeys(url, file)
+		return a.fileKeys(url, file, block)
 	}
 	server, err := a.server(url, block)
 	if err != nil {
 		return nil, err
 	}
-	state := a.leaseKeys("fetched", url, block.JWKS, strings.Join(block.TrustCA, "\n"))
+	state := a.leaseKeys("fetched", url, block.JWKS, strings.Join(block.TrustCA, "\n"), strings.Join(block.Fallback, "\n"))
 	timeout := block.FetchTimeout.Or(config.DefaultFetchTimeout)
 	return keys.NewSource(keys.Config{
 		Issuer: url, State: state, Fetcher: server, Log: a.log,
-		// Metadata at two places, then the key set: three calls at most.
-		FetchTimeout: 3 * timeout,
-		Observe:      func(refresh keys.Refresh) { a.metrics.KeySetRefreshed(refresh.Issuer, refresh.Err) },
+		// Metadata at two places, then the key set: three calls at most, everywhere.
+		FetchTimeout: 3 * timeout * time.Duration(1+len(block.Fallback)),
+		Refresh:      block.JWKSRefresh.Or(0),
+		MaxStale:     block.JWKSMaxStale.Or(keys.DefaultMaxStale),
+		Observe:      a.renewed,
+		Refused:      func() { a.metrics.KeyLookupRefused(url) },
 	}), nil
 }
 
 func isURL(text string) bool { return strings.Contains(text, "://") }
 
-func (a *App) fileKeys(url, file string) (*keys.Source, error) {
+func (a *App) fileKeys(url, file string, block *config.Issuer) (*keys.Source, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("jwks: %w", err)
 	}
-	parse := jose.ParseKeySet
-	if strings.HasPrefix(strings.TrimSpace(string(content)), "-----BEGIN") {
-		parse = jose.ParsePEM
-	}
-	set, err := parse(content)
+	set, kind, err := parseKeys(content, block)
 	if err != nil {
 		return nil, fmt.Errorf("jwks %s: %w", file, err)
 	}
 	for _, dropped := range set.Dropped {
 		a.log.Warn("leaving out a key", "issuer", url, "file", file, "index", dropped.Index, "reason", dropped.Reason)
 	}
-	return keys.NewStatic(url, a.leaseKeys("file", url, string(content)), set), nil
+	return keys.NewStatic(url, a.leaseKeys(kind, url, string(content)), set), nil
 }
+
+// parseKeys reads a key file, and names how it was read: the same content read as
+// secrets and as public keys is two key sets.
+func parseKeys(content []byte, block *config.Issuer) (set jose.KeySet, kind string, err error) {
+	isPEM := strings.HasPrefix(strings.TrimSpace(string(content)), "-----BEGIN")
+	switch {
+	case block.UsesSecrets() && isPEM:
+		return set, "", errSecretPEM
+	case block.UsesSecrets():
+		set, err = jose.ParseSecrets(content, block.AcceptedAlgorithms())
+		return set, "secrets " + strings.Join(block.Algorithms, " "), err
+	case isPEM:
+		set, err = jose.ParsePEM(content)
+	default:
+		set, err = jose.ParseKeySet(content)
+	}
+	return set, "file", err
+}
+
+// errSecretPEM refuses public keys where secrets belong: everybody could sign.
+var errSecretPEM = errors.New("PEM holds public keys and certificates, and HMAC algorithms need secrets: write a JWK Set with oct keys")
 
 func (a *App) leaseKeys(parts ...string) *keys.State {
 	held := keyStates.Acquire(lease.KeyOf(parts...), keys.NewState, nil)
@@ -103,8 +132,9 @@ func (a *App) server(url string, block *config.Issuer) (*authserver.Server, erro
 		return nil, err
 	}
 	server, err := authserver.NewServer(authserver.ServerOptions{
-		Issuer: url, JWKS: block.JWKS, TrustCA: bundles,
+		Issuer: url, JWKS: keySetURL(block), Fallback: block.Fallback, TrustCA: bundles,
 		Timeout: block.FetchTimeout.Or(config.DefaultFetchTimeout),
+		Observe: a.failedOver(url),
 	})
 	if err != nil {
 		return nil, err
@@ -112,6 +142,26 @@ func (a *App) server(url string, block *config.Issuer) (*authserver.Server, erro
 	a.servers[url] = server
 	a.releases = append(a.releases, server.Close)
 	return server, nil
+}
+
+// keySetURL is where the block says that the keys are, "" for a file.
+func keySetURL(block *config.Issuer) string {
+	if !isURL(block.JWKS) {
+		return ""
+	}
+	return block.JWKS
+}
+
+// failedOver logs that one of an issuer's servers fails, or answers again.
+func (a *App) failedOver(issuer string) func(server string, err error) {
+	return func(server string, err error) {
+		log := a.log.With("issuer", issuer, "server", server)
+		if err != nil {
+			log.Warn("server of an issuer fails", "error", err)
+		} else {
+			log.Info("server of an issuer answers again")
+		}
+	}
 }
 
 func readAll(files []string) ([][]byte, error) {
@@ -167,15 +217,22 @@ func (a *App) Verifier(directive *config.TokenAuth) (*token.Verifier, error) {
 		}
 		trusted = append(trusted, found)
 	}
-	return token.NewVerifier(token.VerifierConfig{Issuers: trusted, Audience: audience, Cache: a.cache.Value}), nil
+	verifier := token.NewVerifier(token.VerifierConfig{Issuers: trusted, Audience: audience, Cache: a.cache.Value})
+	a.doors = append(a.doors, admin.Door{Place: directive.Place, Issuers: a.issuerURLs(directive.Issuers), Verifier: verifier})
+	return verifier, nil
 }
+
+// Doors implements admin.Gate.
+func (a *App) Doors() []admin.Door { return a.doors }
 
 // issuerURLs resolves the issuers that a token_auth names: none is the only one
 // of the global block. Check has refused unknown names.
 func (a *App) issuerURLs(refs []string) []string {
 	if len(refs) == 0 {
-		for _, only := range a.Issuers {
-			return only.URLs
+		for _, block := range a.Issuers {
+			if !block.Outbound {
+				return block.URLs
+			}
 		}
 	}
 	var urls []string

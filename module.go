@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
@@ -18,6 +19,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
+	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -37,12 +39,15 @@ type App struct {
 	log     *slog.Logger
 	trail   *audit.Trail
 	metrics *metrics.Metrics
+	emitter *emitter
 
 	cache     *lease.Lease[*token.Cache]
 	issuers   map[string]*issuer // by URL
 	servers   map[string]*authserver.Server
 	clients   map[string]*authserver.Client
 	exchanges map[string]*exchange.Exchanger
+	policies  map[string][]policy.Rule // compiled, by name
+	doors     []admin.Door             // the token_auths, as they were provisioned
 
 	releases []func()
 	stop     context.CancelFunc
@@ -79,8 +84,14 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if a.metrics, err = metrics.New(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
+	if a.emitter, err = newEmitter(ctx); err != nil {
+		return err
+	}
 	a.leaseCache()
 	if err := a.provisionIssuers(); err != nil {
+		return err
+	}
+	if err := a.provisionPolicies(ctx); err != nil {
 		return err
 	}
 	return a.provisionExchanges()
@@ -98,6 +109,7 @@ func logger(core zapcore.Core, name string) *slog.Logger {
 func (a *App) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
+	a.running.Go(func() { a.emitter.run(ctx) })
 	for _, known := range a.issuers {
 		a.running.Go(func() { known.source.Run(ctx) })
 	}
@@ -155,4 +167,5 @@ var (
 	_ caddy.Provisioner  = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
 	_ handlers.Services  = (*App)(nil)
+	_ admin.Gate         = (*App)(nil)
 )

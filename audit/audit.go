@@ -14,10 +14,12 @@ import (
 // Outcome is what was decided.
 type Outcome string
 
-// The outcomes. Denials are written at INFO, grants at DEBUG.
+// The outcomes. Grants are written at DEBUG, the others at INFO.
 const (
 	Denied  Outcome = "denied"
 	Granted Outcome = "granted"
+	// Shadowed is a denial by a rule that is only tried out: the request passed.
+	Shadowed Outcome = "shadowed"
 )
 
 // An Event is one decision about one request. Empty fields are left out.
@@ -37,11 +39,12 @@ type Event struct {
 	Token *token.Token
 	// Fingerprint names the presented credential even if it was not verified.
 	Fingerprint string
-	// Rule is the rule that decided, as the operator wrote it.
+	// Rule is the rule that decided, as the operator wrote it; of a grant all rules
+	// that hold.
 	Rule string
 	// Reason says why.
 	Reason string
-	// Status is the answer's status, 0 for a grant.
+	// Status is the answer's status, 0 if the request passed.
 	Status int
 	// Exchange, Audience and Scope say what was asked for an upstream.
 	Exchange        string
@@ -70,11 +73,14 @@ func (t *Trail) Record(ctx context.Context, event Event) {
 		return
 	}
 	// One message each, so that a trail can be searched for it.
-	if event.Outcome == Granted {
+	switch event.Outcome {
+	case Granted:
 		t.log.LogAttrs(ctx, slog.LevelDebug, "granted", event.attributes()...)
-		return
+	case Shadowed:
+		t.log.LogAttrs(ctx, slog.LevelInfo, "shadowed", event.attributes()...)
+	default:
+		t.log.LogAttrs(ctx, slog.LevelInfo, "denied", event.attributes()...)
 	}
-	t.log.LogAttrs(ctx, slog.LevelInfo, "denied", event.attributes()...)
 }
 
 func level(outcome Outcome) slog.Level {

@@ -69,13 +69,13 @@ func TestRecordLeavesOutWhatIsEmpty(t *testing.T) {
 }
 
 func TestGrantsAreForDebugOnly(t *testing.T) {
-	events := []audit.Event{{Outcome: audit.Granted}, {Outcome: audit.Denied}}
-	for level, want := range map[slog.Level]int{slog.LevelDebug: 2, slog.LevelInfo: 1, slog.LevelWarn: 0} {
+	events := []audit.Event{{Outcome: audit.Granted}, {Outcome: audit.Denied}, {Outcome: audit.Shadowed}}
+	for level, want := range map[slog.Level]int{slog.LevelDebug: 3, slog.LevelInfo: 2, slog.LevelWarn: 0} {
 		if got := record(t, level, events...); len(got) != want {
 			t.Errorf("at %s %d lines, want %d", level, len(got), want)
 		}
 		trail := audit.NewTrail(slog.New(slog.NewTextHandler(new(bytes.Buffer), &slog.HandlerOptions{Level: level})))
-		if got := trail.Wants(context.Background(), audit.Granted); got != (want == 2) {
+		if got := trail.Wants(context.Background(), audit.Granted); got != (want == 3) {
 			t.Errorf("at %s it wants grants: %t", level, got)
 		}
 	}

@@ -42,9 +42,10 @@ func wellKnown(issuer string) ([]string, error) {
 	}, nil
 }
 
-// discover fetches the metadata of an issuer from the first place that has it.
-func discover(ctx context.Context, client *httpx.Client, issuer string) (*Metadata, error) {
-	places, err := wellKnown(issuer)
+// discover fetches the metadata of an issuer from the first place below base that
+// has it. Base is the issuer itself or, for a region of it, where that lies.
+func discover(ctx context.Context, client *httpx.Client, base, issuer string) (*Metadata, error) {
+	places, err := wellKnown(base)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,8 @@ func fetchMetadata(ctx context.Context, client *httpx.Client, place, issuer stri
 
 // ParseMetadata reads a metadata document of that issuer. The issuer in the
 // document must be the same text (RFC 8414, section 3.3), and every endpoint
-// must be https, or http on a loopback host.
+// must be https, or http on a loopback host if the issuer itself is http: a
+// server elsewhere must not send the gateway to the services of its own machine.
 func ParseMetadata(document []byte, issuer string) (*Metadata, error) {
 	members, err := jose.ParseObject(document)
 	if err != nil {
@@ -104,10 +106,20 @@ func ParseMetadata(document []byte, issuer string) (*Metadata, error) {
 			continue
 		}
 		text, _ := value.(string)
-		if _, err := httpx.CheckURL(text); err != nil {
+		if err := checkEndpoint(text, issuer); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrMetadata, field.name, err)
 		}
 		*field.to = text
 	}
 	return metadata, nil
+}
+
+var errPlainEndpoint = errors.New("it is plain http, while the issuer is https")
+
+func checkEndpoint(text, issuer string) error {
+	u, err := httpx.CheckURL(text)
+	if err == nil && u.Scheme == "http" && !strings.HasPrefix(issuer, "http:") {
+		return errPlainEndpoint
+	}
+	return err
 }

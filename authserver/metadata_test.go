@@ -40,9 +40,9 @@ func TestWellKnown(t *testing.T) {
 }
 
 func TestParseMetadata(t *testing.T) {
-	const good = `{"issuer":"` + testIssuer + `","jwks_uri":"https://keys.example.com/jwks","token_endpoint":"http://127.0.0.1:8080/token","other":[1]}`
+	const good = `{"issuer":"` + testIssuer + `","jwks_uri":"https://keys.example.com/jwks","token_endpoint":"https://idp.example.com/token","other":[1]}`
 	got, err := ParseMetadata([]byte(good), testIssuer)
-	want := &Metadata{Issuer: testIssuer, JWKSURI: "https://keys.example.com/jwks", TokenEndpoint: "http://127.0.0.1:8080/token"}
+	want := &Metadata{Issuer: testIssuer, JWKSURI: "https://keys.example.com/jwks", TokenEndpoint: "https://idp.example.com/token"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("error %v (-want +got):\n%s", err, diff)
 	}
@@ -110,4 +110,15 @@ func FuzzParseMetadata(f *testing.F) {
 			}
 		}
 	})
+}
+
+// An issuer elsewhere must not send the gateway to what listens on its own
+// machine alone, such as Caddy's admin endpoint.
+func TestMetadataNamesNoLoopbackServiceOfOurs(t *testing.T) {
+	for _, member := range []string{"jwks_uri", "token_endpoint"} {
+		document := `{"issuer":"https://idp.example.com","` + member + `":"http://127.0.0.1:2019/load"}`
+		if _, err := ParseMetadata([]byte(document), "https://idp.example.com"); !errors.Is(err, ErrMetadata) {
+			t.Errorf("%s on loopback: %v", member, err)
+		}
+	}
 }

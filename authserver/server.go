@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
 	"github.com/caddy-gatehouse/gatehouse/jose"
@@ -20,10 +17,13 @@ const (
 	metadataLife = time.Hour
 	// maxKeySetBytes bounds a key set.
 	maxKeySetBytes = 256 << 10
+	acceptKeySet   = "application/jwk-set+json, application/json"
 )
 
 // ErrNoEndpoint says that the server's metadata lacks an endpoint.
 var ErrNoEndpoint = errors.New("the server's metadata names no such endpoint")
+
+var errNoKeySet = fmt.Errorf("jwks_uri: %w", ErrNoEndpoint)
 
 // ServerOptions shape a Server.
 type ServerOptions struct {
@@ -31,22 +31,27 @@ type ServerOptions struct {
 	Issuer string
 	// JWKS is the address of its key set. Default: found by discovery.
 	JWKS string
+	// Fallback are URLs where the same issuer runs too, in the order in which they
+	// are asked when it does not answer. Their metadata must name Issuer.
+	Fallback []string
 	// TrustCA are PEM bundles; see httpx.Options.
 	TrustCA [][]byte
 	// Timeout bounds one call. Default: 5s.
 	Timeout time.Duration
+	// Observe is told, where there is a fallback, when the server at a URL begins to
+	// fail, and with nil when it answers again. It must return at once and not call
+	// the server. Default: nobody is told.
+	Observe func(url string, err error)
 }
 
-// A Server is one authorization server. It is safe for concurrent use. It
-// fetches only when asked, and what it learns is kept for an hour.
+// A Server is one authorization server, which may run at several places. It is
+// safe for concurrent use. It fetches only when asked, and what it learns is kept
+// for an hour. Where there is a fallback, places that failed are looked at in the
+// background until they answer or the server is closed.
 type Server struct {
-	options ServerOptions
-	http    *httpx.Client
-	flights singleflight.Group
-
-	mu       sync.Mutex
-	metadata *Metadata
-	learned  time.Time
+	options  ServerOptions
+	http     *httpx.Client
+	replicas []*replica // the issuer's own URL first
 }
 
 // NewServer makes a server. Nothing is fetched.
@@ -55,62 +60,82 @@ func NewServer(options ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("issuer %s: trust_ca: %w", options.Issuer, err)
 	}
-	return &Server{options: options, http: client}, nil
+	if options.Observe == nil {
+		options.Observe = func(string, error) {}
+	}
+	server := &Server{options: options, http: client}
+	for _, base := range append([]string{options.Issuer}, options.Fallback...) {
+		server.replicas = append(server.replicas, &replica{base: base, server: server})
+	}
+	return server, nil
 }
 
 // Issuer is the server's issuer identifier.
 func (s *Server) Issuer() string { return s.options.Issuer }
 
-// Close ends idle connections.
-func (s *Server) Close() { s.http.Close() }
+// Close ends idle connections and the looks at what failed.
+func (s *Server) Close() {
+	for _, replica := range s.replicas {
+		replica.close()
+	}
+	s.http.Close()
+}
 
-// Metadata returns the server's metadata, fetched at most once an hour. The
-// fetch is shared: it runs under its own deadline, and a caller that leaves does
-// not end it for the others.
+// order lists the replicas as they are asked: those that answered last time, then
+// the others, since being asked in vain is all that can happen.
+func (s *Server) order() []*replica {
+	if len(s.replicas) == 1 {
+		return s.replicas
+	}
+	asked, last := make([]*replica, 0, len(s.replicas)), []*replica(nil)
+	for _, replica := range s.replicas {
+		if replica.isDown() {
+			last = append(last, replica)
+		} else {
+			asked = append(asked, replica)
+		}
+	}
+	return append(asked, last...)
+}
+
+// ask asks the replicas in order until one does what is asked.
+func (s *Server) ask(ctx context.Context, do func(*replica) error) error {
+	var failures []error
+	for _, replica := range s.order() {
+		err := do(replica)
+		if err == nil {
+			return nil
+		}
+		failures = append(failures, err)
+		if ctx.Err() != nil {
+			// Who asked has no time left. That is not the replica's fault.
+			break
+		}
+		replica.failed(err)
+	}
+	return errors.Join(failures...)
+}
+
+// Metadata returns the server's metadata, fetched at most once an hour. The fetch
+// is shared: it runs under its own deadline, and a caller that leaves does not end
+// it for the others.
 func (s *Server) Metadata(ctx context.Context) (*Metadata, error) {
-	if metadata := s.known(); metadata != nil {
-		return metadata, nil
-	}
-	flight := s.flights.DoChan("metadata", func() (any, error) {
-		metadata, err := discover(context.WithoutCancel(ctx), s.http, s.options.Issuer)
-		if err != nil {
-			return nil, err
-		}
-		s.learn(metadata)
-		return metadata, nil
+	var metadata *Metadata
+	err := s.ask(ctx, func(replica *replica) (err error) {
+		metadata, err = replica.learn(ctx)
+		return err
 	})
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case result := <-flight:
-		if result.Err != nil {
-			return nil, fmt.Errorf("discovering %s: %w", s.options.Issuer, result.Err)
-		}
-		metadata, _ := result.Val.(*Metadata)
-		return metadata, nil
+	if err != nil {
+		return nil, fmt.Errorf("discovering %s: %w", s.options.Issuer, err)
 	}
-}
-
-func (s *Server) known() *Metadata {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.metadata == nil || time.Since(s.learned) > metadataLife {
-		return nil
-	}
-	return s.metadata
-}
-
-func (s *Server) learn(metadata *Metadata) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.metadata, s.learned = metadata, time.Now()
+	return metadata, nil
 }
 
 // Forget drops the metadata, so that the next call discovers again.
 func (s *Server) Forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.metadata = nil
+	for _, replica := range s.replicas {
+		replica.forget()
+	}
 }
 
 // TokenEndpoint returns the address of the token endpoint.
@@ -129,20 +154,30 @@ func (s *Server) TokenEndpoint(ctx context.Context) (string, error) {
 // kept, 0 if it does not say. A failure makes the next call discover again: the
 // key set may have moved.
 func (s *Server) KeySet(ctx context.Context) (jose.KeySet, time.Duration, error) {
-	set, life, err := s.fetchKeySet(ctx)
+	var (
+		set  jose.KeySet
+		life time.Duration
+	)
+	err := s.ask(ctx, func(replica *replica) (err error) {
+		if set, life, err = replica.keySet(ctx); err != nil {
+			replica.forget()
+			return err
+		}
+		replica.answered()
+		return nil
+	})
 	if err != nil {
-		s.Forget()
 		return jose.KeySet{}, 0, fmt.Errorf("fetching keys of %s: %w", s.options.Issuer, err)
 	}
 	return set, life, nil
 }
 
-func (s *Server) fetchKeySet(ctx context.Context) (jose.KeySet, time.Duration, error) {
-	place, err := s.keySetURL(ctx)
+func (r *replica) keySet(ctx context.Context) (jose.KeySet, time.Duration, error) {
+	place, err := r.keySetURL(ctx)
 	if err != nil {
 		return jose.KeySet{}, 0, err
 	}
-	answer, err := s.http.Get(ctx, place, "application/jwk-set+json, application/json", maxKeySetBytes)
+	answer, err := r.server.http.Get(ctx, place, acceptKeySet, maxKeySetBytes)
 	if err != nil {
 		return jose.KeySet{}, 0, err
 	}
@@ -153,19 +188,5 @@ func (s *Server) fetchKeySet(ctx context.Context) (jose.KeySet, time.Duration, e
 	if err != nil {
 		return jose.KeySet{}, 0, fmt.Errorf("%s: %w", place, err)
 	}
-	return set, maxAge(answer.Header), nil
-}
-
-func (s *Server) keySetURL(ctx context.Context) (string, error) {
-	if s.options.JWKS != "" {
-		return s.options.JWKS, nil
-	}
-	metadata, err := s.Metadata(ctx)
-	if err != nil {
-		return "", err
-	}
-	if metadata.JWKSURI == "" {
-		return "", fmt.Errorf("jwks_uri: %w", ErrNoEndpoint)
-	}
-	return metadata.JWKSURI, nil
+	return set, lifetime(answer.Header, time.Now()), nil
 }

@@ -217,22 +217,40 @@ func TestEndpointsThatAreNotThere(t *testing.T) {
 	}
 }
 
-func TestMaxAge(t *testing.T) {
-	tests := map[string]time.Duration{
-		"":                          0,
-		"max-age=60":                time.Minute,
-		"no-cache, MAX-AGE=\"120\"": 2 * time.Minute,
-		"s-maxage=60":               0,
-		"max-age=-1":                0,
-		"max-age=soon":              0,
-		"max-age":                   0,
-		"max-age=99999999999999999": 0,
-		"no-store":                  0,
+func TestLifetime(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
+	tests := map[string]struct {
+		header http.Header
+		want   time.Duration
+	}{
+		"nothing":                 {http.Header{}, 0},
+		"max-age":                 {http.Header{"Cache-Control": {"public, max-age=60"}}, time.Minute},
+		"quoted, in capitals":     {http.Header{"Cache-Control": {`MAX-AGE="120"`}}, 2 * time.Minute},
+		"in a second line":        {http.Header{"Cache-Control": {"public", "max-age=60"}}, time.Minute},
+		"twice":                   {http.Header{"Cache-Control": {"max-age=60, max-age=600"}}, time.Minute},
+		"out of a cache":          {http.Header{"Cache-Control": {"max-age=600"}, "Age": {"120"}}, 8 * time.Minute},
+		"old in a cache":          {http.Header{"Cache-Control": {"max-age=60"}, "Age": {"120"}}, shortestLife},
+		"zero":                    {http.Header{"Cache-Control": {"max-age=0"}}, shortestLife},
+		"no-store":                {http.Header{"Cache-Control": {"no-store"}}, shortestLife},
+		"no-cache beside an age":  {http.Header{"Cache-Control": {"max-age=600, no-cache"}}, shortestLife},
+		"for shared caches alone": {http.Header{"Cache-Control": {"s-maxage=60"}}, 0},
+		"not a number":            {http.Header{"Cache-Control": {"max-age=soon"}}, 0},
+		"negative":                {http.Header{"Cache-Control": {"max-age=-1"}}, 0},
+		"no value":                {http.Header{"Cache-Control": {"max-age"}}, 0},
+		"beyond counting":         {http.Header{"Cache-Control": {"max-age=99999999999999999"}}, 0},
+		"Expires":                 {http.Header{"Expires": {at(time.Hour)}}, time.Hour},
+		"Expires by their clock":  {http.Header{"Expires": {at(time.Hour)}, "Date": {at(50 * time.Minute)}}, 10 * time.Minute},
+		"Expires in the past":     {http.Header{"Expires": {at(-time.Hour)}}, shortestLife},
+		"Expires 0":               {http.Header{"Expires": {"0"}}, shortestLife},
+		"max-age before Expires":  {http.Header{"Cache-Control": {"max-age=60"}, "Expires": {at(time.Hour)}}, time.Minute},
 	}
-	for value, want := range tests {
-		if got := maxAge(http.Header{"Cache-Control": {value}}); got != want {
-			t.Errorf("%q: %s, want %s", value, got, want)
-		}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := lifetime(test.header, now); got != test.want {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
 	}
 }
 

@@ -155,6 +155,14 @@ func readOne[T ~string](to *T) func(*caddyfile.Dispenser) error {
 	}
 }
 
+// readFlag returns a reader of a word that stands alone.
+func readFlag(to *bool) func(*caddyfile.Dispenser) error {
+	return func(*caddyfile.Dispenser) error {
+		*to = true
+		return nil
+	}
+}
+
 // readList returns a reader of one value or more.
 func readList(to *[]string) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
 // Defaults of an exchange.
@@ -268,12 +266,4 @@ func (e *Exchange) legLinks(g *Gatehouse) error {
 		}
 	}
 	return nil
-}
-
-// readFlag returns a reader of a word that stands alone.
-func readFlag(to *bool) func(*caddyfile.Dispenser) error {
-	return func(*caddyfile.Dispenser) error {
-		*to = true
-		return nil
-	}
 }

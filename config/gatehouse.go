@@ -27,6 +27,10 @@ type Gatehouse struct {
 	// What upstreams get instead of the caller's token, by name.
 	Exchanges map[string]*Exchange `json:"exchanges,omitempty"`
 
+	// What tokens must hold, by name: the rules of `token_require`, for `policy`
+	// rules anywhere.
+	Policies map[string]*Policy `json:"policies,omitempty"`
+
 	// How many verified tokens are remembered. Default: 100000 tokens in 64MiB.
 	TokenCache *TokenCache `json:"token_cache,omitempty"`
 }
@@ -42,6 +46,9 @@ type Gatehouse struct {
 //			...
 //		}
 //		exchange <name> {
+//			...
+//		}
+//		policy <name> {
 //			...
 //		}
 //		token_cache <entries> <bytes>
@@ -64,6 +71,7 @@ func (g *Gatehouse) options() []option {
 		{word: "issuer", read: g.readIssuer, repeat: true},
 		{word: "client", read: g.readClient, repeat: true},
 		{word: "exchange", read: g.readExchange, repeat: true},
+		{word: "policy", read: g.readPolicy, repeat: true},
 		{word: "token_cache", read: g.readTokenCache},
 	}
 }
@@ -82,7 +90,7 @@ func (g *Gatehouse) contradiction() error {
 			owner[url] = name
 		}
 	}
-	return nil
+	return g.sharedKeys()
 }
 
 func (g *Gatehouse) missing() error { return nil }
@@ -124,6 +132,19 @@ func (g *Gatehouse) readExchange(d *caddyfile.Dispenser) error {
 		return err
 	}
 	g.Exchanges = with(g.Exchanges, name, exchange)
+	return nil
+}
+
+func (g *Gatehouse) readPolicy(d *caddyfile.Dispenser) error {
+	policy := &Policy{Place: place(d)}
+	name, err := readName(d, "policy <name>", g.policyPlace)
+	if err != nil {
+		return err
+	}
+	if err := policy.read(d, name); err != nil {
+		return err
+	}
+	g.Policies = with(g.Policies, name, policy)
 	return nil
 }
 
@@ -176,6 +197,14 @@ func (g *Gatehouse) exchangePlace(name string) (string, bool) {
 		return "", false
 	}
 	return exchange.Place, true
+}
+
+func (g *Gatehouse) policyPlace(name string) (string, bool) {
+	policy, ok := g.Policies[name]
+	if !ok {
+		return "", false
+	}
+	return policy.Place, true
 }
 
 // with adds a block to those of its kind, which may be none yet.
@@ -244,5 +273,5 @@ func (g *Gatehouse) Check() error {
 			return fmt.Errorf("%s: %w", b.label, err)
 		}
 	}
-	return nil
+	return g.checkCircles()
 }

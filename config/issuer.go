@@ -29,7 +29,8 @@ type Issuer struct {
 	URLs []string `json:"urls,omitempty"`
 
 	// The accepted values of the `aud` claim, of which a token must have one. The
-	// single word `any` accepts tokens for every audience. Required here or at
+	// single word `any` accepts tokens for every audience, and those without `aud`.
+	// Required here or at
 	// `token_auth`, whose own list comes first.
 	Audience []string `json:"audience,omitempty"`
 
@@ -39,9 +40,29 @@ type Issuer struct {
 	JWKS string `json:"jwks,omitempty"`
 
 	// The signature algorithms that tokens may use, by their registered names.
-	// Default: all asymmetric ones, RS256 to RS512, PS256 to PS512, ES256 to
-	// ES512, EdDSA and Ed25519.
+	// HS256, HS384 and HS512 sign with a shared secret: they stand alone, and
+	// `jwks` must be a file with `oct` keys. Default: all asymmetric ones, RS256 to
+	// RS512, PS256 to PS512, ES256 to ES512, EdDSA and Ed25519.
 	Algorithms []string `json:"algorithms,omitempty"`
+
+	// The accepted values of the `typ` header, without regard to case and a prefix
+	// `application/`; the word `absent` stands for none. The single value `at+jwt`
+	// is strict RFC 9068: `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti`
+	// are required. ID tokens are refused in any case. Default: `at+jwt`, `JWT` and
+	// `absent`.
+	TokenType []string `json:"token_type,omitempty"`
+
+	// How long after `iat` a token may be used, whatever its `exp` says. Tokens
+	// without `iat` are then refused. Default: as long as `exp` says.
+	MaxTokenAge Duration `json:"max_token_age,omitempty"`
+
+	// Paths to claims that must be there, and neither null nor empty. Default:
+	// none.
+	RequireClaims []string `json:"require_claims,omitempty"`
+
+	// Where this issuer puts subject, scopes, client and roles. Default: `sub`;
+	// `scope` or `scp`; `client_id` or `azp`; no roles.
+	Claims *IssuerClaims `json:"claims,omitempty"`
 
 	// How far the issuer's clock and ours may be apart, at most 2m. Default: 30s.
 	Leeway Duration `json:"leeway,omitempty"`
@@ -52,6 +73,24 @@ type Issuer struct {
 
 	// How long one call for metadata or keys may take. Default: 5s.
 	FetchTimeout Duration `json:"fetch_timeout,omitempty"`
+
+	// The same issuer in other regions: their URLs, asked in order while the first
+	// does not answer. What they publish must name the issuer's own URL. It needs
+	// an issuer with a single URL.
+	Fallback []string `json:"fallback,omitempty"`
+
+	// How long a key set is young, at least 1s. It is renewed in the background
+	// after 80 % of that. Default: what the issuer's `Cache-Control` or `Expires`
+	// says, between 1m and 1h, else 10m.
+	JWKSRefresh Duration `json:"jwks_refresh,omitempty"`
+
+	// How long the last good key set serves while the issuer is down, at least 1s
+	// and no shorter than `jwks_refresh`. Default: 24h.
+	JWKSMaxStale Duration `json:"jwks_max_stale,omitempty"`
+
+	// Whether this is a server that is only called: `token_auth` never accepts its
+	// tokens, and it does not count as trusted. Default: false.
+	Outbound bool `json:"outbound,omitempty"`
 
 	// Where the Caddyfile has this block, as file:line. The Caddyfile adapter
 	// writes it. It serves messages only and changes nothing.
@@ -82,22 +121,35 @@ func (i *Issuer) AcceptedAlgorithms() []jose.Algorithm {
 // The grammar of an issuer:
 //
 //	issuer <name> <url...> {
-//		audience      <aud...> | any
-//		jwks          <https url | file>
-//		algorithms    <alg...>
-//		leeway        <duration>
-//		trust_ca      <pem file...>
-//		fetch_timeout <duration>
+//		audience       <aud...> | any
+//		jwks           <https url | file>
+//		algorithms     <alg...>
+//		token_type     <typ | absent...>
+//		leeway         <duration>
+//		max_token_age  <duration>
+//		require_claims <path...>
+//		claims {
+//			...
+//		}
+//		trust_ca       <pem file...>
+//		fetch_timeout  <duration>
+//		fallback       <url...>
+//		jwks_refresh   <duration>
+//		jwks_max_stale <duration>
+//		outbound
 //	}
 func (i *Issuer) options() []option {
-	return []option{
+	return append(i.contentOptions(), []option{
 		{word: "audience", read: readList(&i.Audience)},
 		{word: "jwks", read: readOne(&i.JWKS)},
-		{word: "algorithms", read: readList(&i.Algorithms)},
 		{word: "leeway", read: readOne(&i.Leeway)},
 		{word: "trust_ca", read: readList(&i.TrustCA)},
 		{word: "fetch_timeout", read: readOne(&i.FetchTimeout)},
-	}
+		{word: "fallback", read: readList(&i.Fallback)},
+		{word: "jwks_refresh", read: readOne(&i.JWKSRefresh)},
+		{word: "jwks_max_stale", read: readOne(&i.JWKSMaxStale)},
+		{word: "outbound", read: readFlag(&i.Outbound)},
+	}...)
 }
 
 func (i *Issuer) settings() []setting {
@@ -105,10 +157,13 @@ func (i *Issuer) settings() []setting {
 		list("url", i.URLs, checkIssuerURL),
 		accepted(i.Audience),
 		one("jwks", &i.JWKS, checkKeySource),
-		list("algorithms", i.Algorithms, checkAlgorithm),
+		i.contentSettings(),
 		one("leeway", (*string)(&i.Leeway), checkLeeway),
 		list("trust_ca", i.TrustCA, checkText),
 		one("fetch_timeout", (*string)(&i.FetchTimeout), checkPositive),
+		list("fallback", i.Fallback, checkIssuerURL),
+		one("jwks_refresh", (*string)(&i.JWKSRefresh), checkSecond),
+		one("jwks_max_stale", (*string)(&i.JWKSMaxStale), checkSecond),
 	)
 }
 
@@ -121,6 +176,12 @@ func (i *Issuer) contradiction() error {
 	if i.JWKS != "" && len(i.URLs) > 1 {
 		return errors.New("jwks needs an issuer with one URL: give each URL a block with its own keys")
 	}
+	if err := i.contentContradiction(); err != nil {
+		return err
+	}
+	if err := i.keyWords(); err != nil {
+		return err
+	}
 	return checkAny(i.Audience)
 }
 
@@ -128,7 +189,7 @@ func (i *Issuer) missing() error {
 	if len(i.URLs) == 0 {
 		return errors.New("a URL is missing: write issuer <name> <url...>")
 	}
-	return nil
+	return i.secretsMissing()
 }
 
 func (i *Issuer) links(*Gatehouse) error { return nil }

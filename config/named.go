@@ -20,6 +20,7 @@ func (g *Gatehouse) blocks() []named {
 		nameAll("issuer", g.Issuers, func(i *Issuer) string { return i.Place }),
 		nameAll("client", g.Clients, func(c *Client) string { return c.Place }),
 		nameAll("exchange", g.Exchanges, func(e *Exchange) string { return e.Place }),
+		nameAll("policy", g.Policies, func(p *Policy) string { return p.Place }),
 	)
 	if g.TokenCache != nil {
 		all = append(all, named{

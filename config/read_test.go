@@ -38,6 +38,12 @@ func TestReadEveryOption(t *testing.T) {
 	issuer file http://127.0.0.1:8080 {
 		audience any
 		jwks /etc/jwks.json
+		fallback http://127.0.0.1:8081 https://eu.example.com
+		jwks_refresh 1m
+		jwks_max_stale 1h
+	}
+	issuer called https://called.example.com {
+		outbound
 	}
 	client gateway {
 		issuer main
@@ -73,16 +79,21 @@ func TestReadEveryOption(t *testing.T) {
 				Leeway:     "0s", TrustCA: []string{"/etc/ca.pem", "/etc/ca2.pem"}, FetchTimeout: "2s",
 				Place: "Testfile:3",
 			},
-			"file": {URLs: []string{"http://127.0.0.1:8080"}, Audience: []string{"any"}, JWKS: "/etc/jwks.json", Place: "Testfile:10"},
+			"file": {
+				URLs: []string{"http://127.0.0.1:8080"}, Audience: []string{"any"}, JWKS: "/etc/jwks.json",
+				Fallback:    []string{"http://127.0.0.1:8081", "https://eu.example.com"},
+				JWKSRefresh: "1m", JWKSMaxStale: "1h", Place: "Testfile:10",
+			},
+			"called": {URLs: []string{"https://called.example.com"}, Outbound: true, Place: "Testfile:17"},
 		},
 		Clients: map[string]*Client{
 			"gateway": {
 				Issuer: "main", ClientID: "gateway", Auth: "post", Secrets: []Secret{"{env.SECRET}"},
-				Timeout: "1s", TrustCA: []string{"/etc/ca.pem"}, Place: "Testfile:14",
+				Timeout: "1s", TrustCA: []string{"/etc/ca.pem"}, Place: "Testfile:20",
 			},
 			"direct": {
 				TokenEndpoint: "https://idp.example.com/token?tenant=a", ClientID: "gateway",
-				Secrets: []Secret{"s"}, Place: "Testfile:22",
+				Secrets: []Secret{"s"}, Place: "Testfile:28",
 			},
 		},
 		Exchanges: map[string]*Exchange{
@@ -90,10 +101,10 @@ func TestReadEveryOption(t *testing.T) {
 				Grant: "token_exchange", Client: "gateway", SubjectIssuer: []string{"main", "https://other.example.com"},
 				Audience: []string{"orders"}, Resource: []string{"https://orders.example.com", "urn:example:orders"},
 				Scope: []string{"orders:read", "orders:write"}, MaxTTL: "1m", CacheEntries: "off",
-				Inject: &Inject{Header: "X-Token", Scheme: "Bearer"}, Place: "Testfile:27",
+				Inject: &Inject{Header: "X-Token", Scheme: "Bearer"}, Place: "Testfile:33",
 			},
 		},
-		TokenCache: &TokenCache{Entries: "1000", Bytes: "1MiB", Place: "Testfile:38"},
+		TokenCache: &TokenCache{Entries: "1000", Bytes: "1MiB", Place: "Testfile:44"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("reading every option (-want +got):\n%s", diff)
@@ -181,7 +192,7 @@ func TestReadDirectives(t *testing.T) {
 // the golden files of test/adapt.
 func TestReadBlockRefuses(t *testing.T) {
 	tests := map[string]struct{ body, want string }{
-		"unknown option":        {"issuer a https://a.example.com {\n\taudiance x\n}", `issuer a: unknown option "audiance": did you mean audience? Known: algorithms, audience, fetch_timeout, jwks, leeway, trust_ca, at Testfile:3`},
+		"unknown option":        {"issuer a https://a.example.com {\n\taudiance x\n}", `issuer a: unknown option "audiance": did you mean audience? Known: algorithms, audience, claims, fallback, fetch_timeout, jwks, jwks_max_stale, jwks_refresh, leeway, max_token_age, outbound, require_claims, token_type, trust_ca, at Testfile:3`},
 		"repeated option":       {"issuer a https://a.example.com {\n\tleeway 1s\n\tleeway 2s\n}", "issuer a: leeway is written twice: keep one line, at Testfile:4"},
 		"missing value":         {"issuer a https://a.example.com {\n\tjwks\n}", "issuer a: jwks: a value is missing, at Testfile:3"},
 		"missing values":        {"issuer a https://a.example.com {\n\taudience\n}", "issuer a: audience: a value is missing: write one or more, at Testfile:3"},
@@ -190,7 +201,7 @@ func TestReadBlockRefuses(t *testing.T) {
 		"block behind a value":  {"issuer a https://a.example.com {\n\tjwks a {\n\t\tb\n\t}\n}", "issuer a: jwks: no block in braces belongs here, at Testfile:3"},
 		"empty block behind it": {"issuer a https://a.example.com {\n\tjwks a {\n\t}\n}", "issuer a: jwks: no block in braces belongs here, at Testfile:3"},
 		"empty block":           {"issuer a https://a.example.com {\n}", "issuer a: the block is empty: write an option in it, or leave it out, at Testfile:2"},
-		"brace alone":           {"issuer a https://a.example.com {\n\t{\n\t}\n}", `issuer a: unknown option "{": known: algorithms, audience, fetch_timeout, jwks, leeway, trust_ca, at Testfile:3`},
+		"brace alone":           {"issuer a https://a.example.com {\n\t{\n\t}\n}", `issuer a: unknown option "{": known: algorithms, audience, claims, fallback, fetch_timeout, jwks, jwks_max_stale, jwks_refresh, leeway, max_token_age, outbound, require_claims, token_type, trust_ca, at Testfile:3`},
 		"request placeholder":   {"issuer a https://a.example.com {\n\taudience {http.request.host}\n}", "issuer a: audience: {http.request.host} is unknown here: only {env.*} and {file.*} are replaced at load, at Testfile:3"},
 		"unclosed placeholder":  {"issuer a https://a.example.com {\n\taudience {env.A\n}", "issuer a: audience: a placeholder lacks its closing brace, at Testfile:3"},
 	}

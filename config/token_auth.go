@@ -10,6 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
+// StreamsKeep is the word that lets streams outlive the token.
+const StreamsKeep = "keep"
+
 // TokenAuth says whose tokens a route accepts.
 type TokenAuth struct {
 	// The issuers whose tokens are accepted, each by the name of its block or by
@@ -23,6 +26,38 @@ type TokenAuth struct {
 	// every audience. Default: the audience of the issuer's block.
 	Audience []string `json:"audience,omitempty"`
 
+	// The word `keep` lets a WebSocket, an event stream or any other request that
+	// lasts go on after the token has expired. Default: it ends at the token's
+	// expiry and the issuer's leeway.
+	Streams string `json:"streams,omitempty"`
+	// Where the credential is looked for, and nowhere else. Two places that hold
+	// one, and an Authorization header that is not among them, are refused.
+	// Default: the Authorization header with the scheme Bearer.
+	From []From `json:"from,omitempty"`
+
+	// Let requests without any token pass, as nobody's. A token that is not good
+	// is refused all the same, and so is one where `token_require` or
+	// `token_exchange` need a caller. Default: false.
+	Optional bool `json:"optional,omitempty"`
+
+	// What `{http.auth.user.id}` is. Default: the subject while the configuration
+	// trusts one issuer URL, and the issuer with the subject otherwise.
+	UserID *UserID `json:"user_id,omitempty"`
+
+	// The realm of every challenge, in printable ASCII without quote and
+	// backslash. Default: gatehouse.
+	Realm string `json:"realm,omitempty"`
+
+	// The URL that identifies this API. Every challenge then names where its
+	// metadata is, as `resource_metadata` (RFC 9728, section 5.1). Default: none.
+	Resource string `json:"resource,omitempty"`
+
+	// Leave the caller's token on the request for the handlers behind. It is
+	// removed all the same where `token_exchange` runs, and from what error routes
+	// see. With it an upstream can use the token wherever the caller could.
+	// Default: false.
+	ForwardToken bool `json:"forward_token,omitempty"`
+
 	// Where the Caddyfile has this directive, as file:line. The Caddyfile adapter
 	// writes it. It serves messages only and changes nothing.
 	Place string `json:"place,omitempty"`
@@ -32,6 +67,13 @@ type TokenAuth struct {
 //
 //	token_auth [<matcher>] [<issuer>...] {
 //		audience <aud...> | any
+//		streams  keep
+//		from     header <name> [<scheme>] | cookie <name> | query <name>
+//		optional
+//		user_id  subject | issuer_subject | claim <path>
+//		realm    <text>
+//		resource <url>
+//		forward_token
 //	}
 func (t *TokenAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -41,15 +83,32 @@ func (t *TokenAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (t *TokenAuth) options() []option {
-	return []option{{word: "audience", read: readList(&t.Audience)}}
+	return []option{
+		{word: "audience", read: readList(&t.Audience)},
+		{word: "streams", read: readOne(&t.Streams)},
+		{word: "from", read: readFrom(&t.From), repeat: true},
+		{word: "optional", read: readFlag(&t.Optional)},
+		{word: "user_id", read: readUserID(&t.UserID)},
+		{word: "realm", read: readOne(&t.Realm)},
+		{word: "resource", read: readOne(&t.Resource)},
+		{word: "forward_token", read: readFlag(&t.ForwardToken)},
+	}
 }
 
 func (t *TokenAuth) settings() []setting {
 	return slices.Concat(
 		list("issuer", t.Issuers, checkRef),
 		accepted(t.Audience),
+		one("streams", &t.Streams, checkOneOf("word", StreamsKeep)),
+		fromSettings(t.From),
+		t.UserID.settings(),
+		one("realm", &t.Realm, checkQuotable),
+		one("resource", &t.Resource, checkResourceURL),
 	)
 }
+
+// DefaultRealm is the realm of challenges where none is written.
+const DefaultRealm = "gatehouse"
 
 func (t *TokenAuth) contradiction() error {
 	for n, ref := range t.Issuers {
@@ -57,7 +116,13 @@ func (t *TokenAuth) contradiction() error {
 			return fmt.Errorf("the issuer %s is named twice", ref)
 		}
 	}
-	return checkAny(t.Audience)
+	if err := checkAny(t.Audience); err != nil {
+		return err
+	}
+	if err := t.UserID.check(); err != nil {
+		return err
+	}
+	return checkFrom(t.From)
 }
 
 func (t *TokenAuth) missing() error { return nil }
@@ -84,7 +149,7 @@ func (t *TokenAuth) Check(g *Gatehouse) error {
 }
 
 func (t *TokenAuth) links(g *Gatehouse) error {
-	if names := sorted(g.Issuers); len(t.Issuers) == 0 {
+	if names := g.trusted(); len(t.Issuers) == 0 {
 		switch len(names) {
 		case 0:
 			return errors.New("no issuer: write token_auth <url>, or an issuer block in the global option gatehouse")
@@ -100,7 +165,10 @@ func (t *TokenAuth) links(g *Gatehouse) error {
 		if err := g.known(ref); err != nil {
 			return err
 		}
-		name, _, ok := g.Issuer(ref)
+		name, issuer, ok := g.Issuer(ref)
+		if ok && issuer.Outbound {
+			return fmt.Errorf("%s is outbound: it is only called, and its tokens are never accepted", issuer.Label(name))
+		}
 		if other, twice := seen[name]; ok && twice {
 			return fmt.Errorf("%s and %s are the same issuer %s: name it once", other, ref, name)
 		}

@@ -59,7 +59,7 @@ func TestChecks(t *testing.T) {
 		"algorithm": {
 			checkAlgorithm,
 			[]string{"RS256", "PS512", "ES384", "EdDSA", "Ed25519"},
-			[]string{"", "none", "HS256", "rs256", "RS255"},
+			[]string{"", "none", "hs256", "HS255", "rs256", "RS255"},
 		},
 		"path": {
 			checkPath,

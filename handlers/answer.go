@@ -39,6 +39,9 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) error {
 		// Never wrapped: Caddy looks for the bare type.
 		return caddyhttp.Error(a.status, errors.New(a.description))
 	}
+	if isGRPC(r) {
+		return a.writeGRPC(w)
+	}
 	return a.writeProblem(w, r)
 }
 

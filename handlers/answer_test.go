@@ -60,7 +60,7 @@ func TestChallengeLeavesOutWhatIsEmpty(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := (challenger{realm: realm}).challenge(test.parameters...); got != test.want {
+			if got := (challenger{realm: "gatehouse"}).challenge(test.parameters...); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})

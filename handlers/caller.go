@@ -5,6 +5,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -25,7 +28,9 @@ type caller struct {
 	errorCode string
 	// scopes are what the token_requires of the route asked for so far.
 	scopes []string
-	// shadowed tells that a rule under shadow would have denied the request.
+	// stepUp is the login they asked for so far.
+	stepUp policy.StepUp
+	// shadowed tells that a token_require in shadow would have refused the request.
 	shadowed bool
 	// filled are the token_exchanges that ran, each with a header of its own.
 	filled []*TokenExchange
@@ -43,11 +48,32 @@ func callerOf(r *http.Request) *caller {
 
 // userID is {http.auth.user.id}.
 func (c *caller) userID() string {
-	if c.token == nil || c.token.Subject == "" {
+	if c.token == nil {
 		return ""
 	}
-	if c.auth.app.TrustsMany() {
-		return c.issuer.UserPrefix + c.token.Subject
+	form := ""
+	if c.auth.UserID != nil {
+		form = c.auth.UserID.Form
 	}
-	return c.token.Subject
+	switch {
+	case form == config.UserIDClaim:
+		value, _ := c.token.Claims.Lookup(c.auth.UserID.Path)
+		return claimText(value)
+	case c.token.Subject == "":
+		return ""
+	case form == config.UserIDIssuerSubject || form == "" && c.auth.app.TrustsMany():
+		return c.issuer.UserPrefix + c.token.Subject
+	default:
+		return c.token.Subject
+	}
+}
+
+// refuseNobody answers a request that its token_auth let pass without a token,
+// where a caller is needed: with that token_auth's own challenge, so that the
+// caller is told the same as everywhere.
+func (c *caller) refuseNobody(w http.ResponseWriter, r *http.Request, event audit.Event) error {
+	reply := c.auth.challenger.unauthenticated()
+	event.Rule, event.Reason, event.Status = string(token.Missing), "the request carries no token", reply.status
+	c.auth.app.Trail().Record(r.Context(), event)
+	return reply.write(w, r)
 }

@@ -1,17 +1,28 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strings"
-)
 
-// realm is the realm of every challenge.
-const realm = "gatehouse"
+	"github.com/caddy-gatehouse/gatehouse/config"
+)
 
 // A challenger writes the refusals of one token_auth: every directive behind it
 // answers in its name, so that a caller is told the same wherever it fails.
 type challenger struct {
 	realm string
+	// metadata is where the metadata of the protected resource is (RFC 9728,
+	// section 5.1), "" for nowhere.
+	metadata string
+}
+
+func challengerOf(directive *config.TokenAuth) challenger {
+	return challenger{
+		realm:    cmp.Or(directive.Realm, config.DefaultRealm),
+		metadata: config.ResourceMetadataURL(directive.Resource),
+	}
 }
 
 // challenge writes a WWW-Authenticate header (RFC 6750, section 3). Parameters
@@ -20,6 +31,7 @@ func (c challenger) challenge(parameters ...string) string {
 	var text strings.Builder
 	text.WriteString("Bearer realm=")
 	text.WriteString(quoted(c.realm))
+	parameters = append(slices.Clip(parameters), "resource_metadata", c.metadata)
 	for i := 0; i+1 < len(parameters); i += 2 {
 		if parameters[i+1] == "" {
 			continue

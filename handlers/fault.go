@@ -7,20 +7,25 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
+// faultText is what a caller is told about a fault of the configuration.
+const faultText = "The server's configuration does not allow it to answer this request."
+
 // fault answers a request whose route is put together wrongly: 500, and the log
 // says what stands where. It is never silently open: a rule that cannot be asked
 // lets nobody pass.
 func fault(w http.ResponseWriter, r *http.Request, log *slog.Logger, problem string, places ...string) error {
-	// Where no token_auth ran the caller's token is still on the request, and error
-	// routes may have an upstream of their own.
+	reportFault(r, log, problem, places...)
+	return answer{status: http.StatusInternalServerError, description: faultText}.write(w, r)
+}
+
+// reportFault logs a fault, and takes the caller's token off the request: where
+// no token_auth ran it is still there, and error routes may have an upstream of
+// their own.
+func reportFault(r *http.Request, log *slog.Logger, problem string, places ...string) {
 	_, _ = token.Take(r.Header)
 	log.LogAttrs(r.Context(), slog.LevelError, "route is misconfigured",
 		slog.String("problem", problem), slog.Any("places", places),
 		slog.String("host", r.Host), slog.String("path", r.URL.Path))
-	return answer{
-		status:      http.StatusInternalServerError,
-		description: "The server's configuration does not allow it to answer this request.",
-	}.write(w, r)
 }
 
 // placeOf names a directive for a log.

@@ -206,7 +206,8 @@ func (hotApp) Verifier(*config.TokenAuth) (*token.Verifier, error) { return nil,
 func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) {
 	return nil, errors.ErrUnsupported
 }
-func (hotApp) TrustsMany() bool            { return false }
-func (a hotApp) Metrics() *metrics.Metrics { return a.metrics }
-func (a hotApp) Trail() *audit.Trail       { return a.trail }
-func (hotApp) Log() *slog.Logger           { return slog.New(slog.DiscardHandler) }
+func (hotApp) PolicyRules(string) []policy.Rule { return nil }
+func (hotApp) TrustsMany() bool                 { return false }
+func (a hotApp) Metrics() *metrics.Metrics      { return a.metrics }
+func (a hotApp) Trail() *audit.Trail            { return a.trail }
+func (hotApp) Log() *slog.Logger                { return slog.New(slog.DiscardHandler) }

@@ -41,35 +41,9 @@ var credentialHeaders = []string{"Authorization", "Dpop", "Txn-Token"}
 // no difference between X-Token, X_Token and X.Token.
 func dropAliases(headers http.Header, header string) {
 	for name := range headers {
-		if alike(name, header) {
+		if token.SameHeader(name, header) {
 			delete(headers, name)
 		}
-	}
-}
-
-// alike tells whether two names of headers are the same once folded. It is asked
-// for each header of each request, so it makes no folded copies.
-func alike(a, b string) bool {
-	a, b = strings.TrimSpace(a), strings.TrimSpace(b)
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if folded(a[i]) != folded(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func folded(c byte) byte {
-	switch {
-	case c == '_' || c == '.':
-		return '-'
-	case c >= 'A' && c <= 'Z':
-		return c + ('a' - 'A')
-	default:
-		return c
 	}
 }
 
@@ -84,7 +58,7 @@ func keepHop(headers http.Header, header string) {
 	var kept []string
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
-			if name = strings.TrimSpace(name); name != "" && !alike(name, header) {
+			if name = strings.TrimSpace(name); name != "" && !token.SameHeader(name, header) {
 				kept = append(kept, name)
 			}
 		}

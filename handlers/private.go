@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gatehouse/gatehouse/config"
 )
 
 // A privateWriter marks answers as made for one caller. The credential is gone
@@ -15,7 +17,39 @@ import (
 type privateWriter struct {
 	caddyhttp.ResponseWriterWrapper
 
-	marked bool
+	mine    privacy
+	stream  stream
+	marked  bool
+	written bool
+}
+
+// A privacy is how the answers of one token_auth are marked.
+type privacy struct {
+	// vary are the request headers that may carry the credential.
+	vary []string
+	// cacheControl is for answers that say nothing themselves.
+	cacheControl string
+}
+
+// privacyOf reads what a token_auth's sources mean for caches. A token in the
+// query is part of the URL, by which caches find an answer again: nothing of it
+// may be stored.
+func privacyOf(directive *config.TokenAuth) privacy {
+	mine := privacy{cacheControl: "private"}
+	for _, from := range directive.From {
+		switch from.Source {
+		case config.FromCookie:
+			mine.vary = append(mine.vary, "Cookie")
+		case config.FromQuery:
+			mine.cacheControl = "no-store"
+		default:
+			mine.vary = append(mine.vary, from.Header())
+		}
+	}
+	if len(directive.From) == 0 {
+		mine.vary = []string{"Authorization"}
+	}
+	return mine
 }
 
 func (w *privateWriter) mark() {
@@ -23,15 +57,17 @@ func (w *privateWriter) mark() {
 		return
 	}
 	w.marked = true
-	markPrivate(w.Header())
+	w.mine.mark(w.Header())
 }
 
-func markPrivate(header http.Header) {
-	if !varies(header, "Authorization") {
-		header.Add("Vary", "Authorization")
+func (p privacy) mark(header http.Header) {
+	for _, name := range p.vary {
+		if !varies(header, name) {
+			header["Vary"] = append(header["Vary"], name)
+		}
 	}
 	if _, set := header["Cache-Control"]; !set {
-		header.Set("Cache-Control", "private")
+		header["Cache-Control"] = []string{p.cacheControl}
 	}
 }
 
@@ -58,12 +94,20 @@ func (w *privateWriter) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (w *privateWriter) Write(data []byte) (int, error) {
 	w.mark()
+	if w.written {
+		w.stream.lasts()
+	}
+	w.written = true
+	if w.stream.over.Load() {
+		return 0, errStreamEnded
+	}
 	return w.ResponseWriterWrapper.Write(data)
 }
 
 // ReadFrom implements io.ReaderFrom, which keeps sendfile working.
 func (w *privateWriter) ReadFrom(source io.Reader) (int64, error) {
 	w.mark()
+	w.stream.lasts()
 	return w.ResponseWriterWrapper.ReadFrom(source)
 }
 
@@ -71,6 +115,7 @@ func (w *privateWriter) ReadFrom(source io.Reader) (int64, error) {
 // looks for it.
 func (w *privateWriter) FlushError() error {
 	w.mark()
+	w.stream.lasts()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
@@ -79,4 +124,5 @@ var (
 	_ http.ResponseWriter = (*privateWriter)(nil)
 	_ io.ReaderFrom       = (*privateWriter)(nil)
 	_ http.Pusher         = (*privateWriter)(nil)
+	_ http.Hijacker       = (*privateWriter)(nil)
 )

@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddy-gatehouse/gatehouse/config"
 )
 
 func TestPrivateWriterMarksBeforeAnythingIsSent(t *testing.T) {
@@ -29,7 +31,9 @@ func TestPrivateWriterMarksBeforeAnythingIsSent(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			recorder := httptest.NewRecorder()
-			if err := test.do(&privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: recorder}}); err != nil {
+			if err := test.do(&privateWriter{
+				ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: recorder}, mine: privacyOf(new(config.TokenAuth)),
+			}); err != nil {
 				t.Fatal(err)
 			}
 			header := recorder.Header()
@@ -56,7 +60,7 @@ func TestMarkPrivate(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			markPrivate(test.header)
+			privacyOf(new(config.TokenAuth)).mark(test.header)
 			if diff := cmp.Diff(test.want, test.header); diff != "" {
 				t.Errorf("the header (-want +got):\n%s", diff)
 			}

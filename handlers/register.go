@@ -3,7 +3,9 @@ package handlers
 import "github.com/caddyserver/caddy/v2"
 
 func init() {
+	caddy.RegisterModule(TokenResource{})
 	caddy.RegisterModule(TokenAuth{})
 	caddy.RegisterModule(TokenRequire{})
 	caddy.RegisterModule(TokenExchange{})
+	caddy.RegisterModule(TokenMatcher{})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
+	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -25,6 +26,9 @@ type Services interface {
 	Verifier(directive *config.TokenAuth) (*token.Verifier, error)
 	// Exchanger returns the exchanger for one token_exchange.
 	Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error)
+	// PolicyRules are the rules of a named policy, those of the policies it uses
+	// included. The names in the configuration are checked.
+	PolicyRules(name string) []policy.Rule
 	// TrustsMany tells whether the configuration trusts more than one issuer, so
 	// that a subject alone names nobody. It is settled once every handler is
 	// provisioned, so it is asked on each request.

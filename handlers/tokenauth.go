@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -21,7 +22,7 @@ import (
 //
 // Placeholder | Description
 // ------------|------------
-// `{http.auth.user.id}` | The subject; with several trusted issuers `<issuer name>/<subject>` or `<issuer URL>#<subject>`
+// `{http.auth.user.id}` | The subject; with several trusted issuers `<issuer name>/<subject>` or `<issuer URL>#<subject>`; what `user_id` says
 // `{http.auth.user.subject}` | The `sub` claim alone
 // `{http.auth.user.issuer}` | The `iss` claim
 // `{http.auth.user.client}` | The OAuth client: `client_id`, else `azp`
@@ -46,6 +47,9 @@ type TokenAuth struct {
 	app        Services
 	verifier   *token.Verifier
 	challenger challenger
+	sources    token.Sources
+	inQuery    bool // one of the sources is a parameter
+	privacy    privacy
 }
 
 // CaddyModule returns the Caddy module information.
@@ -61,9 +65,25 @@ func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = prepare(ctx, &h.TokenAuth); err != nil {
 		return err
 	}
-	h.challenger = challenger{realm: realm}
+	h.challenger, h.privacy = challengerOf(&h.TokenAuth), privacyOf(&h.TokenAuth)
+	h.sources = sourcesOf(&h.TokenAuth)
+	h.inQuery = slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.FromQuery })
+	h.warn(ctx)
 	h.verifier, err = h.app.Verifier(&h.TokenAuth)
 	return err
+}
+
+// warn tells the operator which of the words loosen something.
+func (h *TokenAuth) warn(ctx context.Context) {
+	for _, from := range h.From {
+		if from.Logged() {
+			h.app.Log().WarnContext(ctx, "tokens lie where access logs show them",
+				"place", h.Place, "source", from.Source, "name", from.Name)
+		}
+	}
+	if h.ForwardToken {
+		h.app.Log().WarnContext(ctx, "the caller's own token goes to the upstream", "place", h.Place)
+	}
 }
 
 // retryKeys is when a caller should come again while an issuer's keys are
@@ -73,31 +93,52 @@ const retryKeys = 5 * time.Second
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// First of all, whatever follows: nothing behind this line sees the token.
-	raw, err := token.Take(r.Header)
+	kept := h.keep(r)
+	found, err := h.take(r)
 	if earlier := callerOf(r); earlier != nil {
 		return fault(w, r, h.app.Log(), "two token_auth on one request",
 			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
 	}
-	who := &caller{auth: h, raw: raw}
+	who := &caller{auth: h, raw: found.Raw}
 	caddyhttp.SetVar(r.Context(), callerVar, who)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(who.placeholder)
 	}
-	if err == nil {
-		err = h.validate(r.Context(), who)
-	} else {
-		h.app.Metrics().Validated(reasonOf(err), 0)
-	}
-	if err != nil {
+	if err = h.judge(r, who, found, err); err != nil {
 		return h.refuse(w, r, who, err)
 	}
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
-	private := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+	private := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, mine: h.privacy}
 	// Answers without a body, and those of error routes, are for this caller too.
 	defer private.mark()
+	r = h.forward(r, kept, found.Kind)
+	if who.token != nil && h.Streams != config.StreamsKeep {
+		r = private.stream.begin(w, r, who.token.Expiry.Add(who.issuer.Leeway))
+		defer private.stream.finish()
+	}
 	return next.ServeHTTP(private, r)
+}
+
+// judge decides on what was taken from the request: err is what came of taking
+// it. With optional a request that presented nothing is nobody's and passes.
+func (h *TokenAuth) judge(r *http.Request, who *caller, found token.Credential, err error) error {
+	// The request itself comes first: which answer it gets must not tell whether a
+	// replayed or a forged request carried a good token.
+	if refused := admits(r, found); refused != nil && !errors.Is(err, token.Malformed) {
+		err = refused
+	}
+	switch {
+	case err == nil:
+		return h.validate(r.Context(), who)
+	case h.Optional && !found.Presented && errors.Is(err, token.Missing):
+		h.app.Metrics().Validated("anonymous", 0)
+		return nil
+	default:
+		h.app.Metrics().Validated(reasonOf(err), 0)
+		return err
+	}
 }
 
 func (h *TokenAuth) validate(ctx context.Context, who *caller) (err error) {
@@ -134,7 +175,7 @@ func (h *TokenAuth) refuse(w http.ResponseWriter, r *http.Request, who *caller, 
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = reasonOf(err), err.Error(), reply.status
 	h.app.Trail().Record(r.Context(), event)
-	markPrivate(w.Header())
+	h.privacy.mark(w.Header())
 	return reply.write(w, r)
 }
 
@@ -157,6 +198,16 @@ func (h *TokenAuth) refusal(err error) answer {
 		return h.challenger.unauthenticated()
 	case token.ClassMalformed:
 		return h.challenger.refusal(http.StatusBadRequest, "invalid_request", "The request's credentials are malformed.")
+	case token.ClassForbidden:
+		return answer{
+			status: http.StatusForbidden, code: "access_denied",
+			description: "Another site may not send this request.",
+		}
+	case token.ClassTooEarly:
+		return answer{
+			status:      http.StatusTooEarly,
+			description: "This request must wait until the TLS handshake is complete.",
+		}
 	case token.ClassUnavailable:
 		return answer{
 			status: http.StatusServiceUnavailable, retryAfter: retryKeys,

@@ -71,7 +71,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	}
 	switch {
 	case who.token == nil && !h.block.Anonymous:
-		return who.auth.challenger.unauthenticated().write(w, r)
+		return who.refuseNobody(w, r, h.event(r, who, audit.Denied))
 	case who.shadowed && h.exchanger.AsGateway():
 		return h.refuseShadowed(w, r, who)
 	}
@@ -82,6 +82,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
+	r = who.withhold(r)
 	who.filled = append(who.filled, h)
 	return h.forward(w, r, who, issued, next)
 }
@@ -148,7 +149,10 @@ func (h *TokenExchange) observed(
 func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcome) audit.Event {
 	event := requestEvent(r, who, outcome)
 	event.Directive, event.Place = "token_exchange", h.Place
-	event.Exchange, event.Scope = h.label, h.exchanger.Asked(who.token)
+	event.Exchange = h.label
+	if who.token != nil {
+		event.Scope = h.exchanger.Asked(who.token)
+	}
 	if len(event.Scope) == 0 {
 		event.Scope = h.block.Scope // what the caller would have needed
 	}
@@ -172,7 +176,7 @@ func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *call
 // challenger is who speaks to the caller: where no token_auth ran, nobody did yet.
 func (c *caller) challenger() challenger {
 	if c.auth == nil {
-		return challenger{realm: realm}
+		return challengerOf(new(config.TokenAuth))
 	}
 	return c.auth.challenger
 }

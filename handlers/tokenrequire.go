@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -36,36 +35,11 @@ func (h *TokenRequire) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = prepare(ctx, &h.TokenRequire); err != nil {
 		return err
 	}
-	rules := make([]policy.Rule, 0, len(h.Rules))
-	for _, rule := range h.Rules {
-		rules = append(rules, h.rule(rule))
+	if h.Shadow {
+		h.app.Log().WarnContext(ctx, "token_require is in shadow and refuses nobody", "place", h.Place)
 	}
-	if h.policy, err = policy.New(rules); err != nil {
-		return fmt.Errorf("%s: %w", placeOf("token_require", h.Place), err)
-	}
-	return nil
-}
-
-// rule translates a rule. Issuers by name become their URLs: tokens know URLs
-// only.
-func (h *TokenRequire) rule(rule config.Rule) policy.Rule {
-	values := rule.Values
-	if policy.Kind(rule.Rule) == policy.Issuer {
-		values = nil
-		for _, ref := range rule.Values {
-			values = append(values, issuerURLs(h.app.Config(), ref)...)
-		}
-	}
-	return policy.Rule{Kind: policy.Kind(rule.Rule), Path: rule.Path, Values: values}
-}
-
-// issuerURLs are the URLs that a name of the global block stands for; a URL
-// stands for itself.
-func issuerURLs(global *config.Gatehouse, ref string) []string {
-	if _, issuer, ok := global.Issuer(ref); ok && !slices.Contains(issuer.URLs, ref) {
-		return issuer.URLs
-	}
-	return []string{ref}
+	h.policy, err = provisionRules(ctx, h.app, h.Label(), h.Rules)
+	return err
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -75,30 +49,58 @@ func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 		return fault(w, r, h.app.Log(), "token_require without a token_auth before it",
 			placeOf("token_require", h.Place))
 	}
-	if who.token == nil {
-		return who.auth.challenger.unauthenticated().write(w, r)
-	}
 	decision := h.decide(r, who)
-	if !decision.Allowed {
+	switch {
+	case decision.Allowed:
+		if h.app.Trail().Wants(r.Context(), audit.Granted) {
+			h.record(r, who, audit.Granted, policy.Decision{Rule: h.policy.String(), Reason: "every rule holds"}, 0)
+		}
+	case h.Shadow:
+		who.shadowed = true
+		h.record(r, who, audit.Shadowed, decision, 0)
+	default:
 		return h.refuse(w, r, who, decision)
-	}
-	if h.app.Trail().Wants(r.Context(), audit.Granted) {
-		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
 	return next.ServeHTTP(w, r)
 }
 
+// anonymous is the rule that a caller without a token breaks, whatever the rules
+// are.
+const anonymous policy.Kind = "anonymous"
+
 func (h *TokenRequire) decide(r *http.Request, who *caller) policy.Decision {
 	_, step := begin(r.Context(), "token_require")
-	var expand func(string) string
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		expand = expander(repl)
+	decision := policy.Decision{Kind: anonymous, Rule: h.policy.String(), Reason: "the request has no good token"}
+	if who.token != nil {
+		decision = h.policy.Decide(who.question(r))
 	}
-	decision := h.policy.Decide(who.token, expand)
-	who.needs(h.policy.Scopes())
-	h.app.Metrics().Decided(decision.Allowed)
+	if !h.Shadow {
+		who.needs(h.policy.Scopes())
+		who.stepUp = who.stepUp.And(h.policy.StepUp())
+	}
+	h.app.Metrics().Decided(h.outcome(decision), string(decision.Kind))
 	step.end(nil, attribute.Bool("gatehouse.allowed", decision.Allowed))
 	return decision
+}
+
+func (h *TokenRequire) outcome(decision policy.Decision) string {
+	switch {
+	case decision.Allowed:
+		return "allowed"
+	case h.Shadow:
+		return "shadowed"
+	default:
+		return "denied"
+	}
+}
+
+// question is what policies ask about a caller whose token is good.
+func (c *caller) question(r *http.Request) policy.Question {
+	question := policy.Question{Token: c.token, Request: r, Leeway: c.issuer.Leeway}
+	if repl := replacerOf(r.Context()); repl != nil {
+		question.Expand = expander(repl)
+	}
+	return question
 }
 
 // needs notes scopes that the route asks for, so that a later challenge names
@@ -116,25 +118,41 @@ func (c *caller) needs(scopes []string) {
 	}
 }
 
-func (h *TokenRequire) event(r *http.Request, who *caller, outcome audit.Outcome) audit.Event {
+func (h *TokenRequire) record(r *http.Request, who *caller, outcome audit.Outcome, decision policy.Decision, status int) {
 	event := requestEvent(r, who, outcome)
 	event.Directive, event.Place = "token_require", h.Place
-	return event
+	event.Rule, event.Reason, event.Status = decision.Rule, decision.Reason, status
+	h.app.Trail().Record(r.Context(), event)
 }
 
 func (h *TokenRequire) refuse(w http.ResponseWriter, r *http.Request, who *caller, decision policy.Decision) error {
-	reply := answer{
-		status: http.StatusForbidden, code: "access_denied",
-		description: "The access token does not allow this request.",
+	reply := who.refusal(decision)
+	if reply.code != "" {
+		who.errorCode = reply.code
 	}
-	if decision.ScopeHelps {
-		reply = who.auth.challenger.insufficientScope(who.scopes)
-	}
-	who.errorCode = reply.code
-	event := h.event(r, who, audit.Denied)
-	event.Rule, event.Reason, event.Status = decision.Rule, decision.Reason, reply.status
-	h.app.Trail().Record(r.Context(), event)
+	h.record(r, who, audit.Denied, decision, reply.status)
 	return reply.write(w, r)
+}
+
+// refusal says what a caller is told, and what it can do about it. It is asked
+// for nothing that would not help.
+func (c *caller) refusal(decision policy.Decision) answer {
+	speak := c.auth.challenger
+	switch {
+	case c.token == nil:
+		return speak.unauthenticated()
+	case decision.LoginHelps && decision.ScopeHelps:
+		return speak.insufficientAuthentication(c.stepUp, c.scopes)
+	case decision.LoginHelps:
+		return speak.insufficientAuthentication(c.stepUp, nil)
+	case decision.ScopeHelps:
+		return speak.insufficientScope(c.scopes)
+	default:
+		return answer{
+			status: http.StatusForbidden, code: "access_denied",
+			description: "The access token does not allow this request.",
+		}
+	}
 }
 
 // Interface guards.

@@ -11,10 +11,13 @@ import (
 // section 3.1; RFC 8037; RFC 9864).
 type Algorithm string
 
-// The signature algorithms that the gateway knows. There is no "none" and there
-// are no HMAC algorithms: a key set that the world can read must never hold the
-// key that signs.
+// The signature algorithms that the gateway knows. There is no "none". The HMAC
+// algorithms (HS*) are a world of their own: their keys are secrets and come from
+// ParseSecrets alone, never from a set that the world can read.
 const (
+	HS256   Algorithm = "HS256"
+	HS384   Algorithm = "HS384"
+	HS512   Algorithm = "HS512"
 	RS256   Algorithm = "RS256"
 	RS384   Algorithm = "RS384"
 	RS512   Algorithm = "RS512"
@@ -35,6 +38,7 @@ const (
 	familyPSS
 	familyEC
 	familyEd
+	familyHMAC
 )
 
 type algorithmInfo struct {
@@ -56,6 +60,9 @@ var algorithms = map[Algorithm]algorithmInfo{
 	ES512:   {family: familyEC, hash: crypto.SHA512, curve: "P-521", size: 66},
 	EdDSA:   {family: familyEd},
 	Ed25519: {family: familyEd},
+	HS256:   {family: familyHMAC, hash: crypto.SHA256},
+	HS384:   {family: familyHMAC, hash: crypto.SHA384},
+	HS512:   {family: familyHMAC, hash: crypto.SHA512},
 }
 
 // Asymmetric returns every algorithm whose verification key may be public, in a
@@ -64,11 +71,18 @@ func Asymmetric() []Algorithm {
 	return []Algorithm{RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519}
 }
 
+// Symmetric returns every algorithm whose key both signs and verifies, and is
+// therefore a secret.
+func Symmetric() []Algorithm { return []Algorithm{HS256, HS384, HS512} }
+
+// IsSymmetric tells whether the algorithm's key is a shared secret.
+func (a Algorithm) IsSymmetric() bool { return algorithms[a].family == familyHMAC }
+
 // ParseAlgorithm returns the algorithm of that registered name. Names are
 // case-sensitive (RFC 7515, section 4.1.1).
 func ParseAlgorithm(name string) (Algorithm, error) {
 	if _, ok := algorithms[Algorithm(name)]; !ok {
-		return "", fmt.Errorf("unknown signature algorithm %q; known are %v", name, Asymmetric())
+		return "", fmt.Errorf("unknown signature algorithm %q; known are %v and %v", name, Asymmetric(), Symmetric())
 	}
 	return Algorithm(name), nil
 }

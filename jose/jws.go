@@ -101,6 +101,17 @@ func parseHeader(part string) (Header, error) {
 	return readHeader(members)
 }
 
+// ReadHeader reads the whole header of a compact JWS or JWE, for a person to look
+// at: it may say anything, and nothing of it is to be believed.
+func ReadHeader(compact string) (Object, error) {
+	head, _, _ := strings.Cut(compact, ".")
+	data, err := decodePart(head)
+	if err != nil {
+		return Object{}, err
+	}
+	return ReadObject(data)
+}
+
 func readHeader(members Object) (Header, error) {
 	var header Header
 	fields := []struct {

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -26,13 +27,16 @@ type Key struct {
 	id         string
 	algorithm  Algorithm // "" where the key does not say
 	public     crypto.PublicKey
+	secret     *secret // of an HMAC key, which has no public half
 	thumbprint [32]byte
 }
 
 // ID is the key's `kid`, "" if it has none.
 func (k *Key) ID() string { return k.id }
 
-// Thumbprint is the SHA-256 thumbprint of the public key (RFC 7638).
+// Thumbprint is the SHA-256 thumbprint of the public key (RFC 7638), all zeros for
+// a shared secret: the hash of a secret would let everybody who sees it try
+// guesses (RFC 7638, section 7).
 func (k *Key) Thumbprint() [32]byte { return k.thumbprint }
 
 // Supports tells whether the key can check signatures of that algorithm: the
@@ -44,6 +48,11 @@ func (k *Key) Supports(alg Algorithm) bool {
 	info, ok := algorithms[alg]
 	if !ok {
 		return false
+	}
+	if k.secret != nil || info.family == familyHMAC {
+		// Neither half of the world ever serves in the other's place: a public key
+		// taken for a secret is the oldest forgery of all (RFC 8725, section 2.1).
+		return k.secret != nil && info.family == familyHMAC && k.secret.size >= info.hash.Size()
 	}
 	switch public := k.public.(type) {
 	case *rsa.PublicKey:
@@ -74,6 +83,12 @@ func (k *Key) Verify(alg Algorithm, signed, signature []byte) error {
 		return fmt.Errorf("%w: the key does not fit the algorithm", ErrSignature)
 	}
 	info := algorithms[alg]
+	if k.secret != nil {
+		if !hmac.Equal(k.secret.mac(info.hash, signed), signature) {
+			return ErrSignature
+		}
+		return nil
+	}
 	digest := signed
 	if info.hash != 0 {
 		h := info.hash.New()
@@ -138,5 +153,6 @@ func usable(public crypto.PublicKey) error {
 
 // Equal tells whether two keys are the same key with the same kid and algorithm.
 func (k *Key) Equal(other *Key) bool {
-	return k.id == other.id && k.algorithm == other.algorithm && k.thumbprint == other.thumbprint
+	return k.id == other.id && k.algorithm == other.algorithm && k.thumbprint == other.thumbprint &&
+		k.secret.equal(other.secret)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
@@ -33,24 +34,33 @@ type DroppedKey struct {
 // ParseKeySet reads a JWK Set (RFC 7517, section 5). It fails if the document is
 // not a JWK Set or none of its keys can verify a signature.
 func ParseKeySet(data []byte) (KeySet, error) {
+	members, err := members(data)
+	if err != nil {
+		return KeySet{}, err
+	}
+	set := collect(members, parseKey)
+	if len(set.Keys) == 0 {
+		return set, fmt.Errorf("%w: none of its %d keys can verify signatures%s",
+			ErrKeySet, len(members), firstReason(set.Dropped))
+	}
+	return set, nil
+}
+
+// members parts a JWK Set into its keys.
+func members(data []byte) ([]json.RawMessage, error) {
 	if _, err := ParseObject(data); err != nil {
-		return KeySet{}, fmt.Errorf("%w: %w", ErrKeySet, err)
+		return nil, fmt.Errorf("%w: %w", ErrKeySet, err)
 	}
 	var document struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(data, &document); err != nil || document.Keys == nil {
-		return KeySet{}, fmt.Errorf("%w: it has no list named keys", ErrKeySet)
+		return nil, fmt.Errorf("%w: it has no list named keys", ErrKeySet)
 	}
 	if len(document.Keys) > maxKeys {
-		return KeySet{}, fmt.Errorf("%w: %d keys; at most %d are accepted", ErrKeySet, len(document.Keys), maxKeys)
+		return nil, fmt.Errorf("%w: %d keys; at most %d are accepted", ErrKeySet, len(document.Keys), maxKeys)
 	}
-	set := collect(document.Keys)
-	if len(set.Keys) == 0 {
-		return set, fmt.Errorf("%w: none of its %d keys can verify signatures%s",
-			ErrKeySet, len(document.Keys), firstReason(set.Dropped))
-	}
-	return set, nil
+	return document.Keys, nil
 }
 
 func firstReason(dropped []DroppedKey) string {
@@ -60,22 +70,36 @@ func firstReason(dropped []DroppedKey) string {
 	return fmt.Sprintf(" (key %d: %s)", dropped[0].Index, dropped[0].Reason)
 }
 
-func collect(members []json.RawMessage) KeySet {
+func collect(members []json.RawMessage, parse func([]byte) (*Key, error)) KeySet {
 	var set KeySet
-	seen := make(map[string]bool)
+	seen := make(map[string][]*Key)
 	for i, member := range members {
-		key, err := parseKey(member)
-		if err == nil && key.id != "" && seen[key.id] {
+		key, err := parse(member)
+		if err == nil && key.id != "" && slices.ContainsFunc(seen[key.id], key.competes) {
 			err = errors.New("its kid is used by an earlier key")
 		}
 		if err != nil {
 			set.Dropped = append(set.Dropped, DroppedKey{Index: i, Reason: err.Error()})
 			continue
 		}
-		seen[key.id] = true
+		seen[key.id] = append(seen[key.id], key)
 		set.Keys = append(set.Keys, key)
 	}
 	return set
+}
+
+// competes tells whether one signature could be meant for either key. Of two such
+// keys with one kid the first wins: to try both would let a kid name any number
+// of keys, and to drop both would turn a copied line into an outage. Keys of
+// other types or algorithms may share a kid (RFC 7517, section 4.5): the
+// algorithm tells them apart.
+func (k *Key) competes(other *Key) bool {
+	for alg := range algorithms {
+		if k.Supports(alg) && other.Supports(alg) {
+			return true
+		}
+	}
+	return false
 }
 
 func parseKey(member []byte) (*Key, error) {
@@ -108,6 +132,20 @@ func parseKey(member []byte) (*Key, error) {
 }
 
 func checkPurpose(key jwk.Key) error {
+	if err := checkUse(key); err != nil {
+		return err
+	}
+	switch key.(type) {
+	case jwk.RSAPrivateKey, jwk.ECDSAPrivateKey, jwk.OKPPrivateKey:
+		return errors.New("it is a private key; whoever published it must replace it")
+	case jwk.SymmetricKey:
+		return errors.New("it is a symmetric key, which a public set must not hold")
+	}
+	return nil
+}
+
+// checkUse refuses keys that say they are for something else.
+func checkUse(key jwk.Key) error {
 	if use := key.KeyUsage(); use != "" && use != "sig" {
 		return errors.New("its use is not sig")
 	}
@@ -119,12 +157,6 @@ func checkPurpose(key jwk.Key) error {
 	}
 	if len(operations) > 0 {
 		return errors.New("its key_ops lack verify")
-	}
-	switch key.(type) {
-	case jwk.RSAPrivateKey, jwk.ECDSAPrivateKey, jwk.OKPPrivateKey:
-		return errors.New("it is a private key; whoever published it must replace it")
-	case jwk.SymmetricKey:
-		return errors.New("it is a symmetric key, which a public set must not hold")
 	}
 	return nil
 }

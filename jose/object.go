@@ -105,6 +105,23 @@ func (o Object) Has(name string) bool {
 	return ok
 }
 
+// Filled tells whether there is a member of that name with something in it: not
+// null, not an empty text, list or object.
+func (o Object) Filled(name string) bool {
+	text, ok := o.find(name)
+	if !ok {
+		return false
+	}
+	switch text[0] {
+	case 'n':
+		return false
+	case '"', '[', '{':
+		return strings.TrimLeft(text[1:len(text)-1], " \t\r\n") != "" || (text[0] == '"' && len(text) > 2)
+	default:
+		return true
+	}
+}
+
 // Text returns the value of a member that is a text; ok is false if it is
 // something else or absent.
 func (o Object) Text(name string) (value string, ok bool) {
@@ -146,6 +163,15 @@ func (o Object) find(name string) (text string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// Names are the names of the members, in the order of the text.
+func (o Object) Names() []string {
+	names := make([]string, len(o.members))
+	for i := range o.members {
+		names[i] = o.members[i].name
+	}
+	return names
 }
 
 // Size is about how many bytes of memory the object takes.

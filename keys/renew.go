@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
 // When key sets are renewed (RFC 9111 lets a cache choose within what the server
@@ -55,12 +57,21 @@ func (s *Source) untilRenewal() time.Duration {
 	if snapshot == nil {
 		return 0
 	}
+	due := snapshot.Fetched.Add(time.Duration(renewAt * float64(s.life(snapshot))))
+	return max(0, due.Sub(s.now()))
+}
+
+// life is how long a key set is young: what is configured, else what the issuer
+// says within bounds. Renewal comes before the set may no longer serve.
+func (s *Source) life(snapshot *Snapshot) time.Duration {
 	life := defaultLife
-	if snapshot.Life > 0 {
+	switch {
+	case s.config.Refresh > 0:
+		life = s.config.Refresh
+	case snapshot.Life > 0:
 		life = min(max(snapshot.Life, minLife), maxLife)
 	}
-	due := snapshot.Fetched.Add(time.Duration(renewAt * float64(life)))
-	return max(0, due.Sub(s.now()))
+	return min(life, s.config.MaxStale)
 }
 
 // renew fetches the key set, unless that is being done already.
@@ -85,16 +96,39 @@ func (s *Source) fetch() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.FetchTimeout)
 	defer cancel()
 	set, life, err := s.config.Fetcher.KeySet(ctx)
-	if err != nil {
-		s.config.Log.Warn("renewing keys", slog.String("issuer", s.config.Issuer), slog.Any("error", err))
-		s.config.Observe(Refresh{Issuer: s.config.Issuer, Err: err})
-		return err
+	if err == nil {
+		s.reportDropped(set)
+		s.config.State.replace(set.Keys, s.now(), life)
+	}
+	turned := s.config.State.turn(err != nil)
+	s.report(turned, err)
+	s.config.Observe(Refresh{Issuer: s.config.Issuer, Err: err, Keys: len(set.Keys), Turned: turned})
+	return err
+}
+
+// report says that an issuer is down, or back, once: a line at every attempt
+// would bury everything else for as long as the issuer is down.
+func (s *Source) report(turned bool, err error) {
+	log := s.config.Log.With(slog.String("issuer", s.config.Issuer))
+	switch {
+	case err == nil && turned:
+		log.Info("renewing keys works again")
+	case err == nil:
+	case turned:
+		log.Warn("renewing keys", slog.Any("error", err))
+	default:
+		log.Debug("renewing keys", slog.Any("error", err))
+	}
+}
+
+// reportDropped names the members of a set that cannot be used, unless those of
+// the set before were the same.
+func (s *Source) reportDropped(set jose.KeySet) {
+	if !s.config.State.drops(set.Dropped) {
+		return
 	}
 	for _, dropped := range set.Dropped {
 		s.config.Log.Warn("leaving out a key", slog.String("issuer", s.config.Issuer),
 			slog.Int("index", dropped.Index), slog.String("reason", dropped.Reason))
 	}
-	s.config.State.replace(set.Keys, s.now(), life)
-	s.config.Observe(Refresh{Issuer: s.config.Issuer, Keys: len(set.Keys)})
-	return nil
 }

@@ -39,6 +39,10 @@ type Refresh struct {
 	Issuer string
 	Err    error // nil if the set was renewed
 	Keys   int
+	// Turned tells that this attempt ended otherwise than the one before it: the
+	// issuer became unreachable, or was reached again. It is so once for each turn,
+	// across configurations. The first attempt turns nothing if it succeeds.
+	Turned bool
 }
 
 // Config shapes a Source.
@@ -51,10 +55,17 @@ type Config struct {
 	Fetcher Fetcher
 	// FetchTimeout bounds one renewal: discovery and key set. Default: 10s.
 	FetchTimeout time.Duration
+	// Refresh is how long a set is young; it is renewed at 80 % of that. Default:
+	// what the issuer says, between one minute and one hour, else ten minutes.
+	Refresh time.Duration
 	// MaxStale is how long the last good set serves. Default: 24h.
 	MaxStale time.Duration
-	// Observe is told of every renewal. Default: nobody is.
+	// Observe is told of every attempt to renew. Who needs a key waits while it
+	// runs, so it must return at once. Default: nobody is told.
 	Observe func(Refresh)
+	// Refused is told when a key that nobody knows is not looked for, since the
+	// budget for that is used up. Default: nobody is told.
+	Refused func()
 	// Log gets what operators must know. Default: nothing is logged.
 	Log *slog.Logger
 }
@@ -75,6 +86,9 @@ func NewSource(config Config) *Source {
 	}
 	if config.Observe == nil {
 		config.Observe = func(Refresh) {}
+	}
+	if config.Refused == nil {
+		config.Refused = func() {}
 	}
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
@@ -107,6 +121,14 @@ func (s *Source) Age() (age time.Duration, ok bool) {
 		return 0, false
 	}
 	return s.now().Sub(snapshot.Fetched), true
+}
+
+// Stale tells whether the key set is twice as old as it should ever be: the
+// issuer has been down for a while, and operators should know. ok is false while
+// there is none.
+func (s *Source) Stale() (stale, ok bool) {
+	age, ok := s.Age()
+	return ok && age > 2*s.life(s.config.State.Snapshot()), ok
 }
 
 // current returns the key set unless it is too old to be believed.
@@ -178,6 +200,7 @@ func (s *Source) renewFor(ctx context.Context, kid string, seen *Snapshot) error
 	for range 2 {
 		joined, began := state.board(seen, func() bool { return state.budget.AllowN(s.now(), 1) }, s.fetch)
 		if joined == nil {
+			s.config.Refused()
 			return ErrUnknown
 		}
 		if err := wait(ctx, joined); err != nil {

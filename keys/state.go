@@ -19,6 +19,10 @@ const (
 	unknownEvery = 30 * time.Second
 	// maxMissing bounds the memory of kids that do not exist.
 	maxMissing = 1024
+	// maxFitting bounds the keys that one token is tried against. A token without
+	// kid costs its sender nothing to make, and the gateway a signature check for
+	// each key.
+	maxFitting = 16
 )
 
 // A State is what is known of one issuer's keys, and the budget for learning
@@ -32,6 +36,8 @@ type State struct {
 	underWay    *flight
 	missing     map[string]time.Time
 	lastAttempt time.Time
+	down        bool // the newest attempt to renew failed
+	dropped     []jose.DroppedKey
 }
 
 // NewState returns an empty state with a full budget.
@@ -101,7 +107,7 @@ func (s *Snapshot) same(key *jose.Key) *jose.Key {
 }
 
 // find returns the keys that may have made a signature: those with the kid, else
-// those without any, and of these the ones that fit the algorithm. known is
+// those without any, and of these the first that fit the algorithm. known is
 // false if the set has no key with that kid, so that a newer set might.
 func (s *Snapshot) find(kid string, alg jose.Algorithm) (fitting []*jose.Key, known bool) {
 	candidates := s.keys
@@ -117,7 +123,7 @@ func (s *Snapshot) find(kid string, alg jose.Algorithm) (fitting []*jose.Key, kn
 	}
 	known = len(candidates) > 0
 	for _, key := range candidates {
-		if key.Supports(alg) {
+		if key.Supports(alg) && len(fitting) < maxFitting {
 			fitting = append(fitting, key)
 		}
 	}
@@ -151,5 +157,26 @@ func (s *State) mayAttempt(now time.Time, interval time.Duration) bool {
 		return false
 	}
 	s.lastAttempt = now
+	return true
+}
+
+// turn notes whether an attempt to renew failed, and tells whether that is news.
+func (s *State) turn(down bool) (turned bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	turned = s.down != down
+	s.down = down
+	return turned
+}
+
+// drops notes which members of the newest set cannot be used, and tells whether
+// that is news.
+func (s *State) drops(dropped []jose.DroppedKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Equal(s.dropped, dropped) {
+		return false
+	}
+	s.dropped = dropped
 	return true
 }

@@ -3,7 +3,10 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -12,62 +15,155 @@ import (
 // fulfil.
 var ErrEmpty = errors.New("it asks for nothing, so everyone would pass")
 
+// ErrImpossible says that no token can fulfil a policy.
+var ErrImpossible = errors.New("no acr is in every acr rule, so nobody could pass")
+
 // A Policy is a list of rules that must all hold. It is immutable.
 type Policy struct {
 	rules  []Rule
 	scopes []string
+	stepUp StepUp
+	text   string
 }
 
-// New makes a policy. It fails if the policy, or a rule of it, is empty.
+// New makes a policy. It fails if the policy, or a rule of it, is empty, and if
+// its acr rules have no value in common.
 func New(rules []Rule) (*Policy, error) {
 	if len(rules) == 0 {
 		return nil, ErrEmpty
 	}
 	policy := &Policy{rules: slices.Clone(rules)}
-	for _, rule := range policy.rules {
-		if len(rule.Values) == 0 || slices.Contains(rule.Values, "") || (rule.Kind == Claim) != (rule.Path != "") {
+	texts := make([]string, 0, len(rules))
+	for i := range policy.rules {
+		rule := &policy.rules[i]
+		if rule.isEmpty() {
 			return nil, fmt.Errorf("rule %s: %w", rule.Kind, ErrEmpty)
 		}
-		if !rule.aboutScope() {
-			continue
+		if err := policy.note(rule); err != nil {
+			return nil, err
 		}
+		texts = append(texts, rule.String())
+	}
+	policy.text = strings.Join(texts, "; ")
+	return policy, nil
+}
+
+// note gathers what challenges must name.
+func (p *Policy) note(rule *Rule) error {
+	if rule.aboutScope() {
 		for _, scope := range rule.Values {
-			if !slices.Contains(policy.scopes, scope) {
-				policy.scopes = append(policy.scopes, scope)
+			if !slices.Contains(p.scopes, scope) {
+				p.scopes = append(p.scopes, scope)
 			}
 		}
 	}
-	return policy, nil
+	login := StepUp{MaxAge: rule.Age}
+	if rule.Kind == ACR {
+		login.ACR = rule.Values
+		if p.stepUp.ACR != nil && len(shared(p.stepUp.ACR, rule.Values)) == 0 {
+			return fmt.Errorf("rule %s: %w", rule, ErrImpossible)
+		}
+	}
+	p.stepUp = p.stepUp.And(login)
+	return nil
 }
 
 // Scopes are all scopes that the policy names: what a client should ask for.
 func (p *Policy) Scopes() []string { return p.scopes }
 
+// StepUp is the login that the policy asks for.
+func (p *Policy) StepUp() StepUp { return p.stepUp }
+
+// String is all rules, as an operator wrote them.
+func (p *Policy) String() string { return p.text }
+
+// A StepUp is the login that a client should ask for (RFC 9470, section 4).
+type StepUp struct {
+	// ACR are the acr values of which one is needed, nil if any will do.
+	ACR []string
+	// MaxAge is how old the login may be, 0 for any age.
+	MaxAge time.Duration
+}
+
+// And asks for both. Where no acr is in both, the other's alone are named: that
+// is the one that refuses.
+func (s StepUp) And(other StepUp) StepUp {
+	switch both := shared(s.ACR, other.ACR); {
+	case len(other.ACR) == 0:
+	case len(both) == 0:
+		s.ACR = other.ACR
+	default:
+		s.ACR = both
+	}
+	if s.MaxAge == 0 || (other.MaxAge != 0 && other.MaxAge < s.MaxAge) {
+		s.MaxAge = other.MaxAge
+	}
+	return s
+}
+
+func shared(one, other []string) []string {
+	var both []string
+	for _, value := range one {
+		if slices.Contains(other, value) {
+			both = append(both, value)
+		}
+	}
+	return both
+}
+
+// A Question is one token, and what rules may ask about its request.
+type Question struct {
+	Token *token.Token
+	// Request is what expressions look at.
+	Request *http.Request
+	// Expand fills request placeholders into the values of claim rules; nil leaves
+	// them as they are.
+	Expand func(string) string
+	// Leeway is how far the issuer's clock may be off.
+	Leeway time.Duration
+}
+
 // A Decision says whether a token may pass, and why not.
 type Decision struct {
 	Allowed bool
+	// Kind is the kind of the rule that was not fulfilled: a name from a fixed
+	// list, unlike Rule.
+	Kind Kind
 	// Rule is the rule that was not fulfilled, as the operator wrote it.
 	Rule string
 	// Reason says why it was not.
 	Reason string
-	// ScopeHelps tells whether a token with more scope would pass.
-	ScopeHelps bool
+	// LoginHelps tells that a newer or stronger login is needed, and ScopeHelps
+	// that more scope is. With what is true here, the token would pass.
+	LoginHelps, ScopeHelps bool
 }
 
-// Decide tells whether the token fulfils every rule. expand fills request
-// placeholders into the values of claim rules; nil leaves them as they are. A
-// rule about scope is named only if all others hold: asking for more scope must
-// not be advice that leads nowhere.
-func (p *Policy) Decide(t *token.Token, expand func(string) string) Decision {
+// Decide tells whether the token fulfils every rule. What is advised must not
+// lead nowhere: a rule about the login is named only if all others but those
+// about scope hold, and one about scope only if all others do.
+func (p *Policy) Decide(question Question) Decision {
 	decision := Decision{Allowed: true}
-	for _, rule := range p.rules {
-		reason := rule.holds(t, expand)
-		if reason == "" || (!decision.Allowed && rule.aboutScope()) {
+	for i := range p.rules {
+		rule := &p.rules[i]
+		reason := rule.holds(&question)
+		if reason == "" {
 			continue
 		}
-		decision = Decision{Rule: rule.String(), Reason: reason, ScopeHelps: rule.aboutScope()}
-		if !decision.ScopeHelps {
-			break
+		denied := Decision{Kind: rule.Kind, Rule: rule.String(), Reason: reason}
+		switch {
+		case rule.aboutScope():
+			if decision.Allowed {
+				decision = denied
+			}
+			decision.ScopeHelps = true
+		case rule.aboutLogin():
+			if !decision.LoginHelps {
+				denied.ScopeHelps = decision.ScopeHelps
+				decision = denied
+			}
+			decision.LoginHelps = true
+		default:
+			return denied
 		}
 	}
 	return decision

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
@@ -157,4 +158,33 @@ func (s *stage) scrape(t *testing.T) string {
 	}
 	t.Fatal("no second site")
 	return ""
+}
+
+// actRegions loses the first region and finds keys and tokens in the second.
+func actRegions(t *testing.T, s *stage) {
+	t.Helper()
+	s.exchanges(t, "/orders/1", "orders")
+	s.Await("/partner/1", s.idp.Token(nil), http.StatusOK)
+	if n, m := len(s.idp.Forms()), len(s.other.Forms()); n != 1 || m != 1 {
+		t.Errorf("%d and %d exchanges, want one each", n, m)
+	}
+	s.Get("/orders/1", s.other.Token(nil)).Expect(t, http.StatusUnauthorized)
+	s.idp.Fail(http.StatusServiceUnavailable)
+	// A key that only the other region has yet: it is looked for there.
+	renewed := tokentest.NewKey(t, "ES256", "k2")
+	s.region.Rotate(s.idp.Key, renewed)
+	s.Await("/orders/1", renewed.Sign(nil, s.idp.Claims(nil)), http.StatusOK)
+}
+
+// regionOf starts another region of an issuer, which publishes the metadata of the
+// first, and returns its URL.
+func (s *stage) regionOf(t *testing.T, issuer *harness.AuthServer) string {
+	t.Helper()
+	s.region = harness.NewAuthServer(t)
+	s.region.Handle("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(tokentest.JSON(map[string]any{
+			"issuer": issuer.URL, "jwks_uri": issuer.URL + "/jwks", "token_endpoint": issuer.URL + "/token",
+		}))
+	})
+	return s.region.URL
 }

@@ -151,7 +151,7 @@ func anchors(page string) []string {
 // the files, and the page that must hold each of them in code quotes.
 var spoken = []struct{ what, files, pattern, page string }{
 	{"option", "config/*.go", `\{word: "([a-z_]+)"`, "docs/reference.md"},
-	{"rule", "config/token_require.go", `Rule[A-Z]\w+ += "([a-z_]+)"`, "docs/reference.md"},
+	{"rule", "config/rule.go", `Rule[A-Z]\w+ += "([a-z_]+)"`, "docs/reference.md"},
 	{"directive", "caddyfile.go", `RegisterHandlerDirective\("([a-z_]+)"`, "docs/reference.md"},
 	{"JSON member", "config/*.go", `json:"([a-z_]+),omitempty"`, "docs/reference.md"},
 	{"placeholder", "handlers/placeholders.go", `case "([a-z]+)":`, "docs/reference.md"},

@@ -27,8 +27,10 @@ type stage struct {
 	*harness.Gateway
 
 	idp, other *harness.AuthServer
+	region     *harness.AuthServer // of idp
 	upstream   *harness.Upstream
 	folder     string
+	secure     string // where the site listens with TLS, for examples that need it
 }
 
 // examples are the folders of examples/ with what each must do. quickstart
@@ -46,6 +48,18 @@ var examples = map[string]func(*testing.T, *stage){
 	"exchange-auth0":    actProvider("auth0"),
 	"exchange-zitadel":  actProvider("zitadel"),
 	"exchange-dex":      actProvider("dex"),
+	"step-up":         actStepUp,
+	"policies":        actPolicies,
+	"cors":            actCORS,
+	"grpc":            actGRPC,
+	"streams":         actStreams,
+	"http3":           actHTTP3,
+	"regions":         actRegions,
+	"keycloak":        actKeycloak,
+	"entra":           actEntra,
+	"auth0":           actAuth0,
+	"okta":            actOkta,
+	"cognito":         actCognito,
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -73,6 +87,7 @@ func TestExamples(t *testing.T) {
 				idp: harness.NewAuthServer(t), other: harness.NewAuthServer(t),
 				upstream: harness.NewUpstream(t), folder: t.TempDir(),
 			}
+			caddyfile = s.fit(t, name, withoutPreface(caddyfile))
 			onStage := strings.NewReplacer(
 				"\napi.example.com {", "\n$SITE {",
 				"https://idp.example.com/realms/main", s.idp.URL,
@@ -85,13 +100,36 @@ func TestExamples(t *testing.T) {
 				"https://zitadel.example.com", s.idp.URL,
 				"https://dex.example.com", s.other.URL,
 				"billing.internal:8080", s.upstream.Address,
+				"https://eu.idp.example.com/realms/main", s.regionOf(t, s.idp),
+				"https://us.idp.example.com/realms/main", "https://us.idp.localhost:9",
+				"https://login.microsoftonline.com/11111111-1111-1111-1111-111111111111/v2.0", s.idp.URL,
+				"https://login.microsoftonline.com/22222222-2222-2222-2222-222222222222/v2.0", s.other.URL,
+				"https://tenant.eu.auth0.com/ {", s.idp.URL+" {",
+				"https://example.okta.com/oauth2/default", s.idp.URL,
+				"https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Example", s.idp.URL,
 				"orders.internal:8080", s.upstream.Address,
 				"legacy.internal:8080", s.upstream.Address,
 				"127.0.0.1:9180", harness.FreeAddress(t),
 				"/var/log/caddy", s.folder)
-			s.Gateway = harness.Start(t, onStage.Replace(withoutPreface(caddyfile)))
+			s.Gateway = harness.Start(t, onStage.Replace(caddyfile))
 			act(t, s)
 		})
+	}
+}
+
+// fit makes the example's site one that the test's own clients reach.
+func (s *stage) fit(t *testing.T, name, caddyfile string) string {
+	t.Helper()
+	switch name {
+	case "grpc":
+		return plainHTTP2 + strings.ReplaceAll("\n"+caddyfile, "orders.internal:8080", grpcServer(t))
+	case "http3":
+		address := harness.FreeAddress(t)
+		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
+		caddyfile = strings.Replace(caddyfile, "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
+		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
+	default:
+		return "\n" + caddyfile
 	}
 }
 

@@ -8,12 +8,14 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
-// A verified entry is a token and what its signature was checked with: it is
-// good only while that key is still the issuer's.
+// A verified entry is a token, what its signature was checked with and how its
+// claims were read: it is good only while that key is still the issuer's and the
+// issuer's claims lie where they lay.
 type verified struct {
 	token *Token
 	key   *jose.Key
 	alg   jose.Algorithm
+	shape string // of the ClaimPaths
 }
 
 // A Cache remembers verified tokens by the SHA-256 of all their bytes, so that a
@@ -27,8 +29,9 @@ type Cache struct {
 // NewCache makes a cache for that many entries and bytes.
 func NewCache(maxEntries int, maxBytes int64) *Cache {
 	// Each entry weighs at least its share, so that the number is bounded by the
-	// same count as the bytes.
-	share := uint64(maxBytes) / uint64(max(maxEntries, 1)) //nolint:gosec // both are positive
+	// same count as the bytes; rounded up, so that not even one more fits.
+	entries := uint64(max(maxEntries, 1))
+	share := (uint64(maxBytes) + entries - 1) / entries //nolint:gosec // positive
 	return &Cache{entries: otter.Must(&otter.Options[Digest, *verified]{
 		MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
 		Weigher: func(_ Digest, entry *verified) uint32 {

@@ -8,8 +8,11 @@ import (
 )
 
 // A check is one condition on a token, asked on every request, remembered tokens
-// included.
-type check func(t *Token, issuer *Issuer, at moment) error
+// included. Its name is short and stays.
+type check struct {
+	name string
+	ask  func(t *Token, issuer *Issuer, at moment) error
+}
 
 // moment is when and where a token is presented.
 type moment struct {
@@ -20,50 +23,72 @@ type moment struct {
 // checks are in the order in which a person would ask: what is it, is it still
 // good, is it for us.
 var checks = []check{
-	checkType,
-	checkKind,
-	checkBinding,
-	checkExpiry,
-	checkNotBefore,
-	checkIssuedAt,
-	checkAudience,
+	{"type", checkType},
+	{"kind", checkKind},
+	{"binding", checkBinding},
+	{"expiry", checkExpiry},
+	{"not_before", checkNotBefore},
+	{"issued_at", checkIssuedAt},
+	{"age", checkAge},
+	{"audience", checkAudience},
+	{"profile", checkProfile},
+	{"required_claims", checkRequired},
 }
 
-// checkType accepts the types of an access token (RFC 9068, section 2.1; JWT and
-// absent for the many servers that do not set it). Everything else is a JWT made
+// TypeAccessToken is the typ header of RFC 9068, section 2.1.
+const TypeAccessToken = "at+jwt"
+
+// defaultTypes are RFC 9068's and, for the many servers that do not know it, JWT
+// and none at all.
+var defaultTypes = []string{TypeAccessToken, "JWT", ""}
+
+// checkType accepts the types of an access token. Everything else is a JWT made
 // for another purpose (RFC 8725, section 3.11).
-func checkType(t *Token, _ *Issuer, _ moment) error {
+func checkType(t *Token, issuer *Issuer, _ moment) error {
 	const media = "application/"
 	kind := t.Type
-	if len(kind) >= len(media) && strings.EqualFold(kind[:len(media)], media) {
+	if len(kind) > len(media) && strings.EqualFold(kind[:len(media)], media) {
 		kind = kind[len(media):]
 	}
-	if kind != "" && !strings.EqualFold(kind, "at+jwt") && !strings.EqualFold(kind, "JWT") {
-		return fmt.Errorf("%w: the typ header is not that of an access token", WrongType)
+	types := issuer.Types
+	if len(types) == 0 {
+		types = defaultTypes
 	}
-	return nil
+	for _, accepted := range types {
+		if kind == accepted || strings.EqualFold(kind, accepted) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the typ header is not that of an access token", WrongType)
 }
 
-// checkKind refuses ID tokens and security event tokens by what only they have:
-// an ID token says who logged in at a client, and opens nothing (RFC 9068,
-// section 5; RFC 8417, section 2.2).
-func checkKind(t *Token, _ *Issuer, _ moment) error {
+// checkKind refuses ID tokens and security event tokens: an ID token says who
+// logged in at a client, and opens nothing (RFC 9068, section 5; RFC 8417,
+// section 2.2). What the claims are never changes, so it was found when they were
+// read.
+func checkKind(t *Token, _ *Issuer, _ moment) error { return t.foreign }
+
+// foreignKind knows other kinds of token by what only they have.
+func foreignKind(claims Claims) error {
 	for _, name := range []string{"nonce", "at_hash", "c_hash"} {
-		if t.Claims.Has(name) {
+		if claims.Has(name) {
 			return fmt.Errorf("%w: claim %s belongs to an ID token", WrongType, name)
 		}
 	}
-	if t.Claims.Has("events") {
+	if claims.Has("events") {
 		return fmt.Errorf("%w: claim events belongs to a security event token", WrongType)
 	}
-	if kind, ok := t.Claims.Text("typ"); ok && isOtherKind(kind) {
-		return fmt.Errorf("%w: claim typ says that it is not an access token", WrongType)
+	for _, name := range []string{"typ", "token_use"} {
+		if kind, ok := claims.Text(name); ok && isOtherKind(kind) {
+			return fmt.Errorf("%w: claim %s says that it is not an access token", WrongType, name)
+		}
 	}
 	return nil
 }
 
-// isOtherKind knows the typ claims that name other kinds of token: servers that
-// write the kind into the payload use ID, Refresh, Offline and Logout.
+// isOtherKind knows the claims typ and token_use that name other kinds of token:
+// servers that write the kind into the payload use ID, Refresh, Offline and
+// Logout.
 func isOtherKind(kind string) bool {
 	return slices.ContainsFunc([]string{"ID", "Refresh", "Offline", "Logout"}, func(other string) bool {
 		return strings.EqualFold(kind, other)
@@ -73,7 +98,7 @@ func isOtherKind(kind string) bool {
 // checkBinding refuses tokens that are bound to a key (RFC 7800, section 3):
 // taken as plain bearer tokens, a stolen one would be as good as its owner's.
 func checkBinding(t *Token, _ *Issuer, _ moment) error {
-	if t.Claims.Has("cnf") {
+	if t.bound {
 		return fmt.Errorf("%w: the token is bound to a key (cnf) and came without proof", Bound)
 	}
 	return nil
@@ -103,17 +128,54 @@ func checkIssuedAt(t *Token, issuer *Issuer, at moment) error {
 	return nil
 }
 
+// checkAge holds the issuer to a shorter life than exp, from iat on.
+func checkAge(t *Token, issuer *Issuer, at moment) error {
+	switch {
+	case issuer.MaxAge <= 0:
+		return nil
+	case t.IssuedAt.IsZero():
+		return fmt.Errorf("%w: iat is absent, so its age is unknown", BadClaim)
+	case !at.now.Before(t.IssuedAt.Add(issuer.MaxAge + issuer.Leeway)):
+		return TooOld
+	}
+	return nil
+}
+
+// profileClaims are those that RFC 9068, section 2.2, requires.
+var profileClaims = []string{"iss", "exp", "aud", "sub", "client_id", "iat", "jti"}
+
+// checkProfile asks of a strict issuer's token all that the profile requires.
+func checkProfile(t *Token, issuer *Issuer, _ moment) error {
+	if len(issuer.Types) != 1 || !strings.EqualFold(issuer.Types[0], TypeAccessToken) {
+		return nil
+	}
+	return hasAll(t.Claims, profileClaims)
+}
+
+func checkRequired(t *Token, issuer *Issuer, _ moment) error { return hasAll(t.Claims, issuer.Require) }
+
+func hasAll(claims Claims, paths []string) error {
+	for _, path := range paths {
+		if !claims.filled(path) {
+			return fmt.Errorf("%w: %s is absent or empty", BadClaim, path)
+		}
+	}
+	return nil
+}
+
 // checkAudience wants aud to name this API, whole and exactly (RFC 9068, section
 // 4; RFC 8725, section 3.9).
 func checkAudience(t *Token, issuer *Issuer, at moment) error {
-	if len(t.Audience) == 0 {
-		return fmt.Errorf("%w: aud is absent", WrongAudience)
-	}
 	accepted := at.audience
 	if accepted.IsZero() {
 		accepted = issuer.Audience
 	}
-	if !accepted.Any && !slices.ContainsFunc(accepted.Values, t.HasAudience) {
+	switch {
+	case accepted.Any:
+		return nil
+	case len(t.Audience) == 0:
+		return fmt.Errorf("%w: aud is absent", WrongAudience)
+	case !slices.ContainsFunc(accepted.Values, t.HasAudience):
 		return fmt.Errorf("%w: aud names another API", WrongAudience)
 	}
 	return nil

@@ -37,6 +37,27 @@ func (c Claims) Lookup(path string) (any, bool) {
 	return c.walk(strings.Split(path, "."), func(name string) string { return name })
 }
 
+// filled tells whether there is a claim with something in it. That of a claim by
+// its whole name is told without reading it.
+func (c Claims) filled(path string) bool {
+	if !strings.HasPrefix(path, "/") && c.Has(path) {
+		return c.Filled(path)
+	}
+	value, _ := c.Lookup(path)
+	switch value := value.(type) {
+	case nil:
+		return false
+	case string:
+		return value != ""
+	case []any:
+		return len(value) > 0
+	case map[string]any:
+		return len(value) > 0
+	default:
+		return true
+	}
+}
+
 func pointerUnescape(name string) string {
 	// RFC 6901, section 4: this order, so that ~01 becomes ~1 and not a slash.
 	return strings.ReplaceAll(strings.ReplaceAll(name, "~1", "/"), "~0", "~")

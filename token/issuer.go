@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -21,7 +22,8 @@ type KeySource interface {
 // Audience are the aud values that are accepted, of which a token must have one.
 type Audience struct {
 	Values []string
-	// Any accepts every aud. aud itself is still required.
+	// Any accepts every aud, and a token without one: there are servers whose access
+	// tokens have none. Whoever writes it bounds the tokens by other rules.
 	Any bool
 }
 
@@ -41,11 +43,50 @@ type Issuer struct {
 	Audience Audience
 	// Algorithms are the signature algorithms the issuer may use.
 	Algorithms []jose.Algorithm
+	// Types are the accepted typ headers, "" for an absent one; a prefix
+	// application/ and case do not matter. Default: at+jwt, JWT and absent. at+jwt
+	// alone is strict RFC 9068, with all the claims that it requires.
+	Types []string
+	// MaxAge refuses tokens that were issued longer ago, and those that do not say
+	// when. Default: any age.
+	MaxAge time.Duration
+	// Require are paths to claims that must be there and hold something.
+	Require []string
+	// Claims are where the issuer puts things.
+	Claims ClaimPaths
 	// Leeway is how far the clocks may be apart.
 	Leeway time.Duration
 	// Keys are the issuer's keys, bound to it: no other issuer's key verifies
 	// its tokens.
 	Keys KeySource
+}
+
+// ClaimPaths are where an issuer puts what the gateway reads. Of several paths
+// the first that leads to a claim counts, and what is there must have the right
+// type. The zero value means the defaults.
+type ClaimPaths struct {
+	// Subject is the caller's name. Default: sub.
+	Subject string
+	// Scope are the scopes held. Default: scope, scp.
+	Scope []string
+	// Client is the OAuth client. Default: client_id, azp.
+	Client []string
+	// Roles are the roles held. Default: none are read.
+	Roles []string
+}
+
+var (
+	defaultScope  = []string{"scope", "scp"}
+	defaultClient = []string{"client_id", "azp"}
+)
+
+// shape names the paths: what was read by others is another reading of the same
+// token. Quotes part the texts, so that no two readings have one name.
+func (p ClaimPaths) shape() string {
+	if p.Subject == "" && p.Scope == nil && p.Client == nil && p.Roles == nil {
+		return ""
+	}
+	return fmt.Sprintf("%q %q %q %q", p.Subject, p.Scope, p.Client, p.Roles)
 }
 
 func (i *Issuer) allows(alg jose.Algorithm) bool { return slices.Contains(i.Algorithms, alg) }

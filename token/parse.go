@@ -11,30 +11,32 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
-// parse reads a compact JWS into a token that nobody has verified yet. The shape
-// of every registered claim is checked here, once; what the claims say is
-// checked on every request.
-func parse(raw Raw) (*jose.JWS, *Token, error) {
+// parse reads a compact JWS and its claims, which nobody has verified yet.
+func parse(raw Raw) (*jose.JWS, Claims, error) {
 	jws, err := jose.ParseJWS(raw.Reveal())
 	switch {
 	case errors.Is(err, jose.ErrEncrypted):
-		return nil, nil, Encrypted
+		return nil, Claims{}, Encrypted
 	case err != nil:
-		return nil, nil, fmt.Errorf("%w: %w", NotJWT, err)
+		return nil, Claims{}, fmt.Errorf("%w: %w", NotJWT, err)
 	}
 	claims, err := ParseClaims(jws.Payload)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: payload: %w", NotJWT, err)
+		return nil, Claims{}, fmt.Errorf("%w: payload: %w", NotJWT, err)
 	}
-	parsed, err := fromClaims(claims)
-	if err != nil {
-		return nil, nil, err
-	}
-	parsed.Type, parsed.Digest = jws.Header.Type, raw.Digest()
-	return jws, parsed, nil
+	return jws, claims, nil
 }
 
-func fromClaims(claims Claims) (*Token, error) {
+// issuerOf reads the claim that says how the others are to be read.
+func issuerOf(claims Claims) (string, error) {
+	reader := claimReader{claims: claims}
+	return reader.text("iss"), reader.err
+}
+
+// read makes a token of claims as their issuer writes them. The shape of every
+// claim that means something is checked here, once; what the claims say is
+// checked on every request.
+func read(raw Raw, jws *jose.JWS, claims Claims, paths ClaimPaths) (*Token, error) {
 	reader := claimReader{claims: claims}
 	parsed := &Token{
 		Issuer:    reader.text("iss"),
@@ -48,13 +50,12 @@ func fromClaims(claims Claims) (*Token, error) {
 		NotBefore: reader.time("nbf"),
 		IssuedAt:  reader.time("iat"),
 		Claims:    claims,
+		Type:      jws.Header.Type,
+		Digest:    raw.Digest(),
+		foreign:   foreignKind(claims),
+		bound:     claims.Has("cnf"),
 	}
-	if parsed.Client = reader.text("client_id"); parsed.Client == "" {
-		parsed.Client = reader.text("azp")
-	}
-	if parsed.Scopes = reader.scopes("scope"); parsed.Scopes == nil {
-		parsed.Scopes = reader.scopes("scp")
-	}
+	reader.placed(parsed, paths)
 	if act, ok := claims.Get("act"); ok {
 		parsed.Actor = reader.actor(act)
 	}
@@ -86,6 +87,10 @@ func (r *claimReader) text(name string) string {
 // texts reads a text or a list of texts (RFC 7519, section 4.1.3).
 func (r *claimReader) texts(name string) []string {
 	value, present := r.claims.Get(name)
+	return r.list(name, value, present)
+}
+
+func (r *claimReader) list(name string, value any, present bool) []string {
 	switch value := value.(type) {
 	case string:
 		return []string{value}
@@ -108,15 +113,6 @@ func (r *claimReader) texts(name string) []string {
 		r.fail(name, "is neither a text nor a list of texts")
 		return nil
 	}
-}
-
-// scopes reads a text of scopes parted by blanks (RFC 8693, section 4.2) or, as
-// some servers write it, a list.
-func (r *claimReader) scopes(name string) []string {
-	if text, ok := r.claims.Text(name); ok {
-		return words(text)
-	}
-	return r.texts(name)
 }
 
 // words parts a text at blanks, and at nothing else (RFC 6749, section 3.3): a

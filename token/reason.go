@@ -11,6 +11,11 @@ const (
 	Missing Reason = "missing"
 	// Malformed: the request itself is wrong: two credentials, too long.
 	Malformed Reason = "malformed_request"
+	// CrossSite: the credential came in a cookie, and nothing shows that the site
+	// itself sent the request.
+	CrossSite Reason = "cross_site"
+	// EarlyData: an unsafe request in TLS early data, which may be a replay.
+	EarlyData Reason = "early_data"
 	// NotJWT: the credential is not a JWT the gateway can read.
 	NotJWT Reason = "not_a_jwt"
 	// Encrypted: the credential is a JWE and no decryption is configured.
@@ -22,10 +27,12 @@ const (
 	WrongType Reason = "wrong_type"
 	// WrongAlgorithm: alg is not one that the issuer may use.
 	WrongAlgorithm Reason = "wrong_algorithm"
-	// BadClaim: a registered claim is absent or has a wrong shape.
+	// BadClaim: a claim that is needed is absent, or one has a wrong shape.
 	BadClaim Reason = "bad_claim"
 	// Expired: exp has passed.
 	Expired Reason = "expired"
+	// TooOld: the token was issued longer ago than the issuer's tokens may be used.
+	TooOld Reason = "too_old"
 	// NotYetValid: nbf or iat lies in the future.
 	NotYetValid Reason = "not_yet_valid"
 	// WrongAudience: aud does not name this API.
@@ -53,6 +60,8 @@ const (
 	ClassMissing                  // there is none: 401 without an error code
 	ClassMalformed                // the request is wrong: 400 invalid_request
 	ClassUnavailable              // it could not be checked: 503
+	ClassForbidden                // not from another site: 403 without a challenge
+	ClassTooEarly                 // once the handshake is over: 425
 )
 
 // Class returns what a caller is told for that reason.
@@ -62,6 +71,10 @@ func (r Reason) Class() Class {
 		return ClassMissing
 	case Malformed:
 		return ClassMalformed
+	case CrossSite:
+		return ClassForbidden
+	case EarlyData:
+		return ClassTooEarly
 	case NoKeys:
 		return ClassUnavailable
 	default:

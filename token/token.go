@@ -11,10 +11,12 @@ import (
 type Token struct {
 	// Issuer is the iss claim, exactly as the issuer wrote it.
 	Issuer string
-	// Subject is the sub claim. It is unique within the issuer only.
+	// Subject is the sub claim, or what the issuer's claims name in its place. It is
+	// unique within the issuer only.
 	Subject string
 	// Client is the OAuth client the token was issued to: client_id or azp
-	// (RFC 8693, section 4.3; RFC 9068, section 2.2), "" if neither is there.
+	// (RFC 8693, section 4.3; RFC 9068, section 2.2) unless the issuer's claims say
+	// otherwise, "" if none is there.
 	Client string
 	// ID is the jti claim, "" if absent.
 	ID string
@@ -41,6 +43,10 @@ type Token struct {
 	Claims Claims
 	// Digest names the token.
 	Digest Digest
+
+	// What the claims say for good, found when they were read.
+	foreign error // the token is of another kind, and never accepted
+	bound   bool  // it is bound to a key (cnf)
 }
 
 // HasScope tells whether the token holds exactly that scope.

@@ -13,10 +13,17 @@ import (
 // A Verifier says whether a token is good on one route. It is immutable and safe
 // for concurrent use.
 type Verifier struct {
-	issuers  map[string]*Issuer
+	issuers  map[string]trusted
 	audience Audience
 	cache    *Cache
 	now      func() time.Time
+}
+
+// A trusted issuer and the name of how its claims are read.
+type trusted struct {
+	*Issuer
+
+	shape string
 }
 
 // VerifierConfig shapes a Verifier.
@@ -34,13 +41,13 @@ type VerifierConfig struct {
 // NewVerifier makes a verifier.
 func NewVerifier(config VerifierConfig) *Verifier {
 	verifier := &Verifier{
-		issuers:  make(map[string]*Issuer, len(config.Issuers)),
+		issuers:  make(map[string]trusted, len(config.Issuers)),
 		audience: config.Audience,
 		cache:    config.Cache,
 		now:      config.Now,
 	}
 	for _, issuer := range config.Issuers {
-		verifier.issuers[issuer.URL] = issuer
+		verifier.issuers[issuer.URL] = trusted{Issuer: issuer, shape: issuer.Claims.shape()}
 	}
 	if verifier.now == nil {
 		verifier.now = time.Now
@@ -57,45 +64,62 @@ func (v *Verifier) Verify(ctx context.Context, raw Raw) (*Token, *Issuer, error)
 	if entry == nil {
 		return v.verifyAnew(ctx, raw)
 	}
-	issuer := v.issuers[entry.token.Issuer]
-	if issuer == nil || !issuer.Keys.Holds(entry.key) || !issuer.allows(entry.alg) {
+	issuer, ok := v.issuers[entry.token.Issuer]
+	if !ok || !issuer.Keys.Holds(entry.key) || !issuer.allows(entry.alg) || issuer.shape != entry.shape {
 		return v.verifyAnew(ctx, raw)
 	}
-	if err := v.check(entry.token, issuer); err != nil {
+	if err := v.check(entry.token, issuer.Issuer); err != nil {
 		return nil, nil, err
 	}
-	return entry.token, issuer, nil
+	return entry.token, issuer.Issuer, nil
 }
 
 func (v *Verifier) verifyAnew(ctx context.Context, raw Raw) (*Token, *Issuer, error) {
-	jws, parsed, err := parse(raw)
+	jws, claims, err := parse(raw)
 	if err != nil {
 		return nil, nil, err
 	}
-	// The unverified iss only chooses among the issuers of this route.
-	issuer := v.issuers[parsed.Issuer]
-	if issuer == nil {
-		return nil, nil, UnknownIssuer
+	issuer, err := v.choose(claims)
+	if err != nil {
+		return nil, nil, err
+	}
+	parsed, err := read(raw, jws, claims, issuer.Claims)
+	if err != nil {
+		return nil, nil, err
 	}
 	alg := jose.Algorithm(jws.Header.Algorithm)
 	if !issuer.allows(alg) {
 		return nil, nil, WrongAlgorithm
 	}
-	if err := v.check(parsed, issuer); err != nil {
+	if err := v.check(parsed, issuer.Issuer); err != nil {
 		return nil, nil, err
 	}
-	key, err := findKey(ctx, jws, issuer, alg)
+	key, err := findKey(ctx, jws, issuer.Issuer, alg)
 	if err != nil {
 		return nil, nil, err
 	}
-	v.cache.put(raw.Digest(), &verified{token: parsed, key: key, alg: alg})
-	return parsed, issuer, nil
+	v.cache.put(raw.Digest(), &verified{token: parsed, key: key, alg: alg, shape: issuer.shape})
+	return parsed, issuer.Issuer, nil
+}
+
+// choose lets the unverified iss choose among the issuers of this route, and do
+// nothing else.
+func (v *Verifier) choose(claims Claims) (trusted, error) {
+	url, err := issuerOf(claims)
+	if err != nil {
+		return trusted{}, err
+	}
+	issuer, ok := v.issuers[url]
+	if !ok {
+		return trusted{}, UnknownIssuer
+	}
+	return issuer, nil
 }
 
 func (v *Verifier) check(t *Token, issuer *Issuer) error {
 	at := moment{now: v.now(), audience: v.audience}
-	for _, check := range checks {
-		if err := check(t, issuer, at); err != nil {
+	for i := range checks {
+		if err := checks[i].ask(t, issuer, at); err != nil {
 			return err
 		}
 	}
@@ -104,7 +128,16 @@ func (v *Verifier) check(t *Token, issuer *Issuer) error {
 
 // findKey returns the issuer's key that made the signature.
 func findKey(ctx context.Context, jws *jose.JWS, issuer *Issuer, alg jose.Algorithm) (*jose.Key, error) {
-	candidates, err := issuer.Keys.Find(ctx, jws.Header.KeyID, alg)
+	candidates, err := candidates(ctx, jws, issuer, alg)
+	if err != nil {
+		return nil, err
+	}
+	return signedBy(jws, candidates, alg)
+}
+
+// candidates are the issuer's keys that may have made the signature.
+func candidates(ctx context.Context, jws *jose.JWS, issuer *Issuer, alg jose.Algorithm) ([]*jose.Key, error) {
+	found, err := issuer.Keys.Find(ctx, jws.Header.KeyID, alg)
 	switch {
 	case errors.Is(err, keys.ErrUnavailable):
 		return nil, fmt.Errorf("%w: %w", NoKeys, err)
@@ -113,6 +146,10 @@ func findKey(ctx context.Context, jws *jose.JWS, issuer *Issuer, alg jose.Algori
 	case err != nil:
 		return nil, err
 	}
+	return found, nil
+}
+
+func signedBy(jws *jose.JWS, candidates []*jose.Key, alg jose.Algorithm) (*jose.Key, error) {
 	for _, key := range candidates {
 		if jws.VerifyWith(key, alg) == nil {
 			return key, nil

@@ -12,6 +12,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +23,9 @@ var (
 	ErrUnreachable = errors.New("no answer")
 	// ErrTimeout says that the answer did not come in time.
 	ErrTimeout = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+	// ErrNotSent says that, beside one of the above, nothing of the request left
+	// this machine: no connection came about. It may be sent to another server.
+	ErrNotSent = errors.New("nothing was sent")
 	// ErrTooLarge says that the answer's body was over the bound.
 	ErrTooLarge = errors.New("answer too large")
 )
@@ -107,9 +112,19 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 func (c *Client) Do(request *http.Request, maxBytes int64) (*Response, error) {
 	ctx, cancel := context.WithTimeout(request.Context(), c.timeout)
 	defer cancel()
+	// The first header field is written before the first byte is flushed, so that
+	// what was not written cannot have been sent.
+	var begun atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteHeaderField: func(string, []string) { begun.Store(true) },
+	})
 	answer, err := c.http.Do(request.WithContext(ctx))
 	if err != nil {
-		return nil, classify(request, err)
+		err = classify(request, err)
+		if !begun.Load() {
+			err = unsent{err}
+		}
+		return nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBytes+1))
@@ -142,6 +157,15 @@ func classify(request *http.Request, err error) error {
 	}
 	return fmt.Errorf("%s %s: %w: %s", request.Method, place(request), ErrUnreachable, kind(err))
 }
+
+// unsent adds ErrNotSent to an error and nothing to its text.
+type unsent struct{ error }
+
+// Is implements the interface of errors.Is.
+func (unsent) Is(target error) bool { return target == ErrNotSent }
+
+// Unwrap returns what went wrong.
+func (u unsent) Unwrap() error { return u.error }
 
 // kind names what went wrong without repeating what the peer sent.
 func kind(err error) string {

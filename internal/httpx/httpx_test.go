@@ -175,3 +175,28 @@ func TestTrustCA(t *testing.T) {
 		}
 	}
 }
+
+// ErrNotSent allows a request to be sent elsewhere, so it must not stand where a
+// server may have got the first of it.
+func TestErrNotSent(t *testing.T) {
+	broken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(broken.Close)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	secure := httptest.NewTLSServer(http.NotFoundHandler()) // by a CA that nobody trusts
+	t.Cleanup(secure.Close)
+	client, err := httpx.New(httpx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	for place, unsent := range map[string]bool{broken.URL: false, "http://" + listener.Addr().String(): true, secure.URL: true} {
+		_, err := client.Get(t.Context(), place, "*/*", 1<<10)
+		if !errors.Is(err, httpx.ErrUnreachable) || errors.Is(err, httpx.ErrNotSent) != unsent {
+			t.Errorf("%s: %v; not sent: %t, want %t", place, err, errors.Is(err, httpx.ErrNotSent), unsent)
+		}
+	}
+}

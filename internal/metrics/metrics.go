@@ -24,10 +24,11 @@ type Metrics struct {
 	exchanges          *prometheus.CounterVec
 	exchangeDuration   *prometheus.HistogramVec
 	refreshes          *prometheus.CounterVec
+	lookupsRefused     *prometheus.CounterVec
 
 	// The counters of what nearly every request counts, found once: to find one by
 	// its labels costs more than to count.
-	validated, allowed, denied prometheus.Counter
+	validated, allowed prometheus.Counter
 
 	registry prometheus.Registerer
 }
@@ -45,11 +46,13 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	m.validations = prometheus.NewCounterVec(options("validations_total",
 		"Credentials that token_auth looked at, by outcome."), []string{"outcome"})
 	m.decisions = prometheus.NewCounterVec(options("decisions_total",
-		"Decisions of token_require, by outcome."), []string{"outcome"})
+		"Decisions of token_require, by outcome and the rule that refused."), []string{"outcome", "rule"})
 	m.exchanges = prometheus.NewCounterVec(options("exchanges_total",
 		"Tokens that token_exchange asked for, by exchange and outcome."), []string{"exchange", "outcome"})
 	m.refreshes = prometheus.NewCounterVec(options("keyset_refreshes_total",
 		"Renewals of issuers' key sets, by issuer and outcome."), []string{"issuer", "outcome"})
+	m.lookupsRefused = prometheus.NewCounterVec(options("key_lookups_refused_total",
+		"Unknown keys that were not looked for, since the issuer's budget was used up."), []string{"issuer"})
 	m.validationDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "validation_duration_seconds",
 		Help: "Time that token_auth took to validate a credential.", Buckets: validationBuckets,
@@ -59,19 +62,22 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		Help: "Time that token_exchange took to get a token, cached ones included.", Buckets: exchangeBuckets,
 	}, []string{"exchange"})
 	for _, collector := range []prometheus.Collector{
-		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes,
+		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes, m.lookupsRefused,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
 	m.validated = m.validations.WithLabelValues(validatedOK)
-	m.allowed, m.denied = m.decisions.WithLabelValues("allowed"), m.decisions.WithLabelValues("denied")
+	m.allowed = m.decisions.WithLabelValues(decidedAllowed, "")
 	return m, nil
 }
 
-// validatedOK is the outcome of a credential that was accepted.
-const validatedOK = "ok"
+// The outcomes of what is let pass.
+const (
+	validatedOK    = "ok"
+	decidedAllowed = "allowed"
+)
 
 func options(name, help string) prometheus.CounterOpts {
 	return prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}
@@ -90,15 +96,16 @@ func (m *Metrics) Validated(outcome string, took time.Duration) {
 	m.validationDuration.Observe(took.Seconds())
 }
 
-// Decided counts one decision of token_require.
-func (m *Metrics) Decided(allowed bool) {
+// Decided counts one decision of token_require. The rule is the kind of the one
+// that refused, a word of the configuration's grammar; "" if none did.
+func (m *Metrics) Decided(outcome, rule string) {
 	if m == nil {
 		return
 	}
-	if allowed {
+	if outcome == decidedAllowed {
 		m.allowed.Inc()
 	} else {
-		m.denied.Inc()
+		m.decisions.WithLabelValues(outcome, rule).Inc()
 	}
 }
 
@@ -123,36 +130,10 @@ func (m *Metrics) KeySetRefreshed(issuer string, err error) {
 	m.refreshes.WithLabelValues(issuer, outcome).Inc()
 }
 
-// WatchKeySetAge publishes the age of an issuer's key set, read when metrics are
-// scraped; age returns false while there is none.
-func (m *Metrics) WatchKeySetAge(issuer string, age func() (time.Duration, bool)) error {
+// KeyLookupRefused counts one unknown key of an issuer that was not looked for.
+func (m *Metrics) KeyLookupRefused(issuer string) {
 	if m == nil {
-		return nil
+		return
 	}
-	collector := &ageCollector{age: age, description: prometheus.NewDesc(
-		prometheus.BuildFQName(namespace, subsystem, "keyset_age_seconds"),
-		"Age of an issuer's newest key set; absent until the first one arrived.",
-		nil, prometheus.Labels{"issuer": issuer},
-	)}
-	if err := m.registry.Register(collector); err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
-	}
-	return nil
-}
-
-// An ageCollector leaves the metric out while there is nothing to tell: an age of
-// zero would look like a key set that has just arrived.
-type ageCollector struct {
-	description *prometheus.Desc
-	age         func() (time.Duration, bool)
-}
-
-// Describe implements prometheus.Collector.
-func (c *ageCollector) Describe(out chan<- *prometheus.Desc) { out <- c.description }
-
-// Collect implements prometheus.Collector.
-func (c *ageCollector) Collect(out chan<- prometheus.Metric) {
-	if age, ok := c.age(); ok {
-		out <- prometheus.MustNewConstMetric(c.description, prometheus.GaugeValue, age.Seconds())
-	}
+	m.lookupsRefused.WithLabelValues(issuer).Inc()
 }

@@ -43,30 +43,39 @@ func TestMetrics(t *testing.T) {
 	}
 	m.Validated("ok", time.Millisecond)
 	m.Validated("expired", time.Microsecond)
-	m.Decided(true)
-	m.Decided(false)
-	m.Decided(false)
+	m.Decided("allowed", "")
+	m.Decided("denied", "scope")
+	m.Decided("denied", "scope")
+	m.Decided("shadowed", "acr")
 	m.Exchanged("orders", "hit", time.Microsecond)
 	m.KeySetRefreshed("https://a.example.com", nil)
 	m.KeySetRefreshed("https://a.example.com", errors.New("down"))
-	known := false
-	if err := m.WatchKeySetAge("https://a.example.com", func() (time.Duration, bool) { return 90 * time.Second, known }); err != nil {
+	m.KeyLookupRefused("https://a.example.com")
+	watched := &keySet{age: 90 * time.Second}
+	if err := m.WatchKeySet("https://a.example.com", watched); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]float64{
 		"validations_total outcome=ok": 1, "validations_total outcome=expired": 1, "validation_duration_seconds": 2,
-		"decisions_total outcome=allowed": 1, "decisions_total outcome=denied": 2,
+		"decisions_total outcome=allowed rule=": 1, "decisions_total outcome=denied rule=scope": 2,
+		"decisions_total outcome=shadowed rule=acr":   1,
 		"exchanges_total exchange=orders outcome=hit": 1, "exchange_duration_seconds exchange=orders": 1,
 		"keyset_refreshes_total issuer=https://a.example.com outcome=ok":     1,
 		"keyset_refreshes_total issuer=https://a.example.com outcome=failed": 1,
+		"key_lookups_refused_total issuer=https://a.example.com":             1,
 	}
 	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
-	known = true
+	watched.known, watched.stale = true, true
 	want["keyset_age_seconds issuer=https://a.example.com"] = 90
+	want["keyset_stale issuer=https://a.example.com"] = 1
 	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
 		t.Errorf("metrics once there are keys (-want +got):\n%s", diff)
+	}
+	watched.stale = false
+	if got := gather(t, registry)["keyset_stale issuer=https://a.example.com"]; got != 0 {
+		t.Errorf("keys that are young: stale %v", got)
 	}
 }
 
@@ -75,13 +84,12 @@ func TestSeveralIssuersAreWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	age := func() (time.Duration, bool) { return 0, false }
 	for _, issuer := range []string{"https://a.example.com", "https://b.example.com"} {
-		if err := m.WatchKeySetAge(issuer, age); err != nil {
+		if err := m.WatchKeySet(issuer, new(keySet)); err != nil {
 			t.Errorf("watching %s: %v", issuer, err)
 		}
 	}
-	if m.WatchKeySetAge("https://a.example.com", age) == nil {
+	if m.WatchKeySet("https://a.example.com", new(keySet)) == nil {
 		t.Error("one issuer was watched twice")
 	}
 }
@@ -89,10 +97,11 @@ func TestSeveralIssuersAreWatched(t *testing.T) {
 func TestNoMetrics(t *testing.T) {
 	var none *metrics.Metrics
 	none.Validated("ok", 0)
-	none.Decided(true)
+	none.Decided("allowed", "")
 	none.Exchanged("orders", "ok", 0)
 	none.KeySetRefreshed("https://a.example.com", nil)
-	if err := none.WatchKeySetAge("https://a.example.com", nil); err != nil {
+	none.KeyLookupRefused("https://a.example.com")
+	if err := none.WatchKeySet("https://a.example.com", nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -106,3 +115,12 @@ func TestRegistryIsTaken(t *testing.T) {
 		t.Error("one registry took the metrics of two configurations")
 	}
 }
+
+type keySet struct {
+	age          time.Duration
+	known, stale bool
+}
+
+func (k *keySet) Age() (time.Duration, bool) { return k.age, k.known }
+
+func (k *keySet) Stale() (stale, ok bool) { return k.stale, k.known }

@@ -40,6 +40,8 @@ func TestGolden(t *testing.T) {
 	t.Setenv("GATEHOUSE_TEST_EMPTY", "")
 	t.Setenv("GATEHOUSE_TEST_ANY", "any")
 	t.Setenv("GATEHOUSE_TEST_HTTP", "http://idp.example.com")
+	t.Setenv("GATEHOUSE_TEST_KEYS", "https://keys.example.com/jwks")
+	t.Setenv("GATEHOUSE_TEST_HOUR", "1h")
 	for _, path := range goldenFiles(t) {
 		t.Run(strings.TrimSuffix(path, extension), func(t *testing.T) {
 			caddyfile, want := readGolden(t, path)
@@ -128,7 +130,8 @@ func load(t *testing.T, adapted string) string {
 	_, own, _ := strings.Cut(err.Error(), "provision gatehouse: ")
 	if own == "" {
 		message := err.Error()
-		own = message[max(0, strings.LastIndex(message, "provision http.handlers.")):]
+		at := max(strings.LastIndex(message, "provision http.handlers."), strings.LastIndex(message, "provision http.matchers."))
+		own = message[max(0, at):]
 	}
 	return own
 }

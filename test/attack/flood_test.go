@@ -3,6 +3,7 @@ package attack_test
 import (
 	"crypto/rand"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,9 +63,14 @@ func TestAttack21UnknownKeyIDs(t *testing.T) {
 	payload := tokentest.Encode(tokentest.JSON(w.b.Claims(nil)))
 	signature := tokentest.Encode(make([]byte, 64))
 	fetched, began := w.b.Hits("/jwks"), time.Now()
-	var let atomic.Int64
+	var let, disturbed atomic.Int64
 	w.flat(func() {
 		var group sync.WaitGroup
+		ended := make(chan struct{})
+		var others sync.WaitGroup
+		others.Go(func() { disturbed.Store(w.accompany("/b/", ended)) })
+		defer others.Wait()
+		defer close(ended)
 		for range workers {
 			group.Go(func() {
 				for range kids / workers {
@@ -81,11 +87,34 @@ func TestAttack21UnknownKeyIDs(t *testing.T) {
 	if n := let.Load(); n != 0 {
 		t.Errorf("%d requests were not refused", n)
 	}
+	if n := disturbed.Load(); n != 0 {
+		t.Errorf("%d requests with a key that is known were refused, or waited", n)
+	}
 	most := 3 + int(time.Since(began)/(30*time.Second)) + 1
 	if n := w.b.Hits("/jwks") - fetched; n > most {
 		t.Errorf("%d fetches of the key set for %d kids, want at most %d", n, kids, most)
 	}
+	if !regexp.MustCompile(`key_lookups_refused_total\{issuer="` + w.b.URL + `"\} 9\.?[0-9]{3}`).MatchString(w.gateway.Metrics()) {
+		t.Error("the metrics do not tell that thousands of keys were not looked for")
+	}
 	// The others do not pay for it.
 	w.accepted("/b/", good)
 	w.accepted("/b/", w.b.Token(w.unique(nil)))
+}
+
+// accompany sends good tokens of issuer b, each new, until ended, and counts those
+// that are refused, or wait as long as for a fetch.
+func (w *world) accompany(path string, ended <-chan struct{}) (disturbed int64) {
+	for {
+		select {
+		case <-ended:
+			return disturbed
+		default:
+		}
+		began := time.Now()
+		answer, err := client.Do(w.request(http.MethodGet, path, w.b.Token(w.unique(nil))))
+		if err != nil || answer.Body.Close() != nil || answer.StatusCode != http.StatusOK || time.Since(began) > 2*time.Second {
+			disturbed++
+		}
+	}
 }

@@ -1,0 +1,147 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// Exit statuses of inspect beside Caddy's own 0 and 1.
+const (
+	exitRefused     = 2
+	exitUncheckable = 3
+)
+
+// maxTokenFile bounds what is read as a token: its own bound, and room for line
+// breaks around it.
+const maxTokenFile = token.MaxLength + 1024
+
+// A Door is one token_auth of a configuration: whose tokens it accepts.
+type Door struct {
+	// Place is where the Caddyfile has it, as file:line; "" in JSON.
+	Place string
+	// Issuers are the URLs of the issuers it accepts.
+	Issuers []string
+	// Verifier is what it asks.
+	Verifier *token.Verifier
+}
+
+func (d Door) String() string {
+	if d.Place == "" {
+		return "token_auth"
+	}
+	return "token_auth " + d.Place
+}
+
+// Gate is what inspect needs of the app.
+type Gate interface {
+	// Doors are the token_auths of the configuration.
+	Doors() []Door
+}
+
+// inspect is `caddy gatehouse inspect`.
+func inspect(flags caddycmd.Flags) (int, error) {
+	raw, err := readToken(flags.Arg(0), os.Stdin)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	app, err := load(flags.String("config"), flags.String("adapter"))
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	gate, ok := app.(Gate)
+	if !ok {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("app %s is a %T, not Gatehouse's", appName, app)
+	}
+	doors := chosen(gate.Doors(), flags.String("at"))
+	if len(doors) == 0 {
+		return caddy.ExitCodeFailedStartup, errors.New("no token_auth to ask: the configuration has none, or --at fits none")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	return examine(ctx, os.Stdout, raw, doors, time.Now())
+}
+
+// readToken reads a token from a file or, for "" and "-", from standard input.
+// Blanks and a scheme around it are what people copy along.
+func readToken(file string, stdin io.Reader) (token.Raw, error) {
+	source := stdin
+	if file != "" && file != "-" {
+		opened, err := os.Open(file)
+		if err != nil {
+			// Whoever writes the token itself must not find it in a log.
+			return token.Raw{}, errors.New("reading the token: no such file can be read; the argument is a file, never the token itself")
+		}
+		defer func() { _ = opened.Close() }()
+		source = opened
+	}
+	content, err := io.ReadAll(io.LimitReader(source, maxTokenFile+1))
+	if err != nil {
+		return token.Raw{}, errors.New("reading the token: the input cannot be read")
+	}
+	text := strings.TrimSpace(string(content))
+	const scheme = "bearer "
+	if len(text) > len(scheme) && strings.EqualFold(text[:len(scheme)], scheme) {
+		text = strings.TrimSpace(text[len(scheme):])
+	}
+	switch {
+	case text == "":
+		return token.Raw{}, errors.New("reading the token: the input is empty")
+	case len(content) > maxTokenFile || len(text) > token.MaxLength:
+		return token.Raw{}, fmt.Errorf("reading the token: it is longer than the %d bytes that token_auth takes", token.MaxLength)
+	}
+	return token.NewRaw(text), nil
+}
+
+// chosen are the doors whose place or issuer holds the text.
+func chosen(doors []Door, text string) []Door {
+	var found []Door
+	for _, door := range doors {
+		if strings.Contains(door.Place+"\n"+strings.Join(door.Issuers, "\n"), text) {
+			found = append(found, door)
+		}
+	}
+	return found
+}
+
+// examine holds the token against each door and prints what it finds.
+func examine(ctx context.Context, out io.Writer, raw token.Raw, doors []Door, now time.Time) (int, error) {
+	status := caddy.ExitCodeSuccess
+	page := &report{out: out, now: now}
+	for i, door := range doors {
+		explained := door.Verifier.Explain(ctx, raw)
+		if i == 0 {
+			page.token(raw, &explained)
+		}
+		page.door(door, &explained)
+		status = max(status, exitOf(&explained))
+	}
+	return status, page.err
+}
+
+// exitOf is the exit status for one door. A refusal weighs more than a check that
+// could not be made, unless that is all there is.
+func exitOf(explained *token.Explanation) int {
+	status := caddy.ExitCodeSuccess
+	for _, result := range explained.Checks {
+		reason, _ := errors.AsType[token.Reason](result.Err)
+		switch {
+		case result.Outcome != token.Failed:
+		case reason.Class() == token.ClassUnavailable:
+			status = exitUncheckable
+		default:
+			return exitRefused
+		}
+	}
+	return status
+}

@@ -1,0 +1,65 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// keyWords finds contradictions among the words that say where an issuer's keys
+// come from, and when.
+func (i *Issuer) keyWords() error {
+	if len(i.Fallback) > 0 && len(i.URLs) > 1 {
+		return errors.New("fallback needs an issuer with one URL: give each URL a block with its own regions")
+	}
+	for n, url := range i.Fallback {
+		if slices.Contains(i.URLs, url) || slices.Contains(i.Fallback[:n], url) {
+			return fmt.Errorf("fallback: the URL %s is written twice", url)
+		}
+	}
+	if refresh, stale := i.JWKSRefresh.Or(0), i.JWKSMaxStale.Or(0); stale > 0 && refresh > stale {
+		return fmt.Errorf("jwks_max_stale %s is shorter than jwks_refresh %s: keys would end before they are renewed",
+			i.JWKSMaxStale, i.JWKSRefresh)
+	}
+	if i.Outbound && len(i.Audience) > 0 {
+		return errors.New("outbound and audience exclude each other: no token of an outbound issuer is accepted")
+	}
+	return nil
+}
+
+// sharedKeys refuses two issuers whose keys are configured to come from one
+// address: whoever signs for the one could sign for the other. Keys from a file
+// are the operator's own, and what discovery finds is the issuers' own word:
+// tenants of one provider may publish the same set.
+func (g *Gatehouse) sharedKeys() error {
+	owner := make(map[string]string)
+	for _, name := range sorted(g.Issuers) {
+		jwks := g.Issuers[name].JWKS
+		if !strings.Contains(jwks, "://") { // a file
+			continue
+		}
+		if other, taken := owner[jwks]; taken {
+			return fmt.Errorf("%s and %s both have the keys of jwks %s: whoever signs for one could sign for the other; "+
+				"give each its own keys, or leave jwks out where discovery finds them",
+				g.Issuers[other].Label(other), g.Issuers[name].Label(name), jwks)
+		}
+		owner[jwks] = name
+	}
+	return nil
+}
+
+// trusted are the names of the issuers whose tokens may be accepted.
+func (g *Gatehouse) trusted() []string {
+	return slices.DeleteFunc(sorted(g.Issuers), func(name string) bool { return g.Issuers[name].Outbound })
+}
+
+// checkSecond accepts a duration from one second on.
+func checkSecond(text string) error {
+	value, err := parseDuration(text)
+	if err == nil && value < time.Second {
+		err = fmt.Errorf("%s is too short: write at least 1s", text)
+	}
+	return err
+}

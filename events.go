@@ -1,0 +1,79 @@
+package gatehouse
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+
+	"github.com/caddy-gatehouse/gatehouse/keys"
+)
+
+// The Caddy events that the app emits.
+const (
+	eventUnreachable = "issuer_unreachable"
+	eventRecovered   = "issuer_recovered"
+)
+
+// maxEvents bounds the events that wait while a handler of the operator's is
+// busy. They come in turns of minutes, so that more of them are noise.
+const maxEvents = 64
+
+// An emitter hands events to Caddy, away from whoever brought them about: Caddy
+// runs an operator's handlers at once, and these may take their time.
+type emitter struct {
+	caddy   caddy.Context
+	app     *caddyevents.App
+	waiting chan event
+}
+
+type event struct {
+	name string
+	data map[string]any
+}
+
+func newEmitter(ctx caddy.Context) (*emitter, error) {
+	found, err := ctx.App("events")
+	if err != nil {
+		return nil, err
+	}
+	app, ok := found.(*caddyevents.App)
+	if !ok {
+		return nil, fmt.Errorf("the app events is a %T", found)
+	}
+	return &emitter{caddy: ctx, app: app, waiting: make(chan event, maxEvents)}, nil
+}
+
+// emit never waits: what does not fit is dropped.
+func (e *emitter) emit(name string, data map[string]any) {
+	select {
+	case e.waiting <- event{name, data}:
+	default:
+	}
+}
+
+// run emits until the context ends.
+func (e *emitter) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case next := <-e.waiting:
+			e.app.Emit(e.caddy, next.name, next.data)
+		}
+	}
+}
+
+// renewed counts an attempt to renew a key set, and tells of an issuer that
+// went or came back.
+func (a *App) renewed(refresh keys.Refresh) {
+	a.metrics.KeySetRefreshed(refresh.Issuer, refresh.Err)
+	switch {
+	case !refresh.Turned:
+	case refresh.Err != nil:
+		a.emitter.emit(eventUnreachable, map[string]any{"issuer": refresh.Issuer, "error": refresh.Err.Error()})
+	default:
+		a.emitter.emit(eventRecovered, map[string]any{"issuer": refresh.Issuer})
+	}
+}

@@ -1,0 +1,115 @@
+package handlers
+
+import (
+	"context"
+	"maps"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// sourcesOf are the places that a token_auth names.
+func sourcesOf(directive *config.TokenAuth) token.Sources {
+	kinds := map[string]token.SourceKind{
+		config.FromHeader: token.FromHeader, config.FromCookie: token.FromCookie, config.FromQuery: token.FromQuery,
+	}
+	var sources token.Sources
+	for _, from := range directive.From {
+		source := token.Source{Kind: kinds[from.Source], Name: from.Name, Scheme: from.HeaderScheme()}
+		if header := from.Header(); header != "" {
+			source.Name = header
+		}
+		sources = append(sources, source)
+	}
+	return sources
+}
+
+// take removes the credential from the request, and from the picture of the
+// request as it came, which Caddy keeps for error routes and placeholders.
+func (h *TokenAuth) take(r *http.Request) (token.Credential, error) {
+	found, err := h.sources.Take(r)
+	if found.Presented && h.inQuery {
+		h.forgetQuery(r)
+	}
+	return found, err
+}
+
+// forgetQuery takes the parameter out of Caddy's original request. Its URL is
+// shared by every copy; its request line is not, so the context gets another
+// picture. A handler in front may have passed on a copy of the request (tracing
+// does), whose own context then stays as it was: for its placeholders the replacer
+// is told.
+func (h *TokenAuth) forgetQuery(r *http.Request) {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.URL == nil {
+		return
+	}
+	for _, source := range h.sources {
+		original.URL.RawQuery = source.Removed(original.URL.RawQuery)
+		original.RequestURI = source.RemoveFromURI(original.RequestURI)
+	}
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.request.orig_uri", original.RequestURI)
+	}
+	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
+}
+
+// A kept credential is what forward_token puts back for the handlers behind.
+type kept struct {
+	header     http.Header
+	query, uri string
+}
+
+// keep remembers where the credential lies, before it is taken.
+func (h *TokenAuth) keep(r *http.Request) kept {
+	if !h.ForwardToken {
+		return kept{}
+	}
+	return kept{header: maps.Clone(r.Header), query: r.URL.RawQuery, uri: r.RequestURI}
+}
+
+// forward returns the request with the caller's token for the handlers behind.
+// The header is that of a copy, and the query is taken back from Caddy's original
+// request before an error route runs: so neither error routes nor placeholders of
+// headers see the token.
+func (h *TokenAuth) forward(r *http.Request, k kept, kind token.SourceKind) *http.Request {
+	if !h.ForwardToken {
+		return r
+	}
+	if kind == token.FromQuery {
+		r.URL.RawQuery, r.RequestURI = k.query, k.uri
+		return r
+	}
+	forwarded := r.WithContext(r.Context())
+	forwarded.Header = k.header
+	return forwarded
+}
+
+// withhold returns the request without the caller's token where forward_token left
+// it there: what has a token of its own never gets the caller's as well.
+func (h *TokenAuth) withhold(r *http.Request) *http.Request {
+	if !h.ForwardToken {
+		return r
+	}
+	stripped := r.WithContext(r.Context())
+	stripped.Header = maps.Clone(r.Header)
+	_, _ = h.take(stripped)
+	return stripped
+}
+
+// withhold returns the request without the caller's token where forward_token left
+// it there: what gets a token of its own never gets the caller's as well. What an
+// earlier token_exchange has put there stays.
+func (c *caller) withhold(r *http.Request) *http.Request {
+	if c.auth == nil || !c.auth.ForwardToken || len(c.filled) > 0 {
+		return r
+	}
+	stripped := r.WithContext(r.Context())
+	stripped.Header = maps.Clone(r.Header)
+	_, _ = c.auth.take(stripped)
+	return stripped
+}

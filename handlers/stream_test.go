@@ -1,0 +1,115 @@
+package handlers
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// A deadlined records what a stream does to its request.
+type deadlined struct {
+	http.ResponseWriter
+
+	read, write time.Time
+}
+
+func (d *deadlined) SetReadDeadline(at time.Time) error  { d.read = at; return nil }
+func (d *deadlined) SetWriteDeadline(at time.Time) error { d.write = at; return nil }
+func (d *deadlined) Unwrap() http.ResponseWriter         { return d.ResponseWriter }
+
+func passage(r *http.Request, ends time.Time) (*privateWriter, *deadlined) {
+	under := &deadlined{ResponseWriter: httptest.NewRecorder()}
+	w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: under}}
+	if !ends.IsZero() {
+		w.stream.begin(under, r, ends)
+	}
+	return w, under
+}
+
+// Only what lasts starts a timer: ordinary requests pay nothing.
+func TestTimerStartsWithAStream(t *testing.T) {
+	text := func(w http.ResponseWriter) { _, _ = io.WriteString(w, "a") }
+	tests := map[string]struct {
+		length int64
+		do     func(w http.ResponseWriter)
+		lasts  bool
+	}{
+		"nothing":          {0, func(http.ResponseWriter) {}, false},
+		"a status":         {0, func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) }, false},
+		"one write":        {0, text, false},
+		"a body of length": {1 << 30, text, false},
+		"two writes":       {0, func(w http.ResponseWriter) { text(w); text(w) }, true},
+		"a flush":          {0, func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }, true},
+		"a file":           {0, func(w http.ResponseWriter) { _, _ = io.Copy(w, struct{ io.Reader }{strings.NewReader("a")}) }, true},
+		"an endless body":  {-1, text, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, under := passage(&http.Request{ContentLength: test.length}, time.Now().Add(time.Minute))
+				test.do(w)
+				<-time.After(2 * time.Minute) // in fake time
+				synctest.Wait()
+				if ended := !under.write.IsZero() && !under.read.IsZero(); ended != test.lasts {
+					t.Errorf("ended: %v, want %v", ended, test.lasts)
+				}
+				if _, err := w.Write([]byte("b")); errors.Is(err, errStreamEnded) != test.lasts {
+					t.Errorf("writing after the end: %v", err)
+				}
+				w.stream.finish()
+			})
+		})
+	}
+}
+
+// The connection serves another request as soon as the handlers are done.
+func TestFinishedStreamIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, under := passage(&http.Request{ContentLength: -1}, time.Now().Add(time.Minute))
+		w.stream.finish()
+		w.stream.end() // the timer fired at that very moment
+		w.stream.lasts()
+		<-time.After(2 * time.Minute) // in fake time
+		synctest.Wait()
+		if !under.read.IsZero() || !under.write.IsZero() {
+			t.Error("the connection got a deadline after its request")
+		}
+	})
+}
+
+// HTTP/3 does not end the context when a deadline passes.
+func TestStreamEndsTheContextOfHTTP3(t *testing.T) {
+	for _, finish := range []func(*stream){(*stream).end, (*stream).finish} {
+		under := &deadlined{ResponseWriter: httptest.NewRecorder()}
+		var s stream
+		r := s.begin(under, (&http.Request{ProtoMajor: 3}).WithContext(t.Context()), time.Now().Add(time.Hour))
+		if r.Context().Err() != nil {
+			t.Error("the context ended before its time")
+		}
+		finish(&s)
+		if r.Context().Err() == nil {
+			t.Error("the context goes on")
+		}
+		s.finish()
+	}
+}
+
+// streams keep, and callers without a token: nothing ends.
+func TestStreamWithoutEnd(t *testing.T) {
+	w, under := passage(nil, time.Time{})
+	for range 3 {
+		if _, err := io.WriteString(w, "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.stream.timer != nil || !under.write.IsZero() {
+		t.Error("a timer runs")
+	}
+}
