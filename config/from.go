@@ -81,7 +81,7 @@ func readFrom(to *[]From) func(*caddyfile.Dispenser) error {
 }
 
 func fromSettings(from []From) []setting {
-	var settings []setting
+	settings := make([]setting, 0, 3*len(from))
 	for i := range from {
 		f := &from[i]
 		check := checkCookieName

@@ -17,7 +17,7 @@ func sourcesOf(directive *config.TokenAuth) token.Sources {
 	kinds := map[string]token.SourceKind{
 		config.FromHeader: token.FromHeader, config.FromCookie: token.FromCookie, config.FromQuery: token.FromQuery,
 	}
-	var sources token.Sources
+	sources := make(token.Sources, 0, len(directive.From))
 	for _, from := range directive.From {
 		source := token.Source{Kind: kinds[from.Source], Name: from.Name, Scheme: from.HeaderScheme()}
 		if header := from.Header(); header != "" {
@@ -87,18 +87,6 @@ func (h *TokenAuth) forward(r *http.Request, k kept, kind token.SourceKind) *htt
 	forwarded := r.WithContext(r.Context())
 	forwarded.Header = k.header
 	return forwarded
-}
-
-// withhold returns the request without the caller's token where forward_token left
-// it there: what has a token of its own never gets the caller's as well.
-func (h *TokenAuth) withhold(r *http.Request) *http.Request {
-	if !h.ForwardToken {
-		return r
-	}
-	stripped := r.WithContext(r.Context())
-	stripped.Header = maps.Clone(r.Header)
-	_, _ = h.take(stripped)
-	return stripped
 }
 
 // withhold returns the request without the caller's token where forward_token left

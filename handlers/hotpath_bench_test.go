@@ -78,7 +78,7 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	b.Cleanup(cache.Close)
 	app := newHotApp(b)
 	house := &hotHouse{
-		auth: &TokenAuth{app: app, verifier: token.NewVerifier(token.VerifierConfig{
+		auth: &TokenAuth{app: app, privacy: privacyOf(new(config.TokenAuth)), verifier: token.NewVerifier(token.VerifierConfig{
 			Cache: cache,
 			Issuers: []*token.Issuer{{
 				URL: issuer, Algorithms: jose.Asymmetric(), Leeway: 30 * time.Second,

@@ -28,7 +28,7 @@ func requestOf(app Services, held *token.Token) (*http.Request, *caller) {
 	request := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	ctx := context.WithValue(request.Context(), caddyhttp.VarsCtxKey, make(map[string]any))
 	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
-	who := &caller{auth: &TokenAuth{app: app, challenger: challenger{realm: realm}}, token: held}
+	who := &caller{auth: &TokenAuth{app: app, challenger: challenger{realm: config.DefaultRealm}}, token: held}
 	if held != nil {
 		who.issuer = &token.Issuer{Leeway: 30 * time.Second}
 	}
@@ -135,7 +135,7 @@ func FuzzChallenges(f *testing.F) {
 	f.Add(`", error="x`, `,`, "é\x00", int64(1)<<62)
 	f.Fuzz(func(t *testing.T, acr, scope, realm string, age int64) {
 		login := policy.StepUp{ACR: []string{acr, acr}, MaxAge: time.Duration(age)}
-		speak := challenger{realm: realm}
+		speak := challenger{realm: config.DefaultRealm}
 		for _, reply := range []answer{
 			speak.insufficientAuthentication(login, []string{scope, scope}), speak.insufficientScope([]string{scope}), speak.unauthenticated(),
 		} {

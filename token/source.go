@@ -181,10 +181,10 @@ func (s Source) RemoveFromURI(uri string) string {
 		return uri
 	}
 	rest := s.Removed(query)
-	switch {
-	case rest == query:
+	switch rest {
+	case query:
 		return uri
-	case rest == "":
+	case "":
 		return path
 	default:
 		return path + "?" + rest
