@@ -36,30 +36,6 @@ type stage struct {
 // examples are the folders of examples/ with what each must do. quickstart
 // stands on its own; see TestQuickstart.
 var examples = map[string]func(*testing.T, *stage){
-	"api":             actAPI,
-	"several-issuers": actSeveralIssuers,
-	"error-pages":     actErrorPages,
-	"custom-header":   actCustomHeader,
-	"telemetry":       actTelemetry,
-
-	"exchange-keycloak": actProvider("keycloak"),
-	"exchange-entra":    actProvider("entra"),
-	"exchange-okta":     actProvider("okta"),
-	"exchange-auth0":    actProvider("auth0"),
-	"exchange-zitadel":  actProvider("zitadel"),
-	"exchange-dex":      actProvider("dex"),
-	"step-up":         actStepUp,
-	"policies":        actPolicies,
-	"cors":            actCORS,
-	"grpc":            actGRPC,
-	"streams":         actStreams,
-	"http3":           actHTTP3,
-	"regions":         actRegions,
-	"keycloak":        actKeycloak,
-	"entra":           actEntra,
-	"auth0":           actAuth0,
-	"okta":            actOkta,
-	"cognito":         actCognito,
 	"api":                actAPI,
 	"several-issuers":    actSeveralIssuers,
 	"error-pages":        actErrorPages,
@@ -79,6 +55,13 @@ var examples = map[string]func(*testing.T, *stage){
 	"cognito":            actCognito,
 	"cookie":             actCookie,
 	"public-and-private": actPublicAndPrivate,
+
+	"exchange-keycloak": actProvider("keycloak"),
+	"exchange-entra":    actProvider("entra"),
+	"exchange-okta":     actProvider("okta"),
+	"exchange-auth0":    actProvider("auth0"),
+	"exchange-zitadel":  actProvider("zitadel"),
+	"exchange-dex":      actProvider("dex"),
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
