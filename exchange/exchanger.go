@@ -65,6 +65,10 @@ func (x *Exchanger) Audience() []string { return x.last().targets() }
 // it holds, or what is asked for in any case.
 func (x *Exchanger) Asked(caller *token.Token) []string { return x.last().ask(nil, caller) }
 
+// Evict forgets every token that was issued for a caller that match finds; see
+// State.Evict.
+func (x *Exchanger) Evict(match func(Origin) bool) int { return x.state.Evict(match) }
+
 // AsGateway tells whether tokens are the gateway's own: what the caller may do is
 // then for the gateway alone to decide.
 func (x *Exchanger) AsGateway() bool { return !x.config.Grant.hasSubject() }
@@ -86,7 +90,7 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 		return nil, err
 	}
 	if kept := x.state.freshEntry(key, now); kept != nil {
-		return x.reuse(key, kept, caller, now), nil
+		return x.reuse(key, kept, caller, now), nil //nolint:contextcheck // what it sets off outlives this request
 	}
 	if failure := x.state.refusals.find(key, now); failure != nil {
 		return nil, failure

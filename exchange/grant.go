@@ -20,7 +20,7 @@ const (
 )
 
 // grantTypes are the values of grant_type.
-var grantTypes = map[Grant]string{
+var grantTypes = map[Grant]string{ //nolint:gosec // names, not credentials
 	GrantTokenExchange:     "urn:ietf:params:oauth:grant-type:token-exchange",
 	GrantJWTBearer:         "urn:ietf:params:oauth:grant-type:jwt-bearer",
 	GrantClientCredentials: "client_credentials",

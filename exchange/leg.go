@@ -3,6 +3,7 @@ package exchange
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -101,6 +102,10 @@ func (l Leg) check() error {
 	case l.Accept.Verifier != nil && len(l.Audience)+len(l.Resource) == 0:
 		return errors.New("verify needs an audience or a resource to look for")
 	}
+	return errors.Join(l.checkTargets(), l.checkScopes())
+}
+
+func (l Leg) checkTargets() error {
 	for _, list := range [][]string{l.Audience, l.Accept.Issued, l.Accept.TokenTypes} {
 		if slices.Contains(list, "") {
 			return errors.New("an empty value in audience, issued_type or token_type")
@@ -116,7 +121,7 @@ func (l Leg) check() error {
 			return fmt.Errorf("param %q is a field that the exchange writes itself", param.Name)
 		}
 	}
-	return l.checkScopes()
+	return nil
 }
 
 func (l Leg) checkScopes() error {
@@ -211,9 +216,7 @@ func (l *leg) asksNothing() bool { return len(l.ceiling) == 0 && len(l.exact) ==
 // fill makes the form of one request.
 func (l *leg) fill(subject token.Raw, actor *actorToken, asked []string) url.Values {
 	form := make(url.Values, len(l.form)+4) //nolint:mnd // subject, scope and both fields of an actor
-	for name, values := range l.form {
-		form[name] = values
-	}
+	maps.Copy(form, l.form)
 	if field := l.Grant.subjectField(); field != "" {
 		form.Set(field, subject.Reveal())
 	}

@@ -32,7 +32,7 @@ type refusal struct {
 // definitive tells whether asking again would bring the same answer. It would not
 // for what a login mends, nor for what says nothing of the caller.
 func (o Outcome) definitive() bool {
-	switch o { //nolint:exhaustive // all others pass by themselves or are the gateway's affair
+	switch o {
 	case OutcomeSubjectRejected, OutcomePolicyDenied, OutcomeInsufficientScope:
 		return true
 	default:

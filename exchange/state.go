@@ -42,24 +42,6 @@ type entry struct {
 	origin  Origin
 }
 
-// keep stores an issued token as far as its life lets it be used again, unless
-// something was evicted since the call for it began.
-func (s *State) keep(key cacheKey, issued *Issued, life lifetime, now time.Time, origin Origin, generation uint64) {
-	if !now.Before(life.freshUntil) {
-		return
-	}
-	kept := &entry{
-		issued: issued.reused(), freshUntil: life.freshUntil, keepUntil: life.keepUntil,
-		life: life.keepUntil.Sub(now), origin: origin,
-	}
-	kept.renewAt.Store(life.renewAt().UnixNano())
-	s.generations.mu.RLock()
-	defer s.generations.mu.RUnlock()
-	if s.generations.number == generation {
-		s.put(key, kept)
-	}
-}
-
 // NewState makes a state that keeps at most that many issued tokens and about
 // that many bytes of them. With no entries it keeps none: each request is an
 // exchange of its own, but for those that run at the same time for the same
@@ -98,6 +80,24 @@ func (s *State) Len() int {
 		return 0
 	}
 	return s.issued.EstimatedSize()
+}
+
+// keep stores an issued token as far as its life lets it be used again, unless
+// something was evicted since the call for it began.
+func (s *State) keep(key cacheKey, issued *Issued, life lifetime, now time.Time, origin Origin, generation uint64) {
+	if !now.Before(life.freshUntil) {
+		return
+	}
+	kept := &entry{
+		issued: issued.reused(), freshUntil: life.freshUntil, keepUntil: life.keepUntil,
+		life: life.keepUntil.Sub(now), origin: origin,
+	}
+	kept.renewAt.Store(life.renewAt().UnixNano())
+	s.generations.mu.RLock()
+	defer s.generations.mu.RUnlock()
+	if s.generations.number == generation {
+		s.put(key, kept)
+	}
 }
 
 // fresh returns what may be used without asking, nil if there is nothing.

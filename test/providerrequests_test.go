@@ -43,7 +43,8 @@ func exchangeForm(more ...url.Values) url.Values {
 
 var providedRequests = []provided{
 	{
-		"keycloak", "/orders/1", map[string]any{"aud": []string{"https://api.example.com", "gateway"}, "scope": "orders:read"},
+		"keycloak", "/orders/1",
+		map[string]any{"aud": []string{"https://api.example.com", "gateway"}, "scope": "orders:read"},
 		exchangeForm(url.Values{"audience": {"orders"}, "scope": {"orders:read"}}),
 		map[string]string{
 			"resource": "https://orders", "subject_token_type": typeOf + "jwt", "requested_token_type": typeOf + "jwt",
@@ -51,7 +52,8 @@ var providedRequests = []provided{
 		},
 	},
 	{
-		"entra", "/orders/1", map[string]any{"aud": "api://gateway", "scp": "Orders.Use", "scope": nil},
+		"entra", "/orders/1",
+		map[string]any{"aud": "api://gateway", "scp": "Orders.Use", "scope": nil},
 		url.Values{
 			"grant_type": {bearerBy}, "assertion": {"$TOKEN"}, "scope": {"api://orders/.default"}, "requested_token_use": {"on_behalf_of"},
 			"client_id": post["client_id"], "client_secret": post["client_secret"],
@@ -59,17 +61,20 @@ var providedRequests = []provided{
 		map[string]string{"requested_token_use": "", "scope": "", "audience": "x", "resource": "x", "subject_token": "x", "grant_type": exchangeBy},
 	},
 	{
-		"okta", "/orders/1", map[string]any{"scope": "orders:read orders:write openid"},
+		"okta", "/orders/1",
+		map[string]any{"scope": "orders:read orders:write openid"},
 		exchangeForm(url.Values{"audience": {"api://orders"}, "scope": {"orders:read orders:write"}}),
 		map[string]string{"audience": "orders", "scope": "openid", "resource": "https://x", "subject_token_type": typeOf + "jwt"},
 	},
 	{
-		"auth0", "/orders/1", map[string]any{"scope": "orders:read"},
+		"auth0", "/orders/1",
+		map[string]any{"scope": "orders:read"},
 		exchangeForm(post, url.Values{"audience": {"https://orders.example.com"}, "scope": {"orders:read"}}),
 		map[string]string{"audience": "", "subject_token_type": typeOf + "jwt", "resource": "https://x"},
 	},
 	{
-		"auth0", "/billing/1", map[string]any{"scope": "orders:read"},
+		"auth0", "/billing/1",
+		map[string]any{"scope": "orders:read"},
 		exchangeForm(post, url.Values{
 			"audience": {"https://billing.example.com"}, "scope": {"orders:read"},
 			"subject_token_type": {"https://api.example.com/token"}, "organization": {"org_example"},
@@ -77,12 +82,14 @@ var providedRequests = []provided{
 		map[string]string{"requested_token_type": typeOf + "access_token", "subject_token_type": "urn:auth0:x", "audience": ""},
 	},
 	{
-		"zitadel", "/orders/1", map[string]any{"scope": "orders:read"},
+		"zitadel", "/orders/1",
+		map[string]any{"scope": "orders:read"},
 		exchangeForm(url.Values{"audience": {"orders"}, "scope": {"orders:read"}, "requested_token_type": {typeOf + "jwt"}}),
 		map[string]string{"requested_token_type": "", "subject_token_type": typeOf + "refresh_token", "resource": "https://x"},
 	},
 	{
-		"dex", "/orders/1", map[string]any{"scope": "orders:read"},
+		"dex", "/orders/1",
+		map[string]any{"scope": "orders:read"},
 		exchangeForm(url.Values{"connector_id": {"corp"}, "scope": {"groups openid"}}),
 		map[string]string{"connector_id": "", "audience": "x", "resource": "https://x", "actor_token": "x", "scope": ""},
 	},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -127,14 +128,10 @@ func (r remote) answering(answer, claims map[string]any) {
 		members := r.idp.Issued(form, nil)
 		if claims != nil {
 			all := map[string]any{"aud": form.Get("audience"), "client_id": harness.ClientID, "scope": nil}
-			for name, value := range claims {
-				all[name] = value
-			}
+			maps.Copy(all, claims)
 			members["access_token"] = r.idp.Token(all)
 		}
-		for name, value := range answer {
-			members[name] = value
-		}
+		maps.Copy(members, answer)
 		_ = json.NewEncoder(w).Encode(members)
 	})
 }

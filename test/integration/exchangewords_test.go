@@ -209,7 +209,8 @@ func TestExchangeLegRefused(t *testing.T) {
 	// Now leg 1 is remembered.
 	refused := 0
 	second = func(form url.Values, w http.ResponseWriter) {
-		if refused++; refused == 1 {
+		refused++
+		if refused == 1 {
 			refusalWith(http.StatusBadRequest, "invalid_grant")(form, w)
 			return
 		}
