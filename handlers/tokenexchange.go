@@ -80,7 +80,10 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		return h.refuse(w, r, who, err)
 	}
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
-		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
+		event := h.event(r, who, audit.Granted)
+		event.Rule = string(exchange.OutcomeOf(issued, nil))
+		event.Granted, event.IssuedID = issued.Scope, issued.ID
+		h.app.Trail().Record(r.Context(), event)
 	}
 	r = who.withhold(r)
 	who.filled = append(who.filled, h)
@@ -166,7 +169,7 @@ func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *call
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = string(exchange.OutcomeOf(nil, err)), err.Error(), reply.status
 	if failed, ok := errors.AsType[*exchange.Error](err); ok {
-		event.ServerError = failed.ASCode
+		event.ServerError, event.ServerStatus = failed.ASCode, failed.ASStatus
 		h.report(r.Context(), failed)
 	}
 	h.app.Trail().Record(r.Context(), event)
