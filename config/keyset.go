@@ -55,6 +55,24 @@ func (g *Gatehouse) trusted() []string {
 	return slices.DeleteFunc(sorted(g.Issuers), func(name string) bool { return g.Issuers[name].Outbound })
 }
 
+// namesRoles tells whether any trusted issuer says where roles are. An inline
+// issuer has no block to say it in.
+func (g *Gatehouse) namesRoles() bool {
+	return slices.ContainsFunc(g.trusted(), func(name string) bool {
+		claims := g.Issuers[name].Claims
+		return claims != nil && len(claims.Roles) > 0
+	})
+}
+
+// knownCaller is known for an issuer whose tokens callers may have: one that is
+// only called has none, so a rule that asks for it lets nobody pass.
+func (g *Gatehouse) knownCaller(ref string) error {
+	if name, issuer, ok := g.Issuer(ref); ok && issuer.Outbound {
+		return fmt.Errorf("%s is outbound: no caller's token is accepted from it", issuer.Label(name))
+	}
+	return g.known(ref)
+}
+
 // checkSecond accepts a duration from one second on.
 func checkSecond(text string) error {
 	value, err := parseDuration(text)

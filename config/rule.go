@@ -193,7 +193,7 @@ func (s *RuleSet) links(g *Gatehouse) error {
 			var err error
 			switch rule.Rule {
 			case RuleIssuer:
-				err = g.known(name)
+				err = g.knownCaller(name)
 			case RulePolicy:
 				if g.Policies[name] == nil {
 					err = unknown("policy", name, sorted(g.Policies))
@@ -202,6 +202,9 @@ func (s *RuleSet) links(g *Gatehouse) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", rule.Rule, err)
 			}
+		}
+		if rule.Rule == RuleRole && !g.namesRoles() {
+			return errors.New("role: no issuer says where its tokens have roles: write claims { roles <path> } in an issuer block")
 		}
 	}
 	return nil

@@ -124,7 +124,7 @@ func (t *TokenResource) Servers(g *Gatehouse) []string {
 		return t.AuthorizationServers
 	}
 	var urls []string
-	for _, name := range sorted(g.Issuers) {
+	for _, name := range g.trusted() {
 		urls = append(urls, g.Issuers[name].URLs...)
 	}
 	return urls
