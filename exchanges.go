@@ -32,19 +32,17 @@ func (a *App) provisionExchanges() error {
 			return fmt.Errorf("%s: %w", at("exchange "+name, block.Place), err)
 		}
 		a.exchanges[name] = exchanger
+		if block.Anonymous {
+			a.warnAnonymous(name, block.Place)
+		}
 	}
-	a.warnAnonymous()
 	return nil
 }
 
-// warnAnonymous says at load which exchanges give the gateway's own access to
+// warnAnonymous says at load that an exchange gives the gateway's own access to
 // everybody.
-func (a *App) warnAnonymous() {
-	for name, block := range a.Exchanges {
-		if block.Anonymous {
-			a.log.Warn("exchange serves callers without a token", "exchange", name, "place", block.Place)
-		}
-	}
+func (a *App) warnAnonymous(name, place string) {
+	a.log.Warn("exchange serves callers without a token", "exchange", name, "place", place)
 }
 
 func (a *App) client(block *config.Client) (*authserver.Client, error) {
@@ -233,6 +231,9 @@ func (a *App) exchangeKey(block *config.Exchange) (lease.Key, error) {
 func (a *App) Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error) {
 	if directive.Exchange == nil {
 		return a.exchanges[directive.Name], nil
+	}
+	if directive.Exchange.Anonymous {
+		a.warnAnonymous("inline", directive.Place)
 	}
 	exchanger, err := a.exchanger(directive.Exchange)
 	if err != nil {
