@@ -1,9 +1,8 @@
 package admin
 
 import (
-	"github.com/spf13/cobra"
-
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
 )
 
 // appName is the Caddy app that the commands ask.

@@ -22,7 +22,7 @@ type report struct {
 	err error
 }
 
-func (p *report) line(format string, values ...any) {
+func (p *report) linef(format string, values ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.out, format+"\n", values...)
 	}
@@ -30,14 +30,14 @@ func (p *report) line(format string, values ...any) {
 
 // token prints what the token itself says.
 func (p *report) token(raw token.Raw, explained *token.Explanation) {
-	p.line("token %s, %d bytes", raw, len(raw.Reveal()))
+	p.linef("token %s, %d bytes", raw, len(raw.Reveal()))
 	if len(explained.Header.Names()) == 0 {
-		p.line("it is not a JWT that can be read: see the check named format")
+		p.linef("it is not a JWT that can be read: see the check named format")
 		return
 	}
-	p.line("\nheader")
+	p.linef("\nheader")
 	p.members(explained.Header)
-	p.line("\nclaims, which are true only if every check is ok")
+	p.linef("\nclaims, which are true only if every check is ok")
 	p.members(explained.Claims.Object)
 }
 
@@ -52,7 +52,7 @@ func (p *report) members(object jose.Object) {
 	}
 	for _, name := range names {
 		value, _ := object.Get(name)
-		p.line("  %-*s  %s", width, plain(name), p.value(name, value))
+		p.linef("  %-*s  %s", width, plain(name), p.value(name, value))
 	}
 }
 
@@ -82,24 +82,24 @@ func (p *report) moment(at time.Time) string {
 
 // door prints what one token_auth makes of the token.
 func (p *report) door(door Door, explained *token.Explanation) {
-	p.line("\n%s", door)
+	p.linef("\n%s", door)
 	if explained.Issuer != nil {
-		p.line("  issuer  %s", explained.Issuer.URL)
+		p.linef("  issuer  %s", explained.Issuer.URL)
 	} else {
-		p.line("  issuer  none of %s", strings.Join(door.Issuers, " "))
+		p.linef("  issuer  none of %s", strings.Join(door.Issuers, " "))
 	}
 	if key := explained.Key; key != nil {
 		thumbprint := key.Thumbprint()
-		p.line("  key     kid %s, %s, SHA-256 %s…", plain(strconv.Quote(key.ID())), explained.Algorithm, hex.EncodeToString(thumbprint[:8]))
+		p.linef("  key     kid %s, %s, SHA-256 %s…", plain(strconv.Quote(key.ID())), explained.Algorithm, hex.EncodeToString(thumbprint[:8]))
 	}
 	for _, result := range explained.Checks {
 		if result.Err == nil {
-			p.line("  %-11s %s", result.Outcome, result.Name)
+			p.linef("  %-11s %s", result.Outcome, result.Name)
 			continue
 		}
-		p.line("  %-11s %-15s %s", result.Outcome, result.Name, plain(result.Err.Error()))
+		p.linef("  %-11s %-15s %s", result.Outcome, result.Name, plain(result.Err.Error()))
 	}
-	p.line("  result: %s", verdict(explained))
+	p.linef("  result: %s", verdict(explained))
 }
 
 func verdict(explained *token.Explanation) string {

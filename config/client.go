@@ -24,7 +24,7 @@ const (
 type Client struct {
 	// The authorization server: the name of an issuer with one URL, or a URL. Its
 	// token endpoint is found by discovery. A URL that no issuer block declares is
-	// called, and never trusted.
+	// called, and never trusted. This or `token_endpoint` is required.
 	Issuer string `json:"issuer,omitempty"`
 
 	// The token endpoint itself, instead of `issuer`. Exchanges of this client
@@ -40,11 +40,11 @@ type Client struct {
 	// The client's secret, as a list of one. Required.
 	Secrets []Secret `json:"secrets,omitempty"`
 
-	// How long one call to the token endpoint may take. Default: 3s.
+	// How long one request for a token may take, discovery included. Default: 3s.
 	Timeout Duration `json:"timeout,omitempty"`
 
 	// PEM files with the certificate authorities that the server's TLS
-	// certificate may come from. Default: those of the system.
+	// certificate may come from; then only these. Default: those of the system.
 	TrustCA []string `json:"trust_ca,omitempty"`
 
 	// Where the Caddyfile has this block, as file:line. The Caddyfile adapter

@@ -53,10 +53,11 @@ type Exchange struct {
 	Actor *Actor `json:"actor,omitempty"`
 
 	// The logical names of the services the token is for (RFC 8693, section 2.1).
+	// Default: none.
 	Audience []string `json:"audience,omitempty"`
 
 	// The absolute URIs, without fragment, of the services the token is for
-	// (RFC 8707, section 2).
+	// (RFC 8707, section 2). Default: none.
 	Resource []string `json:"resource,omitempty"`
 
 	// A ceiling: the gateway asks for those of these scopes that the caller holds.
@@ -84,7 +85,8 @@ type Exchange struct {
 	// The longest time that a token is reused. Default: 5m.
 	MaxTTL Duration `json:"max_ttl,omitempty"`
 
-	// How many tokens are remembered, or `off`. Default: 100000.
+	// How many tokens are remembered, or `off`. They take 128 MiB at most. Default:
+	// 100000.
 	CacheEntries Count `json:"cache_entries,omitempty"`
 
 	// Where the upstream's token goes. Default: the header Authorization with the

@@ -13,22 +13,25 @@ import (
 // Gatehouse is the configuration of the gatehouse app: the single source of
 // truth for token policy. Sites use what is named here.
 //
-// Every text takes the placeholders `{env.*}` and `{file.*}`, which are replaced
-// once, when the configuration is loaded. A placeholder that is unknown or
-// empty is an error.
+// Every text but names takes the placeholders `{env.*}` and `{file.*}`, which are
+// replaced once, when the configuration is loaded. A placeholder that is unknown
+// or empty is an error. Those of a request belong in the values of `claim` rules
+// and in expressions.
 type Gatehouse struct {
-	// The authorization servers whose tokens are trusted, by name. Names hold
-	// none of `/`, `*` and `@`. No two issuers have a URL in common.
+	// The authorization servers whose tokens are trusted, and those that are only
+	// called, by name. Names hold none of `/`, `*`, `@`, braces, quotes and blanks.
+	// No two issuers have a URL in common, or a `jwks` URL. Default: none.
 	Issuers map[string]*Issuer `json:"issuers,omitempty"`
 
-	// How the gateway proves itself to authorization servers, by name.
+	// How the gateway proves itself to authorization servers, by name. Default:
+	// none.
 	Clients map[string]*Client `json:"clients,omitempty"`
 
-	// What upstreams get instead of the caller's token, by name.
+	// What upstreams get instead of the caller's token, by name. Default: none.
 	Exchanges map[string]*Exchange `json:"exchanges,omitempty"`
 
 	// What tokens must hold, by name: the rules of `token_require`, for `policy`
-	// rules anywhere.
+	// rules anywhere. Policies must not use each other in a circle. Default: none.
 	Policies map[string]*Policy `json:"policies,omitempty"`
 
 	// How many verified tokens are remembered. Default: 100000 tokens in 64MiB.

@@ -11,7 +11,7 @@ import (
 type Inject struct {
 	// The name of the header. Headers of the connection, of the message's framing
 	// and of proxying are refused. Caddy's debug log hides the content of
-	// Authorization, and of no other header that may be written here.
+	// Authorization, and of no other header that may be written here. Required.
 	Header string `json:"header,omitempty"`
 
 	// The authentication scheme in front of the token. Default: none, the header

@@ -30,13 +30,12 @@ type Issuer struct {
 
 	// The accepted values of the `aud` claim, of which a token must have one. The
 	// single word `any` accepts tokens for every audience, and those without `aud`.
-	// Required here or at
-	// `token_auth`, whose own list comes first.
+	// Required here or at `token_auth`, whose own list comes first.
 	Audience []string `json:"audience,omitempty"`
 
-	// Where the verification keys are, instead of discovery: an https URL of a JWK
-	// Set, or a file with a JWK Set or with PEM blocks. It needs an issuer with a
-	// single URL.
+	// Where the verification keys are: an https URL of a JWK Set, or a file with a
+	// JWK Set or with PEM blocks, which is read when the configuration is loaded. It
+	// needs an issuer with a single URL. Default: discovery.
 	JWKS string `json:"jwks,omitempty"`
 
 	// The signature algorithms that tokens may use, by their registered names.
@@ -52,12 +51,12 @@ type Issuer struct {
 	// `absent`.
 	TokenType []string `json:"token_type,omitempty"`
 
-	// How long after `iat` a token may be used, whatever its `exp` says. Tokens
-	// without `iat` are then refused. Default: as long as `exp` says.
+	// How long after `iat` a token may be used, whatever its `exp` says; `leeway` is
+	// added. Tokens without `iat` are then refused. Default: as long as `exp` says.
 	MaxTokenAge Duration `json:"max_token_age,omitempty"`
 
-	// Paths to claims that must be there, and neither null nor empty. Default:
-	// none.
+	// Paths to claims that must be there, and neither null nor an empty text, list
+	// or object. Default: none.
 	RequireClaims []string `json:"require_claims,omitempty"`
 
 	// Where this issuer puts subject, scopes, client and roles. Default: `sub`;
@@ -68,7 +67,7 @@ type Issuer struct {
 	Leeway Duration `json:"leeway,omitempty"`
 
 	// PEM files with the certificate authorities that the issuer's own TLS
-	// certificate may come from. Default: those of the system.
+	// certificate may come from; then only these. Default: those of the system.
 	TrustCA []string `json:"trust_ca,omitempty"`
 
 	// How long one call for metadata or keys may take. Default: 5s.
@@ -76,7 +75,7 @@ type Issuer struct {
 
 	// The same issuer in other regions: their URLs, asked in order while the first
 	// does not answer. What they publish must name the issuer's own URL. It needs
-	// an issuer with a single URL.
+	// an issuer with a single URL. Default: none.
 	Fallback []string `json:"fallback,omitempty"`
 
 	// How long a key set is young, at least 1s. It is renewed in the background
@@ -85,11 +84,13 @@ type Issuer struct {
 	JWKSRefresh Duration `json:"jwks_refresh,omitempty"`
 
 	// How long the last good key set serves while the issuer is down, at least 1s
-	// and no shorter than `jwks_refresh`. Default: 24h.
+	// and no shorter than `jwks_refresh`. After that its tokens are answered with
+	// 503. Default: 24h.
 	JWKSMaxStale Duration `json:"jwks_max_stale,omitempty"`
 
-	// Whether this is a server that is only called: `token_auth` never accepts its
-	// tokens, and it does not count as trusted. Default: false.
+	// Whether this is a server that is only called, by a client: `token_auth` never
+	// accepts its tokens, it does not count as trusted, and its keys are not fetched.
+	// It has no `audience`. Default: false.
 	Outbound bool `json:"outbound,omitempty"`
 
 	// Where the Caddyfile has this block, as file:line. The Caddyfile adapter

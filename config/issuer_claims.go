@@ -21,7 +21,7 @@ const absentType = "absent"
 // that begins with a slash. Of several paths the first that leads to a claim
 // counts.
 type IssuerClaims struct {
-	// The caller's name, a text. Default: `sub`.
+	// The subject, a text that names the caller. Default: `sub`.
 	Subject string `json:"subject,omitempty"`
 
 	// The scopes that the caller holds: a text of scopes parted by blanks, or a
@@ -32,8 +32,8 @@ type IssuerClaims struct {
 	// then `azp`.
 	Client []string `json:"client,omitempty"`
 
-	// The roles that the caller holds: a list, or a text that is one role.
-	// Default: none are read.
+	// The roles that the caller holds, for `role` rules: a list, or a text that is
+	// one role. Default: none are read.
 	Roles []string `json:"roles,omitempty"`
 }
 

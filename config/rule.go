@@ -52,22 +52,23 @@ type Rule struct {
 	// `audience`, `issuer`, `client`, `role`, `actor`, `claim`, `acr` and `amr` (it
 	// holds at least one of the values), `max_auth_age` (the login is not older
 	// than the value), `expression` (the value, in Caddy's expression language, is
-	// true) or `policy` (all rules of all policies hold).
+	// true) or `policy` (all rules of all policies hold). Required.
 	Rule string `json:"rule,omitempty"`
 
 	// The claim that a `claim` rule looks at: a claim's name, names joined by
-	// dots, or a JSON Pointer that begins with a slash.
+	// dots, or a JSON Pointer that begins with a slash. Required for `claim`, and
+	// for no other.
 	Path string `json:"path,omitempty"`
 
 	// The values. Issuers are named by name or URL. Values of a `claim` rule take
 	// the placeholders of a request, and are filled on each of them; so do
 	// expressions, as Caddy's own do. `max_auth_age` and `expression` have one
-	// value.
+	// value. Required.
 	Values []string `json:"values,omitempty"`
 }
 
 // MaxAge is the value of a max_auth_age rule, 0 for others.
-func (r Rule) MaxAge() time.Duration {
+func (r *Rule) MaxAge() time.Duration {
 	if r.Rule != RuleMaxAuthAge || len(r.Values) != 1 {
 		return 0
 	}

@@ -17,19 +17,21 @@ const StreamsKeep = "keep"
 type TokenAuth struct {
 	// The issuers whose tokens are accepted, each by the name of its block or by
 	// its URL. A URL without a block is trusted as it stands, with the defaults of
-	// an issuer. Default: the only issuer of the app; with several of them the
-	// list is required.
+	// an issuer. Default: the only issuer of the app that is not `outbound`; with
+	// several of them the list is required.
 	Issuers []string `json:"issuers,omitempty"`
 
 	// The accepted values of the `aud` claim, of which a token must have one,
 	// instead of those of the issuers. The single word `any` accepts tokens for
-	// every audience. Default: the audience of the issuer's block.
+	// every audience, and those without `aud`. Default: the audience of the issuer's
+	// block.
 	Audience []string `json:"audience,omitempty"`
 
 	// The word `keep` lets a WebSocket, an event stream or any other request that
 	// lasts go on after the token has expired. Default: it ends at the token's
 	// expiry and the issuer's leeway.
 	Streams string `json:"streams,omitempty"`
+
 	// Where the credential is looked for, and nowhere else. Two places that hold
 	// one, and an Authorization header that is not among them, are refused.
 	// Default: the Authorization header with the scheme Bearer.

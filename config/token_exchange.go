@@ -11,7 +11,7 @@ import (
 // TokenExchange says which exchange gives the upstream its token: one of the
 // app's by name, or one that is written here.
 type TokenExchange struct {
-	// The name of an exchange of the app.
+	// The name of an exchange of the app. This or `exchange` is required.
 	Name string `json:"name,omitempty"`
 
 	// The exchange itself, instead of a name.

@@ -18,7 +18,8 @@ type TokenResource struct {
 	// `/.well-known/oauth-protected-resource` with that path behind it. Required.
 	Resource string `json:"resource,omitempty"`
 
-	// The issuers of tokens for the API, by URL. Default: the issuers of the app.
+	// The issuers of tokens for the API, by URL. Default: the issuers of the app
+	// that are not `outbound`; without one the list is required.
 	AuthorizationServers []string `json:"authorization_servers,omitempty"`
 
 	// The scopes that clients may ask for. Default: none are named.

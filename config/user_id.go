@@ -15,8 +15,8 @@ const (
 
 // UserID says what `{http.auth.user.id}` is.
 type UserID struct {
-	// `subject`: the `sub` claim alone, which is unique only within one issuer.
-	// `issuer_subject`: the issuer and the `sub` claim, however many issuers are
+	// `subject`: the subject alone, which is unique only within one issuer.
+	// `issuer_subject`: the issuer and the subject, however many issuers are
 	// trusted. `claim`: the claim at `path`. Required.
 	Form string `json:"form,omitempty"`
 

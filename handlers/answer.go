@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -37,13 +36,19 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) error {
 	}
 	if hasErrorRoutes(r) {
 		// Never wrapped: Caddy looks for the bare type.
-		return caddyhttp.Error(a.status, errors.New(a.description))
+		return caddyhttp.Error(a.status, publicError(a.description))
 	}
 	if isGRPC(r) {
 		return a.writeGRPC(w)
 	}
 	return a.writeProblem(w, r)
 }
+
+// A publicError is a sentence for callers: {http.error.message} shows it.
+type publicError string
+
+// Error returns the sentence.
+func (e publicError) Error() string { return string(e) }
 
 func hasErrorRoutes(r *http.Request) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
@@ -72,7 +77,7 @@ func (a answer) writeProblem(w http.ResponseWriter, r *http.Request) error {
 	}
 	text, err := json.Marshal(body)
 	if err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, errors.New("writing an answer"))
+		return caddyhttp.Error(http.StatusInternalServerError, publicError("writing an answer"))
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))

@@ -180,7 +180,7 @@ func (c *call) MatchWithError(r *http.Request) (bool, error) {
 	who := callerOf(r)
 	if who == nil {
 		reportFault(r, c.log, "token function without a token_auth before it", c.text+" in an expression")
-		return false, errors.New(faultText)
+		return false, publicError(faultText)
 	}
 	if who.token == nil || c.policy == nil {
 		return false, nil

@@ -17,16 +17,17 @@ import (
 )
 
 // TokenAuth validates the caller's access token. It removes the credential from
-// the request, refuses the request unless the token is good, and makes what the
-// token says known to the handlers behind it:
+// the request, refuses the request unless the token is good (or there is none, and
+// `optional` lets it pass), and makes what the token says known to the handlers
+// behind it:
 //
 // Placeholder | Description
 // ------------|------------
 // `{http.auth.user.id}` | The subject; with several trusted issuers `<issuer name>/<subject>` or `<issuer URL>#<subject>`; what `user_id` says
-// `{http.auth.user.subject}` | The `sub` claim alone
+// `{http.auth.user.subject}` | The subject alone: `sub`, or where the issuer's `claims` say
 // `{http.auth.user.issuer}` | The `iss` claim
-// `{http.auth.user.client}` | The OAuth client: `client_id`, else `azp`
-// `{http.auth.user.scope}` | The scopes, parted by blanks
+// `{http.auth.user.client}` | The OAuth client: `client_id`, else `azp`, or where `claims` say
+// `{http.auth.user.scope}` | The scopes, parted by blanks: `scope`, else `scp`, or where `claims` say
 // `{http.auth.user.audience}` | The `aud` claim, parted by blanks
 // `{http.auth.user.jti}` | The `jti` claim
 // `{http.auth.user.exp}` | The expiry in seconds since 1970

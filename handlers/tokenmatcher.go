@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"errors"
 	"net/http"
 
 	"cel.dev/cel-go/cel"
@@ -50,7 +49,7 @@ func (m *TokenMatcher) Provision(ctx caddy.Context) (err error) {
 func (m *TokenMatcher) Match(r *http.Request) bool {
 	matches, err := m.MatchWithError(r)
 	if err != nil {
-		caddyhttp.SetVar(r.Context(), caddyhttp.MatcherErrorVarKey, err)
+		caddyhttp.SetVar(r.Context(), caddyhttp.MatcherErrorVarKey, err) //nolint:staticcheck // what is left for callers of this method
 	}
 	return matches
 }
@@ -60,7 +59,7 @@ func (m *TokenMatcher) MatchWithError(r *http.Request) (bool, error) {
 	who := callerOf(r)
 	if who == nil {
 		reportFault(r, m.app.Log(), "token matcher without a token_auth before it", placeOf("token matcher", m.Place))
-		return false, caddyhttp.Error(http.StatusInternalServerError, errors.New(faultText))
+		return false, caddyhttp.Error(http.StatusInternalServerError, publicError(faultText))
 	}
 	if who.token == nil {
 		return false, nil

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -33,9 +34,7 @@ func actPolicies(t *testing.T, s *stage) {
 	t.Helper()
 	staff := func(more map[string]any) string {
 		claims := map[string]any{"groups": []string{"staff"}, "client_id": "backoffice"}
-		for name, value := range more {
-			claims[name] = value
-		}
+		maps.Copy(claims, more)
 		return s.idp.Token(claims)
 	}
 	s.Await("/", staff(nil), http.StatusOK)

@@ -155,7 +155,8 @@ func TestPolicies(t *testing.T) {
 			before := len(gateway.Audit())
 			got := gateway.Do(gateway.Request(method, path, key.Sign(nil, tokentest.Claims("https://one.example.com", test.claims))))
 			if test.answer == "" {
-				if got.Expect(t, http.StatusOK); got.Body != "in" {
+				got.Expect(t, http.StatusOK)
+				if got.Body != "in" {
 					t.Errorf("body %q", got.Body)
 				}
 				return
