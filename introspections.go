@@ -1,6 +1,7 @@
 package gatehouse
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -132,4 +133,23 @@ func readDecrypter(lines []config.Decrypt) (*jose.Decrypter, error) {
 		return nil, fmt.Errorf("decrypt: %w", err)
 	}
 	return made, nil
+}
+
+// A subjectChecker asks the issuer of a caller's token about it, if that issuer
+// can be asked.
+type subjectChecker struct{ app *App }
+
+var errNotAsked = errors.New("the issuer has no introspection")
+
+// Active implements exchange.SubjectChecker.
+func (c subjectChecker) Active(ctx context.Context, issuer string, raw token.Raw) (bool, error) {
+	asked, ok := c.app.introspected[issuer]
+	if !ok {
+		return false, errNotAsked
+	}
+	_, err := asked.Introspect(ctx, raw, nil)
+	if errors.Is(err, token.Inactive) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -28,15 +28,25 @@ type issuedClaims struct {
 // readClaims reads an issued token if it happens to be a JWT; to the gateway it
 // is an opaque text.
 func readClaims(text string) issuedClaims {
-	var claims issuedClaims
+	_, claims := readIdentity(text)
+	return claims
+}
+
+// readIdentity returns all claims besides, nil if the text is no JWT.
+func readIdentity(text string) (map[string]any, issuedClaims) {
 	jws, err := jose.ParseJWS(text)
 	if err != nil {
-		return claims
+		return nil, issuedClaims{}
 	}
 	members, err := jose.ParseObject(jws.Payload)
 	if err != nil {
-		return claims
+		return nil, issuedClaims{}
 	}
+	return members, claimsOf(members)
+}
+
+func claimsOf(members map[string]any) issuedClaims {
+	var claims issuedClaims
 	if number, ok := members["exp"].(json.Number); ok {
 		if seconds, err := number.Float64(); err == nil && seconds > 0 && seconds < maxEpoch {
 			claims.expiry = time.Unix(int64(seconds), 0)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -51,6 +52,9 @@ func callerOf(r *http.Request) *caller {
 
 // speak writes refusals to this caller.
 func (c *caller) speak() challenger {
+	if c.auth == nil { // no token_auth ran
+		return challengerOf(new(config.TokenAuth), jose.Asymmetric())
+	}
 	speak := c.auth.challenger
 	speak.proved = c.proved
 	return speak

@@ -93,7 +93,7 @@ func (h *TokenAuth) forward(r *http.Request, k kept, kind token.SourceKind) *htt
 // it there: what gets a token of its own never gets the caller's as well. What an
 // earlier token_exchange has put there stays.
 func (c *caller) withhold(r *http.Request) *http.Request {
-	if !c.auth.ForwardToken || len(c.filled) > 0 {
+	if c.auth == nil || !c.auth.ForwardToken || len(c.filled) > 0 {
 		return r
 	}
 	stripped := r.WithContext(r.Context())

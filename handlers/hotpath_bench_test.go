@@ -90,7 +90,7 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 			}},
 		}), nil), sender: newSender(b)},
 		require:  &TokenRequire{app: app},
-		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization"},
+		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization", block: new(config.Exchange)},
 	}
 	if house.require.policy, err = policy.New([]policy.Rule{{Kind: policy.Scope, Values: []string{"orders:read"}}}); err != nil {
 		b.Fatal(err)
@@ -98,7 +98,8 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	state := exchange.NewState(exchange.DefaultCacheEntries, exchange.DefaultCacheBytes)
 	b.Cleanup(state.Close)
 	if house.exchange.exchanger, err = exchange.New(exchange.Config{
-		Client: hotServer{issuer: issuer}, State: state, Audience: []string{"orders"}, Scope: []string{"orders:read"}, Scheme: "Bearer",
+		Leg:   exchange.Leg{Client: hotServer{issuer: issuer}, Audience: []string{"orders"}, Scope: []string{"orders:read"}},
+		State: state, Scheme: "Bearer",
 	}); err != nil {
 		b.Fatal(err)
 	}

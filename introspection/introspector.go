@@ -126,7 +126,7 @@ func (i *Introspector) Introspect(ctx context.Context, raw token.Raw, jwt *token
 	if !presentable(raw.Reveal()) {
 		return nil, newError(token.Inactive, errText)
 	}
-	key := cacheKey{shape: i.shape, digest: raw.Digest()}
+	key := cacheKey{shape: i.shape, digest: raw.Digest(), jwt: jwt != nil}
 	now := i.config.Now()
 	if found, denied := i.config.State.get(key, now, i.config.CacheTTL); found != nil {
 		return found, nil

@@ -28,6 +28,7 @@ const maxDenied = 10_000
 type cacheKey struct {
 	shape  [sha256.Size]byte
 	digest token.Digest
+	jwt    bool // read together with what the JWT says
 }
 
 // A flightKey keeps apart the flights before and after an eviction.

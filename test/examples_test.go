@@ -33,7 +33,7 @@ type stage struct {
 	region     *harness.AuthServer // of idp
 	upstream   *harness.Upstream
 	folder     string
-	secure     string // where the site listens with TLS, for examples that need it
+	secure     string         // where the site listens with TLS, for examples that need it
 	key        *tokentest.Key // what /etc/gatehouse/client.pem holds
 }
 
@@ -59,12 +59,14 @@ var examples = map[string]func(*testing.T, *stage){
 	"cognito":            actCognito,
 	"cookie":             actCookie,
 	"public-and-private": actPublicAndPrivate,
-	"api":             actAPI,
-	"several-issuers": actSeveralIssuers,
-	"error-pages":     actErrorPages,
-	"custom-header":   actCustomHeader,
-	"telemetry":       actTelemetry,
-	"client-key":      actClientKey,
+	"client-key":         actClientKey,
+
+	"exchange-keycloak": actProvider("keycloak"),
+	"exchange-entra":    actProvider("entra"),
+	"exchange-okta":     actProvider("okta"),
+	"exchange-auth0":    actProvider("auth0"),
+	"exchange-zitadel":  actProvider("zitadel"),
+	"exchange-dex":      actProvider("dex"),
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -99,6 +101,13 @@ func TestExamples(t *testing.T) {
 				"https://idp.example.com/realms/main", s.idp.URL,
 				"https://idp.example.com/realms/staff", s.idp.URL,
 				"https://login.example.net", s.other.URL,
+				"https://keycloak.example.com/realms/main", s.idp.URL,
+				"https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0", s.idp.URL,
+				"https://example.okta.com/oauth2/default", s.idp.URL,
+				"https://tenant.eu.auth0.com/", s.idp.URL,
+				"https://zitadel.example.com", s.idp.URL,
+				"https://dex.example.com", s.other.URL,
+				"billing.internal:8080", s.upstream.Address,
 				"https://eu.idp.example.com/realms/main", s.regionOf(t, s.idp),
 				"https://us.idp.example.com/realms/main", "https://us.idp.localhost:9",
 				"https://login.microsoftonline.com/11111111-1111-1111-1111-111111111111/v2.0", s.idp.URL,
@@ -130,6 +139,9 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
 	default:
 		return "\n" + caddyfile
+	}
+}
+
 // writeKey puts the client's key where the examples have it.
 func (s *stage) writeKey(t *testing.T) {
 	t.Helper()

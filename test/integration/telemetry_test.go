@@ -192,8 +192,8 @@ func TestAuditTrail(t *testing.T) {
 			want: merge(known, map[string]any{
 				"directive": "token_exchange", "method": "GET", "path": "/orders/1", "rule": "policy_denied", "status": 403.,
 				"exchange": "orders", "target_audience": "orders https://orders.example.com", "asked_scope": "orders:read",
-				"server_error": "access_denied",
-				"reason":       "exchanging token: policy_denied: authorization server answered 403, error access_denied",
+				"server_error": "access_denied", "server_status": float64(403),
+				"reason": "exchanging token: policy_denied: authorization server answered 403, error access_denied",
 			}),
 		},
 	}
