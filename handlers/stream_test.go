@@ -22,7 +22,41 @@ type deadlined struct {
 
 func (d *deadlined) SetReadDeadline(at time.Time) error  { d.read = at; return nil }
 func (d *deadlined) SetWriteDeadline(at time.Time) error { d.write = at; return nil }
-func (d *deadlined) Unwrap() http.ResponseWriter         { return d.ResponseWriter }
+func (d *deadlined) FlushError() error                   { return nil }
+
+// A guarded writer stands for Caddy's idle timeouts: its state belongs to whoever
+// writes, so a deadline that comes from elsewhere is a race.
+type guarded struct {
+	http.ResponseWriter
+
+	set []time.Time
+}
+
+func (g *guarded) SetReadDeadline(at time.Time) error  { g.set = append(g.set, at); return nil }
+func (g *guarded) SetWriteDeadline(at time.Time) error { g.set = append(g.set, at); return nil }
+func (g *guarded) Unwrap() http.ResponseWriter         { return g.ResponseWriter }
+
+// Through Caddy's wrappers goes what the writer's own goroutine sets, and past
+// them what the timer does.
+func TestTimerLeavesWrappersAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &deadlined{ResponseWriter: httptest.NewRecorder()}
+		wrapper := &guarded{ResponseWriter: server}
+		w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: wrapper}}
+		ends := time.Now().Add(time.Minute)
+		w.stream.begin(wrapper, &http.Request{}, ends)
+		_ = w.FlushError()
+		<-time.After(2 * time.Minute) // in fake time
+		synctest.Wait()
+		if len(wrapper.set) != 1 || !wrapper.set[0].Equal(ends) {
+			t.Errorf("the wrapper got %v, want %v once", wrapper.set, ends)
+		}
+		if server.read.IsZero() || server.write.IsZero() {
+			t.Error("the server's writer got no deadline")
+		}
+		w.stream.finish()
+	})
+}
 
 func passage(r *http.Request, ends time.Time) (*privateWriter, *deadlined) {
 	under := &deadlined{ResponseWriter: httptest.NewRecorder()}
