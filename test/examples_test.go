@@ -67,6 +67,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"exchange-auth0":    actProvider("auth0"),
 	"exchange-zitadel":  actProvider("zitadel"),
 	"exchange-dex":      actProvider("dex"),
+	"exchange-google":   actProvider("google"),
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -107,6 +108,7 @@ func TestExamples(t *testing.T) {
 				"https://tenant.eu.auth0.com/", s.idp.URL,
 				"https://zitadel.example.com", s.idp.URL,
 				"https://dex.example.com", s.other.URL,
+				"https://sts.googleapis.com/v1/token", s.other.URL+"/token",
 				"billing.internal:8080", s.upstream.Address,
 				"https://eu.idp.example.com/realms/main", s.regionOf(t, s.idp),
 				"https://us.idp.example.com/realms/main", "https://us.idp.localhost:9",

@@ -93,6 +93,19 @@ var providedRequests = []provided{
 		exchangeForm(url.Values{"connector_id": {"corp"}, "scope": {"groups openid"}}),
 		map[string]string{"connector_id": "", "audience": "x", "resource": "https://x", "actor_token": "x", "scope": ""},
 	},
+	{
+		"google", "/orders/1",
+		map[string]any{"scope": "orders:read"},
+		exchangeForm(url.Values{
+			"client_id": {harness.ClientID}, "subject_token_type": {typeOf + "jwt"}, "requested_token_type": {typeOf + "access_token"},
+			"audience": {"//iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/callers/providers/main"},
+			"scope":    {"https://www.googleapis.com/auth/devstorage.read_only"},
+		}),
+		map[string]string{
+			"requested_token_type": "", "scope": "", "subject_token_type": typeOf + "access_token", "client_secret": "x",
+			"resource": "https://x", "audience": "https://iam.googleapis.com/projects/123456",
+		},
+	},
 }
 
 // actProvider sends the requests of an example to an imitation of the provider and
@@ -101,8 +114,12 @@ func actProvider(name string) func(*testing.T, *stage) {
 	return func(t *testing.T, s *stage) {
 		t.Helper()
 		server := s.idp
-		if name == "dex" {
+		switch name {
+		case "dex":
 			server = s.other // callers are of the provider behind it
+		case "google":
+			server = s.other
+			server.Authenticate(harness.ByNobody)
 		}
 		server.BeLike(name)
 		for i, request := range providedRequests {

@@ -36,6 +36,9 @@ var Providers = map[string]Provider{
 	"auth0":   {Refuse: refuseAuth0},
 	"zitadel": {Refuse: refuseZitadel, Answer: map[string]any{"issued_token_type": typePrefix + "jwt"}},
 	"dex":     {Refuse: refuseDex, Answer: map[string]any{"scope": nil}},
+	"google": {Refuse: refuseGoogle, Answer: map[string]any{
+		"scope": nil, "access_token": "ya29.d.opaque-to-the-gateway", "expires_in": 3599,
+	}},
 }
 
 // BeLike makes the token endpoint behave as that provider.
@@ -164,4 +167,25 @@ func refuseDex(form url.Values, _ map[string]any) (int, string) {
 		return http.StatusBadRequest, "invalid_request"
 	}
 	return 0, ""
+}
+
+// refuseGoogle is the Security Token Service of workload identity federation.
+func refuseGoogle(form url.Values, _ map[string]any) (int, string) {
+	kind := strings.TrimPrefix(form.Get("subject_token_type"), typePrefix)
+	switch {
+	case form.Get("grant_type") != tokenExchange:
+		return http.StatusBadRequest, "unsupported_grant_type"
+	case !only(form, "grant_type", "subject_token", "subject_token_type", "requested_token_type", "audience", "scope", "options"),
+		form.Has("client_secret"), form.Get("requested_token_type") != accessToken, kind != "jwt" && kind != "id_token",
+		form.Get("scope") == "", len(form["audience"]) != 1:
+		return http.StatusBadRequest, "invalid_request"
+	case !strings.HasPrefix(form.Get("audience"), "//iam.googleapis.com/projects/"):
+		return http.StatusBadRequest, "invalid_target"
+	}
+	return 0, ""
+}
+
+// ByNobody lets in who proves nothing, and refuses an Authorization header.
+func ByNobody(r *http.Request) bool {
+	return r.Header.Get("Authorization") == "" && !r.PostForm.Has("client_assertion")
 }
