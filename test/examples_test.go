@@ -35,6 +35,9 @@ type stage struct {
 	folder     string
 	secure     string         // where the site listens with TLS, for examples that need it
 	key        *tokentest.Key // what /etc/gatehouse/client.pem holds
+
+	instances *instances // of examples/resilient-upstreams
+	mesh      *mesh      // of examples/upstream-mtls
 }
 
 // examples are the folders of examples/ with what each must do. quickstart
@@ -60,6 +63,9 @@ var examples = map[string]func(*testing.T, *stage){
 	"cookie":             actCookie,
 	"public-and-private": actPublicAndPrivate,
 	"client-key":         actClientKey,
+
+	"resilient-upstreams": actResilientUpstreams,
+	"upstream-mtls":       actUpstreamMTLS,
 
 	"exchange-keycloak": actProvider("keycloak"),
 	"exchange-entra":    actProvider("entra"),
@@ -139,6 +145,17 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
 		caddyfile = strings.Replace(caddyfile, "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
 		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
+	case "resilient-upstreams":
+		s.instances = newInstances(t)
+		return "\n" + s.instances.replaced(caddyfile)
+	case "upstream-mtls":
+		s.mesh = newMesh(t, s)
+		own := harness.FreeAddress(t)
+		return "\n" + strings.NewReplacer(
+			"gateway.internal:8443 {", "gateway.internal"+own[strings.LastIndex(own, ":"):]+" {",
+			"orders.internal:8443", s.mesh.service,
+			"\tskip_install_trust\n", "\tskip_install_trust\n\tauto_https disable_redirects\n",
+		).Replace(caddyfile)
 	default:
 		return "\n" + caddyfile
 	}
