@@ -60,7 +60,8 @@ type upstreamAnswer struct {
 	refused    bool
 	begun      bool
 	repeatable bool
-	before     []headerLine // the answer's header before the upstream's was added
+	before     []headerLine  // the answer's header before the upstream's was added
+	few        [2]headerLine // where before begins, to be one piece of memory
 
 	// What handlers behind change of the request, or remember about it.
 	url    url.URL
@@ -74,8 +75,8 @@ type headerLine struct {
 	values []string
 }
 
-func linesOf(header http.Header) []headerLine {
-	lines := make([]headerLine, 0, len(header))
+// linesOf appends the lines of a header.
+func linesOf(lines []headerLine, header http.Header) []headerLine {
 	for name, values := range header {
 		lines = append(lines, headerLine{name, values})
 	}
@@ -89,9 +90,9 @@ const routeGroup = caddy.CtxKey("route_group")
 func newUpstreamAnswer(w http.ResponseWriter, r *http.Request) *upstreamAnswer {
 	a := &upstreamAnswer{
 		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		before:                linesOf(w.Header()),
 		repeatable:            repeatable(r),
 	}
+	a.before = linesOf(a.few[:0], w.Header())
 	if a.repeatable {
 		a.url, a.uri = *r.URL, r.RequestURI
 		if taken, _ := r.Context().Value(routeGroup).(map[string]struct{}); len(taken) > 0 {
