@@ -88,7 +88,7 @@ type Issuer struct {
 
 	// How long a key set is young, at least 1s. It is renewed in the background
 	// after 80 % of that. Default: what the issuer's `Cache-Control` or `Expires`
-	// says, between 1m and 1h, else 10m.
+	// says, between 1m and 1h, else 10m. Keys in a file are never renewed.
 	JWKSRefresh Duration `json:"jwks_refresh,omitempty"`
 
 	// How long the last good key set serves while the issuer is down, at least 1s

@@ -28,6 +28,7 @@ func withToken(r *http.Request, header string, credential token.Raw, filled []*T
 		}
 	}
 	keepHop(clone.Header, header)
+	guardTrailers(clone, []string{header})
 	clone.Header[header] = []string{credential.Reveal()}
 	return clone
 }

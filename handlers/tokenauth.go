@@ -51,7 +51,8 @@ type TokenAuth struct {
 	sender     *proof.Sender
 	challenger challenger
 	sources    token.Sources
-	inQuery    bool // one of the sources is a parameter
+	inQuery    bool     // one of the sources is a parameter
+	inHeaders  []string // the headers that may carry a credential
 	privacy    privacy
 }
 
@@ -74,6 +75,7 @@ func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
 	h.challenger, h.privacy = challengerOf(&h.TokenAuth, h.sender.DPoP().Algorithms()), privacyOf(&h.TokenAuth)
 	h.sources = sourcesOf(&h.TokenAuth)
 	h.inQuery = slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.FromQuery })
+	h.inHeaders = credentialHeaders(h.sources)
 	h.warn(ctx)
 	h.verifier, err = h.app.Verifier(&h.TokenAuth)
 	return err

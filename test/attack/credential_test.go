@@ -119,6 +119,23 @@ func TestAttack38NoKeysYet(t *testing.T) {
 	w.trap.untouched(t)
 }
 
+// The answer to TRACE is the request as the upstream got it: no way to be shown
+// the upstream's token.
+func TestAttack44Trace(t *testing.T) {
+	w := attacked(t)
+	for _, path := range []string{"/orders/", "/header/"} {
+		before := len(w.upstream.Received())
+		answer := w.do(w.request(http.MethodTrace, path, w.token(nil))).Expect(t, http.StatusMethodNotAllowed)
+		if len(w.upstream.Received()) != before {
+			t.Errorf("%s: the upstream was asked, with its token", path)
+		}
+		if answer.Header.Get("Allow") == "" || answer.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: the answer has %v", path, answer.Header)
+		}
+		w.do(w.request(http.MethodOptions, path, w.token(nil))).Expect(t, http.StatusOK)
+	}
+}
+
 // No method and no protocol is a way around.
 func TestAttack44Methods(t *testing.T) {
 	kinds := map[string]http.Header{
