@@ -19,8 +19,8 @@ type challenger struct {
 	metadata string
 	// algorithms are those of DPoP proofs.
 	algorithms string
-	// bearer and dpop are the schemes that are offered, one of them at least.
-	bearer, dpop bool
+	// dpop: that scheme is offered. onlyDPoP: and no other.
+	dpop, onlyDPoP bool
 	// proved: this caller came under the scheme DPoP, and is answered there.
 	proved bool
 }
@@ -35,7 +35,8 @@ func challengerOf(directive *config.TokenAuth, algorithms []jose.Algorithm) chal
 		metadata:   config.ResourceMetadataURL(directive.Resource),
 		algorithms: strings.Join(names, " "),
 	}
-	speak.bearer, speak.dpop = directive.Schemes()
+	bearer, dpop := directive.Schemes()
+	speak.dpop, speak.onlyDPoP = dpop, !bearer
 	return speak
 }
 
@@ -43,7 +44,7 @@ func challengerOf(directive *config.TokenAuth, algorithms []jose.Algorithm) chal
 // under (RFC 6750, section 3; RFC 9449, section 7.1), or of the one that there is.
 // Parameters come as names and values in turn; empty values are left out.
 func (c challenger) challenge(parameters ...string) string {
-	if c.proved || !c.bearer {
+	if c.proved || c.onlyDPoP {
 		return c.scheme("DPoP", append(slices.Clip(parameters), "algs", c.algorithms)...)
 	}
 	return c.scheme("Bearer", parameters...)
@@ -52,7 +53,7 @@ func (c challenger) challenge(parameters ...string) string {
 // beside is the offer of the scheme DPoP that stands behind a challenge of Bearer
 // (RFC 9449, section 7.2), "" for none.
 func (c challenger) beside() string {
-	if c.proved || !c.bearer || !c.dpop {
+	if c.proved || c.onlyDPoP || !c.dpop {
 		return ""
 	}
 	return c.scheme("DPoP", "algs", c.algorithms)
