@@ -94,6 +94,12 @@ $SITE {
 		}
 		import upstream
 	}
+	handle /certificate/* {
+		token_auth a {
+			client_certificate Client-Cert
+		}
+		import upstream
+	}
 	handle /roles/* {
 		token_auth a
 		token_require claim roles admin
