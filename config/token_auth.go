@@ -134,7 +134,10 @@ func (t *TokenAuth) contradiction() error {
 	if err := t.Sender.contradiction(); err != nil {
 		return err
 	}
-	return checkFrom(t.From)
+	if err := checkFrom(t.From); err != nil {
+		return err
+	}
+	return t.checkSender()
 }
 
 func (t *TokenAuth) missing() error { return nil }

@@ -97,8 +97,8 @@ func (h *TokenAuth) warn(ctx context.Context) {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// First of all, whatever follows: nothing behind this line sees the token.
-	kept := h.keep(r)
 	shown := h.presented(r)
+	kept := h.keep(r)
 	found, err := h.take(r)
 	if earlier := callerOf(r); earlier != nil {
 		return fault(w, r, h.app.Log(), "two token_auth on one request",

@@ -60,6 +60,8 @@ var examples = map[string]func(*testing.T, *stage){
 	"cookie":             actCookie,
 	"public-and-private": actPublicAndPrivate,
 	"client-key":         actClientKey,
+	"dpop":               actDPoP,
+	"mtls":               actMTLS,
 
 	"exchange-keycloak": actProvider("keycloak"),
 	"exchange-entra":    actProvider("entra"),
@@ -137,6 +139,11 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
 		caddyfile = strings.Replace(caddyfile, "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
 		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
+	case "mtls":
+		address := harness.FreeAddress(t)
+		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
+		caddyfile = strings.Replace(caddyfile, "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
+		return strings.Replace(strings.Replace(caddyfile, "api.example.com {", s.secure+" {", 1), "\ttls {", "\ttls internal {", 1)
 	default:
 		return "\n" + caddyfile
 	}
