@@ -59,12 +59,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"cognito":            actCognito,
 	"cookie":             actCookie,
 	"public-and-private": actPublicAndPrivate,
-	"api":             actAPI,
-	"several-issuers": actSeveralIssuers,
-	"error-pages":     actErrorPages,
-	"custom-header":   actCustomHeader,
-	"telemetry":       actTelemetry,
-	"client-key":      actClientKey,
+	"client-key":         actClientKey,
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -130,6 +125,9 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
 	default:
 		return "\n" + caddyfile
+	}
+}
+
 // writeKey puts the client's key where the examples have it.
 func (s *stage) writeKey(t *testing.T) {
 	t.Helper()
