@@ -84,7 +84,7 @@ func agreedKey(tb testing.TB, public *ecdsa.PublicKey, header map[string]any) []
 	}
 	text := append(binary.BigEndian.AppendUint32(nil, 1), shared...)
 	for _, field := range []string{"A256GCM", "", ""} {
-		text = append(binary.BigEndian.AppendUint32(text, uint32(len(field))), field...) //nolint:gosec // few
+		text = append(binary.BigEndian.AppendUint32(text, uint32(len(field))), field...)
 	}
 	sum := sha256.Sum256(binary.BigEndian.AppendUint32(text, 256))
 	return sum[:]
