@@ -33,7 +33,7 @@ type stage struct {
 	region     *harness.AuthServer // of idp
 	upstream   *harness.Upstream
 	folder     string
-	secure     string // where the site listens with TLS, for examples that need it
+	secure     string         // where the site listens with TLS, for examples that need it
 	key        *tokentest.Key // what /etc/gatehouse/client.pem holds
 }
 
