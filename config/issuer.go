@@ -199,8 +199,11 @@ func (i *Issuer) contradiction() error {
 	if err := i.keyWords(); err != nil {
 		return err
 	}
-	if err := i.Introspection.contradiction(); err != nil {
+	if err := i.opaqueWords(); err != nil {
 		return err
+	}
+	if err := decryptContradiction(i.Decrypt); err != nil {
+		return fmt.Errorf("decrypt: %w", err)
 	}
 	return checkAny(i.Audience)
 }
@@ -211,6 +214,9 @@ func (i *Issuer) missing() error {
 	}
 	if err := i.Introspection.missing(); err != nil {
 		return fmt.Errorf("introspection: %w", err)
+	}
+	if slices.ContainsFunc(i.Decrypt, func(line Decrypt) bool { return line.Key == "" }) {
+		return errors.New("decrypt: a key file is missing: write decrypt <key file> [<alg>...]")
 	}
 	return i.secretsMissing()
 }

@@ -175,7 +175,7 @@ func (t *TokenAuth) links(g *Gatehouse) error {
 				strings.Join(names, " "))
 		}
 	}
-	seen := make(map[string]string)
+	seen, blocks := make(map[string]string), make(map[string]*Issuer)
 	for _, ref := range t.Issuers {
 		if err := g.known(ref); err != nil {
 			return err
@@ -188,6 +188,9 @@ func (t *TokenAuth) links(g *Gatehouse) error {
 			return fmt.Errorf("%s and %s are the same issuer %s: name it once", other, ref, name)
 		}
 		seen[name] = ref
+		if ok {
+			blocks[name] = issuer
+		}
 	}
-	return nil
+	return routeOpaque(blocks)
 }
