@@ -32,27 +32,35 @@ func (h *TokenAuth) presented(r *http.Request) proof.Presentation {
 // certificate is the client's, in DER, nil if there is none. Behind a proxy that
 // forwards it the connection's own is the proxy's, and nobody's.
 func (h *TokenAuth) certificate(r *http.Request) []byte {
-	if name := http.CanonicalHeaderKey(h.ClientCertificate); name != "" {
-		trusted, field := fromTrustedProxy(r), r.Header[name]
-		// Whoever else sends it, or spells it in another way, has made it up, and an
-		// upstream might believe it (RFC 9440, section 4).
-		takeHeader(r.Header, name)
-		if trusted {
-			if len(field) > 0 {
-				r.Header[name] = field
-			}
-			forwarded, err := proof.ParseClientCert(field)
-			if err != nil {
-				return nil
-			}
-			return forwarded
-		}
+	if h.ClientCertificate != "" && fromTrustedProxy(r) {
+		return h.forwarded(r)
+	}
+	if h.ClientCertificate != "" {
+		// Whoever else sends it has made it up, and an upstream might believe it
+		// (RFC 9440, section 4).
+		takeHeader(r.Header, http.CanonicalHeaderKey(h.ClientCertificate))
 		takeHeader(r.Header, chainHeader)
 	}
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return nil
 	}
 	return r.TLS.PeerCertificates[0].Raw
+}
+
+// forwarded is a trusted proxy's certificate header. Another spelling beside it is
+// the client's own invention.
+func (h *TokenAuth) forwarded(r *http.Request) []byte {
+	name := http.CanonicalHeaderKey(h.ClientCertificate)
+	field := r.Header[name]
+	takeHeader(r.Header, name)
+	if len(field) > 0 {
+		r.Header[name] = field
+	}
+	der, err := proof.ParseClientCert(field)
+	if err != nil {
+		return nil
+	}
+	return der
 }
 
 // takeHeader removes a header under every spelling and returns the values of all.

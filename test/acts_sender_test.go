@@ -18,7 +18,7 @@ func actDPoP(t *testing.T, s *stage) {
 		return holder.Prove(s.Request(http.MethodGet, "/orders/1", ""), url, token, "")
 	}
 	harness.Eventually(t, "a proved request goes through", func() bool { return s.Do(ask()).Status == http.StatusOK })
-	if got := s.upstream.Last(t); got.Holds(token) || got.Header.Get("Dpop") != "" {
+	if got := s.upstream.Last(t); got.Holds(token) || got.Header.Get("DPoP") != "" {
 		t.Errorf("the upstream got %v", got.Header)
 	}
 	used := ask()

@@ -257,11 +257,11 @@ func TestBoundTokens(t *testing.T) {
 	good := b.proved("/a%2Fb/?c=d")
 	b.Do(good).Expect(t, http.StatusOK)
 	got := b.upstream.Last(t)
-	if got.Header.Get("Dpop") != "" || got.Header.Get("Authorization") != "" {
+	if got.Header.Get("DPoP") != "" || got.Header.Get("Authorization") != "" {
 		t.Errorf("the upstream got %v", got.Header)
 	}
 	b.expectRefused(t, good.Clone(t.Context()), badProof) // once more
-	expectNowhere(t, b.Gateway, b.upstream, harness.Answer{}, token, good.Header.Get("Dpop"))
+	expectNowhere(t, b.Gateway, b.upstream, harness.Answer{}, token, good.Header.Get("DPoP"))
 }
 
 // Routes say which kinds they want, and offer no others.
@@ -295,7 +295,7 @@ func TestSenderConstrained(t *testing.T) {
 	nobody := b.Request(http.MethodGet, "/optional/", "")
 	nobody.Header["Dpop"] = []string{b.proof(t, "/optional/", plain, nil)}
 	b.Do(nobody).Expect(t, http.StatusOK)
-	if got := b.upstream.Last(t); got.Header.Get("Dpop") != "" {
+	if got := b.upstream.Last(t); got.Header.Get("DPoP") != "" {
 		t.Errorf("the upstream got %v", got.Header)
 	}
 }
