@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
@@ -10,14 +11,26 @@ import (
 )
 
 // guard returns the guard of a client's server, one for all of its clients.
-func (a *App) guard(block *config.Client) *authserver.Guard {
+func (a *App) guard(block *config.Client) (*authserver.Guard, error) {
 	server := block.TokenEndpoint
 	if block.Issuer != "" {
 		server = a.issuerURLs([]string{block.Issuer})[0]
 	}
 	held := guards.Acquire(lease.KeyOf("guard", server), authserver.NewGuard, nil)
 	a.releases = append(a.releases, held.Release)
-	return held.Value
+	if a.watched[server] {
+		return held.Value, nil
+	}
+	a.watched[server] = true
+	return held.Value, a.metrics.WatchBreakers(server, func() iter.Seq2[string, bool] {
+		return func(yield func(string, bool) bool) {
+			for _, endpoint := range held.Value.Endpoints() {
+				if !yield(endpoint.URL, endpoint.Open) {
+					return
+				}
+			}
+		}
+	})
 }
 
 // clientAuth makes the proof of a client. Check has refused what does not go

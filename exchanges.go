@@ -71,7 +71,10 @@ func (a *App) client(block *config.Client) (*authserver.Client, error) {
 	if options.Auth, err = a.clientAuth(block); err != nil {
 		return nil, err
 	}
-	options.Log, options.Guard = a.log, a.guard(block)
+	options.Log = a.log
+	if options.Guard, err = a.guard(block); err != nil {
+		return nil, err
+	}
 	client, err := authserver.NewClient(options)
 	if err != nil {
 		return nil, err

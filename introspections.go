@@ -63,7 +63,7 @@ func introspectionOutcome(err error) string {
 	switch {
 	case err == nil:
 		return "active"
-	case errors.Is(err, token.Inactive):
+	case !errors.Is(err, token.IntrospectionUnavailable):
 		return "inactive"
 	default:
 		return "unavailable"

@@ -45,6 +45,7 @@ type App struct {
 	issuers   map[string]*issuer // by URL
 	servers   map[string]*authserver.Server
 	clients   map[string]*authserver.Client
+	watched   map[string]bool // servers whose breakers are published
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
 	// introspected and decrypters are by issuer URL and by issuer block.
@@ -75,6 +76,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.issuers = make(map[string]*issuer)
 	a.servers = make(map[string]*authserver.Server)
 	a.clients = make(map[string]*authserver.Client)
+	a.watched = make(map[string]bool)
 	a.exchanges = make(map[string]*exchange.Exchanger)
 	a.introspected = make(map[string]introspected)
 	a.decrypters = make(map[*config.Issuer]token.Decrypter)

@@ -1,12 +1,15 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,7 +106,8 @@ func readToken(file string, stdin io.Reader) (token.Raw, error) {
 	return token.NewRaw(text), nil
 }
 
-// chosen are the doors whose place or issuer holds the text.
+// chosen are the doors whose place or issuer holds the text, in the order of the
+// Caddyfile: Caddy provisions servers in any order.
 func chosen(doors []Door, text string) []Door {
 	var found []Door
 	for _, door := range doors {
@@ -111,7 +115,22 @@ func chosen(doors []Door, text string) []Door {
 			found = append(found, door)
 		}
 	}
+	slices.SortStableFunc(found, func(a, b Door) int {
+		fileA, lineA := a.position()
+		fileB, lineB := b.position()
+		return cmp.Or(strings.Compare(fileA, fileB), cmp.Compare(lineA, lineB))
+	})
 	return found
+}
+
+// position parts the door's place into file and line.
+func (d Door) position() (file string, line int) {
+	end := strings.LastIndexByte(d.Place, ':')
+	if end < 0 {
+		return d.Place, 0
+	}
+	line, _ = strconv.Atoi(d.Place[end+1:])
+	return d.Place[:end], line
 }
 
 // examine holds the token against each door and prints what it finds.
@@ -124,9 +143,18 @@ func examine(ctx context.Context, out io.Writer, raw token.Raw, doors []Door, no
 			page.token(raw, &explained)
 		}
 		page.door(door, &explained)
-		status = max(status, exitOf(&explained))
+		status = worse(status, exitOf(&explained))
 	}
 	return status, page.err
+}
+
+// worse is the exit status of two doors. A door that refuses is certain, whatever
+// may come of one that could not be asked.
+func worse(a, b int) int {
+	if a == exitRefused || b == exitRefused {
+		return exitRefused
+	}
+	return max(a, b)
 }
 
 // exitOf is the exit status for one door. A refusal weighs more than a check that

@@ -1,10 +1,6 @@
 package authserver
 
-import (
-	"fmt"
-
-	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
-)
+import "fmt"
 
 // Endpoints that a client posts to, by the names of their members in a server's
 // metadata (RFC 8414, section 2).
@@ -40,8 +36,28 @@ func (m *Metadata) Endpoint(name string, certificate bool) string {
 	}
 }
 
+// has tells whether an address is one of the endpoints.
+func (m *Metadata) has(endpoint string) bool {
+	for _, name := range []string{EndpointToken, EndpointIntrospection, EndpointRevocation} {
+		if m.Endpoint(name, false) == endpoint || m.Endpoint(name, true) == endpoint {
+			return true
+		}
+	}
+	return false
+}
+
+// move makes the metadata that of the replica at base; see moved.
+func (m *Metadata) move(base string) {
+	for _, endpoint := range []*string{&m.JWKSURI, &m.TokenEndpoint, &m.IntrospectionEndpoint, &m.RevocationEndpoint} {
+		*endpoint = moved(*endpoint, m.Issuer, base)
+	}
+	for name, alias := range m.Aliases {
+		m.Aliases[name] = moved(alias, m.Issuer, base)
+	}
+}
+
 // readAliases reads the endpoints that the gateway knows; there may be others.
-func readAliases(value any) (map[string]string, error) {
+func readAliases(value any, issuer string) (map[string]string, error) {
 	if value == nil {
 		return nil, nil //nolint:nilnil // the server has none
 	}
@@ -56,7 +72,7 @@ func readAliases(value any) (map[string]string, error) {
 			continue
 		}
 		text, _ := alias.(string)
-		if _, err := httpx.CheckURL(text); err != nil {
+		if err := checkEndpoint(text, issuer); err != nil {
 			return nil, fmt.Errorf("%w: mtls_endpoint_aliases: %s: %w", ErrMetadata, name, err)
 		}
 		aliases[name] = text

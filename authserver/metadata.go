@@ -127,7 +127,7 @@ func ParseMetadata(document []byte, issuer string) (*Metadata, error) {
 	}
 	algorithms, _ := members["introspection_signing_alg_values_supported"].([]any)
 	metadata.SignsIntrospection = len(algorithms) > 0
-	if metadata.Aliases, err = readAliases(members["mtls_endpoint_aliases"]); err != nil {
+	if metadata.Aliases, err = readAliases(members["mtls_endpoint_aliases"], issuer); err != nil {
 		return nil, err
 	}
 	return metadata, nil

@@ -53,7 +53,8 @@ func (c *Client) Token(ctx context.Context, form url.Values) (*TokenResponse, er
 // Post posts a form to an endpoint as this client; accept is the header of that
 // name. It reads of the answer whether it refuses the client, and nothing else.
 // If it does, the credentials are read again, and if there are others the form is
-// sent once more. Errors are those of Token but *Refusal.
+// sent once more. Where nothing could be sent to one of the server's places it is
+// sent to another. Errors are those of Token but *Refusal.
 func (c *Client) Post(ctx context.Context, endpoint Endpoint, form url.Values, accept string) (*Answer, error) {
 	limited, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
@@ -62,19 +63,14 @@ func (c *Client) Post(ctx context.Context, endpoint Endpoint, form url.Values, a
 			return nil, fmt.Errorf("the request brings %s itself", name)
 		}
 	}
-	place, err := c.locate(limited, endpoint)
-	if err != nil {
-		return nil, classify(ctx, err)
-	}
-	first := c.newAttempt(place, form, nil)
-	answer, err := c.try(limited, first, accept)
+	answer, first, err := c.deliver(limited, endpoint, form, accept)
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
 	if !refusesClient(answer) || !c.options.Auth.refused(first) {
 		return answer, nil
 	}
-	second := c.newAttempt(place, form, &first.proof)
+	second := c.newAttempt(first.endpoint, form, &first.proof)
 	if answer, err = c.try(limited, second, accept); err != nil {
 		return nil, classify(ctx, err)
 	}
@@ -154,10 +150,10 @@ func (c *Client) try(ctx context.Context, attempt *attempt, accept string) (*Ans
 		return errStatus(response.Status)
 	})
 	if _, answered := errors.AsType[errStatus](err); answered {
-		c.rediscover(answer.Status == http.StatusNotFound || answer.Status == http.StatusGone)
+		c.note(attempt.endpoint, answer.Status, nil)
 		return answer, nil
 	}
-	c.rediscover(errors.Is(err, ErrUnreachable))
+	c.note(attempt.endpoint, 0, err)
 	return nil, err
 }
 
@@ -176,10 +172,10 @@ func (c *Client) guarded(ctx context.Context, place string, work func() error) e
 	return err
 }
 
-// rediscover looks for the endpoint anew at the next request: it may have moved.
-func (c *Client) rediscover(moved bool) {
-	if moved && c.options.Server != nil {
-		c.options.Server.Forget()
+// note tells the server how one of its endpoints did.
+func (c *Client) note(endpoint string, status int, err error) {
+	if c.options.Server != nil {
+		c.options.Server.served(endpoint, status, err)
 	}
 }
 

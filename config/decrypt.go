@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -44,6 +45,24 @@ func decryptSettings(lines []Decrypt) []setting {
 		)
 	}
 	return settings
+}
+
+// decryptContradiction refuses lines that say the same, of which one was meant to
+// say something else.
+func decryptContradiction(lines []Decrypt) error {
+	for n, line := range lines {
+		for _, other := range lines[:n] {
+			if line.Key == other.Key {
+				return fmt.Errorf("the key %s is written twice: keep one line with all its algorithms", line.Key)
+			}
+		}
+		for m, alg := range line.Algorithms {
+			if slices.Contains(line.Algorithms[:m], alg) {
+				return fmt.Errorf("%s is written twice", alg)
+			}
+		}
+	}
+	return nil
 }
 
 // checkKeyManagement accepts a key management algorithm (RFC 7518, section 4.1)

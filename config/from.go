@@ -55,11 +55,16 @@ func (f From) HeaderScheme() string {
 	return f.Scheme
 }
 
-// AcceptsDPoP tells whether the scheme DPoP is accepted beside it: where the
-// Authorization header is named without a scheme.
+// AcceptsDPoP tells whether the scheme DPoP is accepted: where it is named, and
+// beside Bearer where the Authorization header is named without a scheme.
 func (f From) AcceptsDPoP() bool {
-	return f.Scheme == "" && f.Header() == authorizationHeader
+	return f.Scheme == "" && f.Header() == authorizationHeader || f.onlyDPoP()
 }
+
+func (f From) onlyDPoP() bool { return strings.EqualFold(f.Scheme, schemeDPoP) }
+
+// schemeDPoP is the scheme of a token that comes with a proof.
+const schemeDPoP = "DPoP"
 
 // Logged tells whether Caddy's access log shows what is written there.
 func (f From) Logged() bool {
@@ -142,7 +147,7 @@ func checkSourceHeader(name string) error {
 		return fmt.Errorf("%q is not a header name such as X-Token", name)
 	}
 	folded := http.CanonicalHeaderKey(foldHeader(name))
-	own := []string{"Origin", "Sec-Fetch-Site", "Early-Data", "Accept"}
+	own := []string{"Origin", "Sec-Fetch-Site", "Early-Data", "Accept", proofHeader}
 	if folded == "Cookie" {
 		return errors.New("the header Cookie holds more than a credential: write from cookie <name>")
 	}

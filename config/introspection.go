@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -80,11 +81,28 @@ func (i *Introspection) settings() []setting {
 		return nil
 	}
 	return slices.Concat(
-		one("introspection", &i.URL, checkURL),
+		one("url", &i.URL, checkURL),
 		one("client", &i.Client, checkName),
 		one("cache_ttl", (*string)(&i.CacheTTL), checkNotNegative),
 		list("prefix", i.Prefix, checkPrefix),
 	)
+}
+
+// opaqueWords finds contradictions among the words for tokens that the gateway
+// cannot simply read.
+func (i *Issuer) opaqueWords() error {
+	switch {
+	case i.Introspection != nil && i.Outbound:
+		return errors.New("outbound and introspection exclude each other: no token of an outbound issuer is accepted")
+	case len(i.Decrypt) > 0 && i.Outbound:
+		return errors.New("outbound and decrypt exclude each other: no token of an outbound issuer is accepted")
+	case i.Introspection != nil && len(i.URLs) > 1:
+		return errors.New("introspection needs an issuer with one URL: give each URL a block with its own client")
+	}
+	if err := i.Introspection.contradiction(); err != nil {
+		return fmt.Errorf("introspection: %w", err)
+	}
+	return nil
 }
 
 func (i *Introspection) contradiction() error {
@@ -116,10 +134,11 @@ func (i *Introspection) links(g *Gatehouse, issuer *Issuer) error {
 	if !ok {
 		return fmt.Errorf("introspection: client: %w", unknown("client", i.Client, sorted(g.Clients)))
 	}
-	if len(issuer.URLs) > 1 {
-		return errors.New("introspection needs an issuer with one URL: give each URL a block with its own client")
-	}
 	if client.Issuer == "" {
+		if i.URL == "" {
+			return fmt.Errorf("introspection: %s has a token_endpoint and no issuer, so nothing says where to ask: write introspection <url>",
+				client.Label(i.Client))
+		}
 		return nil
 	}
 	if _, its, ok := g.Issuer(client.Issuer); !ok || its != issuer {
@@ -128,8 +147,8 @@ func (i *Introspection) links(g *Gatehouse, issuer *Issuer) error {
 	return nil
 }
 
-// checkPrefix accepts what a token may begin with. A dot parts a JWT, which is no
-// opaque token.
+// checkPrefix accepts what a token may begin with (VSCHAR of RFC 6749, appendix
+// A.12, but the blank, and the comma, with which no credential of a header goes on).
 func checkPrefix(text string) error {
 	if err := checkText(text); err != nil {
 		return err
@@ -160,7 +179,8 @@ func routeOpaque(named map[string]*Issuer) error {
 				strings.Join(asked, " and "), named[name].Label(name))
 		}
 		for _, prefix := range prefixes {
-			for other, whose := range owner {
+			for _, other := range slices.Sorted(maps.Keys(owner)) {
+				whose := owner[other]
 				if whose != name && (strings.HasPrefix(prefix, other) || strings.HasPrefix(other, prefix)) {
 					return fmt.Errorf("the prefixes %q of %s and %q of %s leave open whose token it is: let none begin like the other",
 						other, whose, prefix, name)

@@ -88,7 +88,7 @@ type Issuer struct {
 
 	// How long a key set is young, at least 1s. It is renewed in the background
 	// after 80 % of that. Default: what the issuer's `Cache-Control` or `Expires`
-	// says, between 1m and 1h, else 10m.
+	// says, between 1m and 1h, else 10m. Keys in a file are never renewed.
 	JWKSRefresh Duration `json:"jwks_refresh,omitempty"`
 
 	// How long the last good key set serves while the issuer is down, at least 1s
@@ -199,8 +199,11 @@ func (i *Issuer) contradiction() error {
 	if err := i.keyWords(); err != nil {
 		return err
 	}
-	if err := i.Introspection.contradiction(); err != nil {
+	if err := i.opaqueWords(); err != nil {
 		return err
+	}
+	if err := decryptContradiction(i.Decrypt); err != nil {
+		return fmt.Errorf("decrypt: %w", err)
 	}
 	return checkAny(i.Audience)
 }
@@ -211,6 +214,9 @@ func (i *Issuer) missing() error {
 	}
 	if err := i.Introspection.missing(); err != nil {
 		return fmt.Errorf("introspection: %w", err)
+	}
+	if slices.ContainsFunc(i.Decrypt, func(line Decrypt) bool { return line.Key == "" }) {
+		return errors.New("decrypt: a key file is missing: write decrypt <key file> [<alg>...]")
 	}
 	return i.secretsMissing()
 }

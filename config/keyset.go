@@ -19,6 +19,9 @@ func (i *Issuer) keyWords() error {
 			return fmt.Errorf("fallback: the URL %s is written twice", url)
 		}
 	}
+	if word := i.renewalWord(); word != "" && i.keysInFile() {
+		return fmt.Errorf("%s: the keys are in a file, which is read when the configuration is loaded and never renewed: leave it out", word)
+	}
 	if refresh, stale := i.JWKSRefresh.Or(0), i.JWKSMaxStale.Or(0); stale > 0 && refresh > stale {
 		return fmt.Errorf("jwks_max_stale %s is shorter than jwks_refresh %s: keys would end before they are renewed",
 			i.JWKSMaxStale, i.JWKSRefresh)
@@ -27,6 +30,25 @@ func (i *Issuer) keyWords() error {
 		return errors.New("outbound and audience exclude each other: no token of an outbound issuer is accepted")
 	}
 	return nil
+}
+
+// renewalWord is the first word about renewing keys that is written, "" if none
+// is.
+func (i *Issuer) renewalWord() string {
+	switch {
+	case i.JWKSRefresh != "":
+		return "jwks_refresh"
+	case i.JWKSMaxStale != "":
+		return "jwks_max_stale"
+	default:
+		return ""
+	}
+}
+
+// keysInFile tells whether jwks names a file. While it holds a placeholder nobody
+// knows yet.
+func (i *Issuer) keysInFile() bool {
+	return i.JWKS != "" && !strings.Contains(i.JWKS, "://") && !strings.Contains(i.JWKS, "{")
 }
 
 // sharedKeys refuses two issuers whose keys are configured to come from one

@@ -37,7 +37,7 @@ func TestReadEveryOption(t *testing.T) {
 	}
 	issuer file http://127.0.0.1:8080 {
 		audience any
-		jwks /etc/jwks.json
+		jwks https://keys.example.com/set
 		fallback http://127.0.0.1:8081 https://eu.example.com
 		jwks_refresh 1m
 		jwks_max_stale 1h
@@ -80,7 +80,7 @@ func TestReadEveryOption(t *testing.T) {
 				Place: "Testfile:3",
 			},
 			"file": {
-				URLs: []string{"http://127.0.0.1:8080"}, Audience: []string{"any"}, JWKS: "/etc/jwks.json",
+				URLs: []string{"http://127.0.0.1:8080"}, Audience: []string{"any"}, JWKS: "https://keys.example.com/set",
 				Fallback:    []string{"http://127.0.0.1:8081", "https://eu.example.com"},
 				JWKSRefresh: "1m", JWKSMaxStale: "1h", Place: "Testfile:10",
 			},

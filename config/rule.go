@@ -143,7 +143,7 @@ func (r *Rule) settings() []setting {
 	case RuleScope, RuleAnyScope:
 		return list(r.Rule, r.Values, checkScope)
 	case RuleSender:
-		return list(r.Rule, r.Values, checkOneOf("binding", BoundDPoP, BoundMTLS))
+		return list(r.Rule, r.Values, checkBinding)
 	case RuleIssuer:
 		return list(r.Rule, r.Values, checkRef)
 	case RuleClaim:

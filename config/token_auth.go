@@ -134,7 +134,10 @@ func (t *TokenAuth) contradiction() error {
 	if err := t.Sender.contradiction(); err != nil {
 		return err
 	}
-	return checkFrom(t.From)
+	if err := checkFrom(t.From); err != nil {
+		return err
+	}
+	return t.checkSender()
 }
 
 func (t *TokenAuth) missing() error { return nil }
@@ -172,7 +175,7 @@ func (t *TokenAuth) links(g *Gatehouse) error {
 				strings.Join(names, " "))
 		}
 	}
-	seen := make(map[string]string)
+	seen, blocks := make(map[string]string), make(map[string]*Issuer)
 	for _, ref := range t.Issuers {
 		if err := g.known(ref); err != nil {
 			return err
@@ -185,6 +188,9 @@ func (t *TokenAuth) links(g *Gatehouse) error {
 			return fmt.Errorf("%s and %s are the same issuer %s: name it once", other, ref, name)
 		}
 		seen[name] = ref
+		if ok {
+			blocks[name] = issuer
+		}
 	}
-	return nil
+	return routeOpaque(blocks)
 }

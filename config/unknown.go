@@ -25,6 +25,11 @@ func unknown(kind, word string, known []string) error {
 func closest(word string, known []string) string {
 	best, limit := "", min(2, len(word)/2)
 	for _, candidate := range known {
+		if candidate != word && strings.EqualFold(candidate, word) {
+			return candidate // hs256 is HS256, not ES256
+		}
+	}
+	for _, candidate := range known {
 		if abs(len(word)-len(candidate)) > limit {
 			continue // also keeps a long word from costing anything
 		}

@@ -120,6 +120,7 @@ func TestUnknown(t *testing.T) {
 		{"mian", []string{"partner", "main"}, `unknown word "mian": did you mean main? Known: main, partner`},
 		{"scop", []string{"scope"}, `unknown word "scop": did you mean scope? Known: scope`},
 		{"scope", []string{"any_scope", "scopes"}, `unknown word "scope": did you mean scopes? Known: any_scope, scopes`},
+		{"hs256", []string{"ES256", "HS256"}, `unknown word "hs256": did you mean HS256? Known: ES256, HS256`},
 		{"a", []string{"b"}, `unknown word "a": known: b`},
 		{"introspection", []string{"issuer"}, `unknown word "introspection": known: issuer`},
 	}

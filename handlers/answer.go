@@ -17,7 +17,7 @@ type answer struct {
 	code        string // OAuth error code (RFC 6750, section 3.1), "" for none
 	description string // fixed text
 	challenge   string // WWW-Authenticate, "" for none
-	dpop        string // another one, for the scheme DPoP (RFC 9449, section 7.1)
+	beside      string // another one, for the scheme DPoP (RFC 9449, section 7.2)
 	nonce       string // DPoP-Nonce, "" for none
 	retryAfter  time.Duration
 }
@@ -32,8 +32,8 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) error {
 	if a.challenge != "" {
 		header.Set("WWW-Authenticate", a.challenge)
 	}
-	if a.dpop != "" {
-		header.Add("WWW-Authenticate", a.dpop)
+	if a.beside != "" {
+		header.Add("WWW-Authenticate", a.beside)
 	}
 	if a.nonce != "" {
 		header.Set("DPoP-Nonce", a.nonce)

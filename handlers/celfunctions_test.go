@@ -17,7 +17,8 @@ func expressionOf(t *testing.T, text string) (*caddyhttp.MatchExpression, error)
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	t.Cleanup(cancel)
 	expression := &caddyhttp.MatchExpression{Expr: text}
-	return expression, expression.Provision(ctx)
+	err := expression.Provision(ctx)
+	return expression, err
 }
 
 func TestTokenFunctions(t *testing.T) {

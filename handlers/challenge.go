@@ -17,46 +17,46 @@ type challenger struct {
 	// metadata is where the metadata of the protected resource is (RFC 9728,
 	// section 5.1), "" for nowhere.
 	metadata string
-	// algorithms are those of DPoP proofs, "" where the scheme is not accepted.
+	// algorithms are those of DPoP proofs.
 	algorithms string
-	// onlyDPoP: no token is accepted under the scheme Bearer.
-	onlyDPoP bool
+	// dpop: that scheme is offered. onlyDPoP: and no other.
+	dpop, onlyDPoP bool
 	// proved: this caller came under the scheme DPoP, and is answered there.
 	proved bool
 }
 
 func challengerOf(directive *config.TokenAuth, algorithms []jose.Algorithm) challenger {
+	names := make([]string, len(algorithms))
+	for i, algorithm := range algorithms {
+		names[i] = string(algorithm)
+	}
 	speak := challenger{
-		realm:    cmp.Or(directive.Realm, config.DefaultRealm),
-		metadata: config.ResourceMetadataURL(directive.Resource),
-		onlyDPoP: slices.Equal(directive.SenderConstrained, []string{config.BoundDPoP}),
+		realm:      cmp.Or(directive.Realm, config.DefaultRealm),
+		metadata:   config.ResourceMetadataURL(directive.Resource),
+		algorithms: strings.Join(names, " "),
 	}
-	if len(directive.From) == 0 || slices.ContainsFunc(directive.From, config.From.AcceptsDPoP) {
-		names := make([]string, len(algorithms))
-		for i, algorithm := range algorithms {
-			names[i] = string(algorithm)
-		}
-		speak.algorithms = strings.Join(names, " ")
-	}
+	bearer, dpop := directive.Schemes()
+	speak.dpop, speak.onlyDPoP = dpop, !bearer
 	return speak
 }
 
-// challenge writes a WWW-Authenticate header (RFC 6750, section 3). Parameters
-// come as names and values in turn; empty values are left out.
+// challenge writes a WWW-Authenticate header of the scheme that the caller came
+// under (RFC 6750, section 3; RFC 9449, section 7.1), or of the one that there is.
+// Parameters come as names and values in turn; empty values are left out.
 func (c challenger) challenge(parameters ...string) string {
-	if c.proved {
-		return c.proofChallenge(parameters...)
+	if c.proved || c.onlyDPoP {
+		return c.scheme("DPoP", append(slices.Clip(parameters), "algs", c.algorithms)...)
 	}
 	return c.scheme("Bearer", parameters...)
 }
 
-// proofChallenge is a challenge for the scheme DPoP (RFC 9449, section 7.1), ""
-// where it is not accepted.
-func (c challenger) proofChallenge(parameters ...string) string {
-	if c.algorithms == "" {
+// beside is the offer of the scheme DPoP that stands behind a challenge of Bearer
+// (RFC 9449, section 7.2), "" for none.
+func (c challenger) beside() string {
+	if c.proved || c.onlyDPoP || !c.dpop {
 		return ""
 	}
-	return c.scheme("DPoP", append(slices.Clip(parameters), "algs", c.algorithms)...)
+	return c.scheme("DPoP", "algs", c.algorithms)
 }
 
 func (c challenger) scheme(name string, parameters ...string) string {
@@ -80,14 +80,10 @@ func (c challenger) scheme(name string, parameters ...string) string {
 // unauthenticated is the answer to a request without a credential. It has no
 // error code (RFC 6750, section 3.1).
 func (c challenger) unauthenticated() answer {
-	reply := answer{
+	return answer{
 		status: http.StatusUnauthorized, description: "This API needs an access token.",
-		challenge: c.challenge(), dpop: c.proofChallenge(),
+		challenge: c.challenge(), beside: c.beside(),
 	}
-	if c.proved || c.onlyDPoP && reply.dpop != "" {
-		reply.challenge = ""
-	}
-	return reply
 }
 
 // refusal is an answer with an error code in its challenge.
@@ -102,9 +98,7 @@ func (c challenger) refusal(status int, code, description string) answer {
 // told of the other scheme too.
 func (c challenger) invalidToken() answer {
 	reply := c.refusal(http.StatusUnauthorized, "invalid_token", "The access token is not valid for this API.")
-	if !c.proved {
-		reply.dpop = c.proofChallenge()
-	}
+	reply.beside = c.beside()
 	return reply
 }
 

@@ -32,6 +32,7 @@ func sourcesOf(directive *config.TokenAuth) token.Sources {
 // request as it came, which Caddy keeps for error routes and placeholders.
 func (h *TokenAuth) take(r *http.Request) (token.Credential, error) {
 	found, err := h.sources.Take(r)
+	guardTrailers(r, h.inHeaders)
 	if found.Presented && h.inQuery {
 		h.forgetQuery(r)
 	}

@@ -67,6 +67,7 @@ type hotHouse struct {
 	require  *TokenRequire
 	exchange *TokenExchange
 	tokens   []string
+	sign     func(changes map[string]any) string // another token of the issuer
 }
 
 func newHotHouse(b *testing.B, callers int) *hotHouse {
@@ -103,6 +104,7 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	}); err != nil {
 		b.Fatal(err)
 	}
+	house.sign = func(changes map[string]any) string { return key.Sign(nil, tokentest.Claims(issuer, changes)) }
 	for caller := range callers {
 		house.tokens = append(house.tokens, key.Sign(nil, tokentest.Claims(issuer, map[string]any{
 			"sub": fmt.Sprintf("user-%06d", caller), "exp": time.Now().Add(time.Hour).Unix(),
@@ -179,10 +181,13 @@ func (h *hotHouse) request(ctx context.Context, caller int) (http.ResponseWriter
 }
 
 // A hotWriter throws the answer away.
-type hotWriter struct{ header http.Header }
+type hotWriter struct {
+	header http.Header
+	status int
+}
 
 func (w *hotWriter) Header() http.Header          { return w.header }
-func (*hotWriter) WriteHeader(int)                {}
+func (w *hotWriter) WriteHeader(status int)       { w.status = status }
 func (*hotWriter) Write(data []byte) (int, error) { return len(data), nil }
 
 // A hotServer issues tokens without a network.

@@ -22,19 +22,20 @@ func withToken(r *http.Request, header string, credential token.Raw, filled []*T
 	// which headers there are differs.
 	clone.Header = maps.Clone(r.Header)
 	dropAliases(clone.Header, header)
-	for _, own := range credentialHeaders {
+	for _, own := range callersHeaders {
 		if !slices.ContainsFunc(filled, func(earlier *TokenExchange) bool { return earlier.header == own }) {
 			delete(clone.Header, own)
 		}
 	}
 	keepHop(clone.Header, header)
+	guardTrailers(clone, []string{header})
 	clone.Header[header] = []string{credential.Reveal()}
 	return clone
 }
 
-// credentialHeaders are where callers present themselves (RFC 6750, section 2.1;
+// callersHeaders are where callers present themselves (RFC 6750, section 2.1;
 // RFC 9449, section 4.1; the transaction tokens draft).
-var credentialHeaders = []string{"Authorization", "Dpop", "Txn-Token"}
+var callersHeaders = []string{"Authorization", "Dpop", "Txn-Token"}
 
 // dropAliases removes every copy of a header that the caller sent, under any
 // spelling that an upstream may fold into the same name: CGI and its heirs make

@@ -75,7 +75,10 @@ func (h *TokenAuth) unproved(who *caller, reason proof.Reason) answer {
 	speak := who.speak()
 	switch reason.Class() {
 	case proof.ClassInvalidProof:
-		return speak.refusal(http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof is missing or not valid for this request.")
+		reply := speak.refusal(http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof is missing or not valid for this request.")
+		// So that the next proof need not come a third time for want of it.
+		reply.nonce = h.sender.DPoP().Nonce()
+		return reply
 	case proof.ClassUseNonce:
 		reply := speak.refusal(http.StatusUnauthorized, "use_dpop_nonce", "The DPoP proof needs the nonce of the DPoP-Nonce header.")
 		reply.nonce = h.sender.DPoP().Nonce()

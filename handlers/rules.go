@@ -57,6 +57,8 @@ func translate(ctx caddy.Context, global *config.Gatehouse, rule config.Rule) (t
 		for _, ref := range rule.Values {
 			translated.Values = append(translated.Values, issuerURLs(global, ref)...)
 		}
+	case config.RuleClaim:
+		err = noShorthands(placeholdersOf(rule.Values))
 	case config.RuleExpression:
 		translated.Expression, err = compile(ctx, rule.Values[0])
 	}
@@ -79,12 +81,31 @@ func compile(ctx caddy.Context, text string) (policy.Expression, error) {
 		// The compiler draws an arrow below the place, over several lines.
 		return nil, errors.New(strings.Join(strings.Fields(err.Error()), " "))
 	}
-	for _, name := range expression.Placeholders() {
+	return expression, noShorthands(expression.Placeholders())
+}
+
+// noShorthands refuses placeholders that would never have a value.
+func noShorthands(placeholders []string) error {
+	for _, name := range placeholders {
 		if isShorthand(name) {
-			return nil, fmt.Errorf("{%s} is short for another placeholder in sites only: write its full name, such as {http.request.uri.path}", name)
+			return fmt.Errorf("{%s} is short for another placeholder in sites only: write its full name, such as {http.request.uri.path}", name)
 		}
 	}
-	return expression, nil
+	return nil
+}
+
+// placeholdersOf are the names of the placeholders that texts hold, as the
+// replacer of a request will see them.
+func placeholdersOf(texts []string) (names []string) {
+	finder := caddy.NewEmptyReplacer()
+	finder.Map(func(name string) (any, bool) {
+		names = append(names, name)
+		return "", true
+	})
+	for _, text := range texts {
+		finder.ReplaceAll(text, "")
+	}
+	return names
 }
 
 // shorthands are what Caddy's shorthands with a variable end begin with.

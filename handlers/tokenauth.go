@@ -51,7 +51,8 @@ type TokenAuth struct {
 	sender     *proof.Sender
 	challenger challenger
 	sources    token.Sources
-	inQuery    bool // one of the sources is a parameter
+	inQuery    bool     // one of the sources is a parameter
+	inHeaders  []string // the headers that may carry a credential
 	privacy    privacy
 }
 
@@ -74,6 +75,7 @@ func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
 	h.challenger, h.privacy = challengerOf(&h.TokenAuth, h.sender.DPoP().Algorithms()), privacyOf(&h.TokenAuth)
 	h.sources = sourcesOf(&h.TokenAuth)
 	h.inQuery = slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.FromQuery })
+	h.inHeaders = credentialHeaders(h.sources)
 	h.warn(ctx)
 	h.verifier, err = h.app.Verifier(&h.TokenAuth)
 	return err
@@ -95,8 +97,8 @@ func (h *TokenAuth) warn(ctx context.Context) {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// First of all, whatever follows: nothing behind this line sees the token.
-	kept := h.keep(r)
 	shown := h.presented(r)
+	kept := h.keep(r)
 	found, err := h.take(r)
 	if earlier := callerOf(r); earlier != nil {
 		return fault(w, r, h.app.Log(), "two token_auth on one request",

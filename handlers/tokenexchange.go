@@ -75,6 +75,9 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	case who.shadowed && h.exchanger.AsGateway():
 		return h.refuseShadowed(w, r, who)
 	}
+	if r.Method == http.MethodTrace {
+		return h.refuseTrace(w, r, who)
+	}
 	issued, err := h.exchange(r.Context(), who)
 	if err != nil {
 		return h.refuse(w, r, who, err)
@@ -161,6 +164,17 @@ func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcom
 	}
 	event.Audience = h.exchanger.Audience()
 	return event
+}
+
+// refuseTrace refuses TRACE: its answer is the request as the upstream got it, so
+// the caller would be shown the upstream's token (RFC 9110, section 9.3.8).
+func (h *TokenExchange) refuseTrace(w http.ResponseWriter, r *http.Request, who *caller) error {
+	reply := answer{status: http.StatusMethodNotAllowed, description: "TRACE is not allowed here."}
+	event := h.event(r, who, audit.Denied)
+	event.Rule, event.Reason, event.Status = "trace", "TRACE would show the upstream's token to the caller", reply.status
+	h.app.Trail().Record(r.Context(), event)
+	w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	return reply.write(w, r)
 }
 
 func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error) error {

@@ -61,7 +61,7 @@ func (i *Introspector) read(ctx context.Context, answer *authserver.Answer, abou
 		// read "false" as one too.
 		return nil, badAnswer(errActive)
 	}
-	i.config.State.answered(now)
+	i.config.State.answered(i.shape, now)
 	if !good {
 		// Nothing else of such an answer means anything.
 		return nil, newError(token.Inactive, errInactive)
@@ -77,10 +77,12 @@ func (i *Introspector) translate(claims token.Claims, asked time.Time, about que
 	})
 	switch {
 	case err != nil:
-		return nil, badAnswer(err)
+		// As in a JWT whose claims cannot be read: it is this token that is no good,
+		// and whoever has such a one must not make an outage of it.
+		return nil, newError(token.BadClaim, err)
 	case found.Issuer != i.config.Issuer:
 		// A server that answers for others would lend their tokens its own trust.
-		return nil, badAnswer(errIssuer)
+		return nil, newError(token.UnknownIssuer, errIssuer)
 	}
 	return found, nil
 }
@@ -94,7 +96,7 @@ func badAnswer(cause error) *Error {
 // that they cannot read: where they have just understood others, that is about
 // the token, and whoever sends such texts gets no 503 out of it.
 func (i *Introspector) refused(refusal *authserver.Refusal, now time.Time) *Error {
-	if refusal.Status == http.StatusBadRequest && !aboutClient(refusal.Code) && i.config.State.proven(now) {
+	if refusal.Status == http.StatusBadRequest && !aboutClient(refusal.Code) && i.config.State.proven(i.shape, now) {
 		return newError(token.Inactive, refusal)
 	}
 	failure := newError(token.IntrospectionUnavailable, refusal)

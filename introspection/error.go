@@ -14,7 +14,9 @@ const retrySoon = 5 * time.Second
 
 // An Error is an introspection that found no good token.
 type Error struct {
-	// Reason is token.Inactive or token.IntrospectionUnavailable.
+	// Reason is token.IntrospectionUnavailable or what is wrong with the token:
+	// token.Inactive, token.UnknownIssuer where the server answers for another
+	// issuer, token.BadClaim.
 	Reason token.Reason
 	// RetryAfter is for the header of that name, 0: none.
 	RetryAfter time.Duration
@@ -27,6 +29,9 @@ func (e *Error) Error() string { return fmt.Sprintf("introspecting token: %s: %s
 
 // Unwrap returns the reason and the cause.
 func (e *Error) Unwrap() []error { return []error{e.Reason, e.cause} }
+
+// refuses tells whether the token is no good, and not just unknown.
+func (e *Error) refuses() bool { return e.Reason != token.IntrospectionUnavailable }
 
 func newError(reason token.Reason, cause error) *Error {
 	failure := &Error{Reason: reason, cause: cause}

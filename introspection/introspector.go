@@ -130,15 +130,15 @@ func (i *Introspector) Introspect(ctx context.Context, raw token.Raw, jwt *token
 	now := i.config.Now()
 	if found, denied := i.config.State.get(key, now, i.config.CacheTTL); found != nil {
 		return found, nil
-	} else if denied {
-		return nil, newError(token.Inactive, errRemembered)
+	} else if denied != "" {
+		return nil, newError(denied, errRemembered)
 	}
 	return i.share(ctx, key, question{raw: raw, jwt: jwt})
 }
 
 var (
 	errText       = errors.New("the credential holds characters that no token has")
-	errRemembered = errors.New("the issuer said so a moment ago")
+	errRemembered = errors.New("the issuer was asked a moment ago")
 )
 
 // presentable tells whether a text can be a token at all (RFC 6750, section 2.1,
@@ -197,7 +197,9 @@ func (i *Introspector) observed(first, call context.Context, key flightKey, abou
 // ask asks the server, judges its answer and remembers it.
 func (i *Introspector) ask(ctx context.Context, key flightKey, about question) (*token.Token, error) {
 	accept := "application/json"
-	if i.config.Keys != nil && i.config.Client.SignsIntrospection(ctx) {
+	// Where the endpoint is written by hand there may be no metadata, and looking
+	// for it at every question would only keep the caller waiting.
+	if i.config.Endpoint == "" && i.config.Keys != nil && i.config.Client.SignsIntrospection(ctx) {
 		accept = mediaSigned + ", application/json"
 	}
 	endpoint := authserver.Endpoint{Name: authserver.EndpointIntrospection, URL: i.config.Endpoint}
@@ -208,11 +210,11 @@ func (i *Introspector) ask(ctx context.Context, key flightKey, about question) (
 	}
 	found, err := i.read(ctx, answer, about)
 	now := i.config.Now()
-	switch {
-	case errors.Is(err, token.Inactive):
-		i.config.State.deny(key, answer.SentAt.Add(min(deniedTTL, i.config.CacheTTL)), now)
-		return nil, err
-	case err != nil:
+	if failure, ok := errors.AsType[*Error](err); ok && failure.refuses() {
+		until := answer.SentAt.Add(min(deniedTTL, i.config.CacheTTL))
+		i.config.State.deny(key, denial{reason: failure.Reason, until: until}, now)
+	}
+	if err != nil {
 		return nil, err
 	}
 	i.config.State.put(key, &entry{token: found, asked: answer.SentAt}, i.config.CacheTTL, now)

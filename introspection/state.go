@@ -45,19 +45,28 @@ type entry struct {
 	life  time.Duration
 }
 
+// A denial says why a token is not good, and until when that is remembered.
+type denial struct {
+	reason token.Reason
+	until  time.Time
+}
+
 // A State is what was learned of tokens by introspection, and the calls under
 // way. It outlives configurations and holds no settings. It is safe for
 // concurrent use.
 type State struct {
 	good    *otter.Cache[cacheKey, *entry]
-	denied  *otter.Cache[cacheKey, time.Time]
+	denied  *otter.Cache[cacheKey, denial]
 	flights flight.Board[flightKey, *token.Token]
 
 	// evicting is held for reading while an answer is stored and for writing while
 	// some are dropped, so that none slips in behind.
 	evicting   sync.RWMutex
 	generation atomic.Uint64
-	lastAnswer atomic.Int64 // when the server last understood, in Unix seconds
+
+	// understood is when each server last answered a question of each client.
+	mu         sync.Mutex
+	understood map[[sha256.Size]byte]time.Time
 }
 
 // NewState makes a state that remembers at most that many good tokens and about
@@ -66,6 +75,7 @@ func NewState(maxEntries int, maxBytes int64) *State {
 	// Each entry weighs at least its share, so that one bound holds both.
 	share := uint64(maxBytes) / uint64(max(maxEntries, 1)) //nolint:gosec // both are positive
 	return &State{
+		understood: make(map[[sha256.Size]byte]time.Time),
 		good: otter.Must(&otter.Options[cacheKey, *entry]{
 			MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
 			Weigher: func(_ cacheKey, kept *entry) uint32 {
@@ -75,9 +85,9 @@ func NewState(maxEntries int, maxBytes int64) *State {
 				return max(stored.Value.life, time.Nanosecond)
 			}),
 		}),
-		denied: otter.Must(&otter.Options[cacheKey, time.Time]{
+		denied: otter.Must(&otter.Options[cacheKey, denial]{
 			MaximumSize:      maxDenied,
-			ExpiryCalculator: otter.ExpiryWriting[cacheKey, time.Time](deniedTTL),
+			ExpiryCalculator: otter.ExpiryWriting[cacheKey, denial](deniedTTL),
 		}),
 	}
 }
@@ -122,16 +132,18 @@ func (s *State) EvictAll() {
 }
 
 // get returns a good token that was asked about no longer than ttl ago and has
-// not expired, or that it was denied a moment ago.
-func (s *State) get(key cacheKey, now time.Time, ttl time.Duration) (found *token.Token, denied bool) {
+// not expired, or why it was denied a moment ago.
+func (s *State) get(key cacheKey, now time.Time, ttl time.Duration) (found *token.Token, denied token.Reason) {
 	if ttl <= 0 {
-		return nil, false
+		return nil, ""
 	}
 	if kept, ok := s.good.GetIfPresent(key); ok && now.Before(kept.asked.Add(ttl)) && now.Before(kept.token.Expiry) {
-		return kept.token, false
+		return kept.token, ""
 	}
-	until, ok := s.denied.GetIfPresent(key)
-	return nil, ok && now.Before(until)
+	if known, ok := s.denied.GetIfPresent(key); ok && now.Before(known.until) {
+		return nil, known.reason
+	}
+	return nil, ""
 }
 
 // put remembers a good answer unless something was evicted since it was asked.
@@ -152,20 +164,31 @@ func (s *State) put(key flightKey, answered *entry, ttl time.Duration, now time.
 }
 
 // deny remembers that a token is not good, whatever was known of it.
-func (s *State) deny(key flightKey, until, now time.Time) {
+func (s *State) deny(key flightKey, denied denial, now time.Time) {
 	s.evicting.RLock()
 	defer s.evicting.RUnlock()
 	s.good.Invalidate(key.cacheKey)
-	if now.Before(until) {
-		s.denied.Set(key.cacheKey, until)
+	if now.Before(denied.until) {
+		s.denied.Set(key.cacheKey, denied)
 	}
 }
 
-// answered remembers that the server understood a request.
-func (s *State) answered(now time.Time) { s.lastAnswer.Store(now.Unix()) }
+// answered remembers that a server understood a client's question.
+func (s *State) answered(shape [sha256.Size]byte, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.understood[shape] = now
+	for other, last := range s.understood { // of configurations that are gone
+		if now.Sub(last) >= provenFor {
+			delete(s.understood, other)
+		}
+	}
+}
 
-// proven tells whether the server understood a request not long ago.
-func (s *State) proven(now time.Time) bool {
-	last := s.lastAnswer.Load()
-	return last != 0 && now.Sub(time.Unix(last, 0)) < provenFor
+// proven tells whether the server understood the client's questions not long ago.
+func (s *State) proven(shape [sha256.Size]byte, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, ok := s.understood[shape]
+	return ok && now.Sub(last) < provenFor
 }

@@ -205,7 +205,7 @@ func TestBounds(t *testing.T) {
 	now := time.Now()
 	for n := range 30_000 {
 		key := flightKey{cacheKey: cacheKey{digest: token.NewRaw(fmt.Sprint(n)).Digest()}}
-		state.deny(key, now.Add(time.Minute), now)
+		state.deny(key, denial{reason: token.Inactive, until: now.Add(time.Minute)}, now)
 		if n < 1000 {
 			found := &token.Token{Expiry: now.Add(time.Hour)}
 			key.shape[0] = 1

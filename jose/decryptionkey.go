@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -62,6 +63,14 @@ func ParseDecryptionKey(pemOrJWK []byte, ways ...KeyManagement) (*DecryptionKey,
 
 // ID is the key's kid, "" if it has none.
 func (k *DecryptionKey) ID() string { return k.id }
+
+// public is the public half, as octets.
+func (k *DecryptionKey) public() []byte {
+	if k.rsa != nil {
+		return append(k.rsa.N.Bytes(), []byte(strconv.Itoa(k.rsa.E))...)
+	}
+	return append([]byte(k.curve), k.ecdh.PublicKey().Bytes()...)
+}
 
 // take keeps a key of a type that can decrypt.
 func (k *DecryptionKey) take(private crypto.PrivateKey) error {

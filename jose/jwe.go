@@ -3,6 +3,7 @@ package jose
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,6 +64,7 @@ func ParseKeyManagement(name string) (KeyManagement, error) {
 // A Decrypter opens encrypted tokens. It is immutable and safe for concurrent use.
 type Decrypter struct {
 	keys []*DecryptionKey
+	id   string
 }
 
 // maxDecryptionKeys bounds what a token without kid makes the gateway try: two keys
@@ -82,7 +84,20 @@ func NewDecrypter(keys ...*DecryptionKey) (*Decrypter, error) {
 		}
 		seen[key.id] = true
 	}
-	return &Decrypter{keys: slices.Clone(keys)}, nil
+	return &Decrypter{keys: slices.Clone(keys), id: nameOf(keys)}, nil
+}
+
+// ID is the same for the same keys that may be used in the same ways. It tells
+// nothing of the keys.
+func (d *Decrypter) ID() string { return d.id }
+
+func nameOf(keys []*DecryptionKey) string {
+	var parts strings.Builder
+	for _, key := range keys {
+		fmt.Fprintf(&parts, "%q %x %q\n", key.id, key.public(), key.ways)
+	}
+	sum := sha256.Sum256([]byte(parts.String()))
+	return string(sum[:])
 }
 
 // Decrypt opens a compact JWE (RFC 7516, section 7.1) and returns the compact JWS in

@@ -44,6 +44,22 @@ func (i *instances) replaced(caddyfile string) string {
 	).Replace(caddyfile)
 }
 
+// fitUpstreams puts the test's services in the places of the example's.
+func (s *stage) fitUpstreams(t *testing.T, name, caddyfile string) string {
+	t.Helper()
+	if name == "resilient-upstreams" {
+		s.instances = newInstances(t)
+		return s.instances.replaced(caddyfile)
+	}
+	s.mesh = newMesh(t, s)
+	own := harness.FreeAddress(t)
+	return strings.NewReplacer(
+		"gateway.internal:8443 {", "gateway.internal"+own[strings.LastIndex(own, ":"):]+" {",
+		"orders.internal:8443", s.mesh.service,
+		"\tskip_install_trust\n", "\tskip_install_trust\n\tauto_https disable_redirects\n",
+	).Replace(caddyfile)
+}
+
 func actResilientUpstreams(t *testing.T, s *stage) {
 	t.Helper()
 	token := s.idp.Token(map[string]any{"scope": "orders:read orders:write"})

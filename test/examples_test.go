@@ -63,6 +63,8 @@ var examples = map[string]func(*testing.T, *stage){
 	"cookie":             actCookie,
 	"public-and-private": actPublicAndPrivate,
 	"client-key":         actClientKey,
+	"dpop":               actDPoP,
+	"mtls":               actMTLS,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,
@@ -145,17 +147,13 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
 		caddyfile = strings.Replace(caddyfile, "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
 		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
-	case "resilient-upstreams":
-		s.instances = newInstances(t)
-		return "\n" + s.instances.replaced(caddyfile)
-	case "upstream-mtls":
-		s.mesh = newMesh(t, s)
-		own := harness.FreeAddress(t)
-		return "\n" + strings.NewReplacer(
-			"gateway.internal:8443 {", "gateway.internal"+own[strings.LastIndex(own, ":"):]+" {",
-			"orders.internal:8443", s.mesh.service,
-			"\tskip_install_trust\n", "\tskip_install_trust\n\tauto_https disable_redirects\n",
-		).Replace(caddyfile)
+	case "resilient-upstreams", "upstream-mtls":
+		return "\n" + s.fitUpstreams(t, name, caddyfile)
+	case "mtls":
+		address := harness.FreeAddress(t)
+		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
+		caddyfile = strings.Replace(caddyfile, "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
+		return strings.Replace(strings.Replace(caddyfile, "api.example.com {", s.secure+" {", 1), "\ttls {", "\ttls internal {", 1)
 	default:
 		return "\n" + caddyfile
 	}

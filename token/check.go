@@ -86,7 +86,7 @@ func foreignKind(claims Claims) error {
 	if claims.Has("events") {
 		return fmt.Errorf("%w: claim events belongs to a security event token", WrongType)
 	}
-	for _, name := range []string{"typ", "token_use"} {
+	for _, name := range []string{"typ", "token_use", "token_type"} {
 		if kind, ok := claims.Text(name); ok && isOtherKind(kind) {
 			return fmt.Errorf("%w: claim %s says that it is not an access token", WrongType, name)
 		}
@@ -94,11 +94,12 @@ func foreignKind(claims Claims) error {
 	return nil
 }
 
-// otherKinds are what servers call other kinds of token in the claims typ and
-// token_use, or in what they say of a token.
+// otherKinds are what servers call other kinds of token in the claims typ,
+// token_use and token_type, or in what they say of a token: introspection calls a
+// refresh token active too (RFC 7662, section 2.2).
 var otherKinds = []string{"ID", "Refresh", "Offline", "Logout", "id_token", "refresh_token"}
 
-// isOtherKind knows the claims typ and token_use that name other kinds of token.
+// isOtherKind knows the values of these claims that name other kinds of token.
 func isOtherKind(kind string) bool {
 	return slices.ContainsFunc(otherKinds, func(other string) bool {
 		return strings.EqualFold(kind, other)

@@ -83,7 +83,7 @@ func (e *Explanation) skip(names ...string) {
 func (v *Verifier) Explain(ctx context.Context, raw Raw) Explanation {
 	var e Explanation
 	e.Header, _ = jose.ReadHeader(raw.Reveal())
-	text, _, err := v.decrypt(raw.Reveal())
+	text, opener, err := v.decrypt(raw.Reveal())
 	var jws *jose.JWS
 	var claims Claims
 	if err == nil {
@@ -97,6 +97,9 @@ func (v *Verifier) Explain(ctx context.Context, raw Raw) Explanation {
 	}
 	e.Claims, e.Algorithm = claims, jose.Algorithm(jws.Header.Algorithm)
 	issuer, err := v.choose(claims)
+	if err == nil {
+		_, err = issuer.opens(raw, opener)
+	}
 	if !e.note("issuer", err) {
 		// Nothing is checked by the rules of nobody: only the shape of the claims is
 		// the same for all.

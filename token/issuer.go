@@ -70,6 +70,8 @@ type Issuer struct {
 // jose.Decrypter.
 type Decrypter interface {
 	Decrypt(compact string) (string, error)
+	// ID tells one set of keys and what they may be used for from another.
+	ID() string
 }
 
 // ClaimPaths are where an issuer puts what the gateway reads. Of several paths

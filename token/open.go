@@ -13,6 +13,7 @@ type opened struct {
 	jws    *jose.JWS
 	claims Claims
 	issuer trusted
+	opener string // ID of what opened it, "" if it was not encrypted
 }
 
 // open reads a JWT and chooses its issuer. An encrypted one is opened first.
@@ -25,13 +26,36 @@ func (v *Verifier) open(raw Raw) (opened, error) {
 	if found.jws, found.claims, err = parse(text); err != nil {
 		return opened{}, err
 	}
-	found.issuer, err = v.choose(found.claims)
-	if err == nil && opener != nil && found.issuer.Decrypter != opener {
-		// Everyone can encrypt to a public key; a token that is inside another
-		// issuer's envelope went a way that its own issuer did not choose.
-		err = fmt.Errorf("%w: it was encrypted to the key of another issuer", UnknownIssuer)
+	if found.issuer, err = v.choose(found.claims); err != nil {
+		return opened{}, err
 	}
+	found.opener, err = found.issuer.opens(raw, opener)
 	return found, err
+}
+
+// opens names the issuer's own keys where they open the envelope that the opener
+// did, "" where there is none. Everyone can encrypt to a public key; a token inside
+// another issuer's envelope went a way that its own issuer did not choose. Issuers
+// that share a key are all at home in it.
+func (t trusted) opens(raw Raw, opener Decrypter) (name string, err error) {
+	switch {
+	case opener == nil:
+		return "", nil
+	case t.Decrypter == nil:
+	case t.Decrypter == opener:
+		return opener.ID(), nil
+	default:
+		if _, err = t.Decrypter.Decrypt(raw.Reveal()); err == nil {
+			return t.Decrypter.ID(), nil
+		}
+	}
+	return "", fmt.Errorf("%w: it was encrypted to the key of another issuer", UnknownIssuer)
+}
+
+// opened tells whether a remembered token would still be opened as it was: a key
+// for decryption that was withdrawn opens nothing.
+func (t trusted) opened(entry *verified) bool {
+	return entry.opener == "" || t.Decrypter != nil && t.Decrypter.ID() == entry.opener
 }
 
 // decrypt returns the JWS in a JWE and what opened it. Other texts come back as

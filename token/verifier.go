@@ -100,7 +100,7 @@ func (v *Verifier) verify(ctx context.Context, raw Raw, asking bool) (*Token, *I
 		return v.verifyAnew(ctx, raw, asking)
 	}
 	issuer, ok := v.issuers[entry.token.Issuer]
-	if !ok || !issuer.Keys.Holds(entry.key) || !issuer.allows(entry.alg) || issuer.shape != entry.shape {
+	if !ok || !issuer.Keys.Holds(entry.key) || !issuer.allows(entry.alg) || issuer.shape != entry.shape || !issuer.opened(entry) {
 		return v.verifyAnew(ctx, raw, asking)
 	}
 	if err := v.check(entry.token, issuer.Issuer, asking); err != nil {
@@ -130,7 +130,7 @@ func (v *Verifier) verifyAnew(ctx context.Context, raw Raw, asking bool) (*Token
 	if err != nil {
 		return nil, nil, err
 	}
-	v.cache.put(raw.Digest(), &verified{token: parsed, key: key, alg: alg, shape: issuer.shape})
+	v.cache.put(raw.Digest(), &verified{token: parsed, key: key, alg: alg, shape: issuer.shape, opener: opened.opener})
 	return parsed, issuer.Issuer, nil
 }
 

@@ -31,7 +31,7 @@ func TestAttack36MissingToken(t *testing.T) {
 		"Bearer and blanks":   {http.Header{"Authorization": {"Bearer    "}}, "", 401, challengeMissing},
 		"no scheme":           {http.Header{"Authorization": {good}}, "", 401, challengeMissing},
 		"Basic":               {http.Header{"Authorization": {"Basic " + good}}, "", 401, challengeMissing},
-		"DPoP":                {http.Header{"Authorization": {"DPoP " + good}}, "", 401, challengeMissing},
+		"DPoP":                {http.Header{"Authorization": {"DPoP " + good}}, "", 401, challengeUnkeyed},
 		"Bearer with a colon": {http.Header{"Authorization": {"Bearer:" + good}}, "", 401, challengeMissing},
 		"Bearers":             {http.Header{"Authorization": {"Bearers " + good}}, "", 401, challengeMissing},
 		"a tab":               {http.Header{"Authorization": {"Bearer\t" + good}}, "", 401, challengeMissing},
@@ -117,6 +117,23 @@ func TestAttack38NoKeysYet(t *testing.T) {
 		t.Errorf("a token that may be fine gets %d, want 503", answer.Status)
 	}
 	w.trap.untouched(t)
+}
+
+// The answer to TRACE is the request as the upstream got it: no way to be shown
+// the upstream's token.
+func TestAttack44Trace(t *testing.T) {
+	w := attacked(t)
+	for _, path := range []string{"/orders/", "/header/"} {
+		before := len(w.upstream.Received())
+		answer := w.do(w.request(http.MethodTrace, path, w.token(nil))).Expect(t, http.StatusMethodNotAllowed)
+		if len(w.upstream.Received()) != before {
+			t.Errorf("%s: the upstream was asked, with its token", path)
+		}
+		if answer.Header.Get("Allow") == "" || answer.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: the answer has %v", path, answer.Header)
+		}
+		w.do(w.request(http.MethodOptions, path, w.token(nil))).Expect(t, http.StatusOK)
+	}
 }
 
 // No method and no protocol is a way around.

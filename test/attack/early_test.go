@@ -93,7 +93,8 @@ func (c *earlyClient) ask(ctx context.Context, request *http.Request) (*http.Res
 	defer func() { _ = socket.Close() }()
 	held := &unendingConn{PacketConn: socket, begin: make(chan struct{})}
 	begin := sync.OnceFunc(func() { close(held.begin) })
-	defer context.AfterFunc(ctx, begin)()
+	stopWaiting := context.AfterFunc(ctx, begin)
+	defer stopWaiting()
 	transport := &quic.Transport{Conn: held}
 	defer func() { _ = transport.Close() }()
 	conn, err := transport.DialEarly(ctx, server, c.tls, nil)
@@ -112,7 +113,8 @@ func (c *earlyClient) ask(ctx context.Context, request *http.Request) (*http.Res
 		return nil, err
 	}
 	begin()
-	defer context.AfterFunc(ctx, func() { stream.CancelRead(0) })()
+	stopReading := context.AfterFunc(ctx, func() { stream.CancelRead(0) })
+	defer stopReading()
 	answer, err := stream.ReadResponse()
 	if err == nil && !conn.ConnectionState().Used0RTT {
 		return nil, context.DeadlineExceeded

@@ -96,6 +96,32 @@ func TestAttack12TokenHeaderSmuggling(t *testing.T) {
 	}
 }
 
+// A trailer is no second place for a credential, announced or not: an upstream
+// that merges trailers would take it for the gateway's. Others pass.
+func TestAttack12Trailers(t *testing.T) {
+	w := attacked(t)
+	good := "Authorization: Bearer " + w.token(nil)
+	trailers := strings.Join([]string{"Authorization", "authorization", "X-Upstream-Token", "X_Upstream_Token", "x.upstream.token", "X-Checksum"},
+		": "+forged+"\r\n") + ": " + forged
+	for _, announced := range []string{"X-Checksum", "Authorization, X-Upstream-Token, X_Upstream_Token", "X-Checksum, authorization"} {
+		for _, path := range []string{"/header/", "/a/"} {
+			head := "Trailer: " + announced + "\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n" + trailers
+			w.raw(w.gateway.URL, "POST "+path+" HTTP/1.1", good, head).Expect(t, http.StatusOK)
+			got := w.upstream.Last(t)
+			got.Header = got.Trailer
+			if values := seen(got, "Authorization"); len(values) > 0 {
+				t.Errorf("%s, announced %s: the upstream got Authorization %q behind the body", path, announced, values)
+			}
+			if values := seen(got, "X-Upstream-Token"); path == "/header/" && len(values) > 0 {
+				t.Errorf("%s, announced %s: the upstream got X-Upstream-Token %q behind the body", path, announced, values)
+			}
+			if got.Body != "body" || strings.Contains(announced, "X-Checksum") && got.Trailer.Get("X-Checksum") != forged {
+				t.Errorf("%s, announced %s: the upstream got %q and %v", path, announced, got.Body, got.Trailer)
+			}
+		}
+	}
+}
+
 // A claim that the token does not have is not filled in by the client.
 func TestAttack13ClientCopyOfAbsentClaim(t *testing.T) {
 	w := attacked(t)

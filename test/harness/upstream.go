@@ -22,7 +22,7 @@ type Upstream struct {
 // Received is a request as the upstream saw it.
 type Received struct {
 	Method, Path, Query, Host string
-	Header                    http.Header
+	Header, Trailer           http.Header
 	Body                      string
 }
 
@@ -65,7 +65,7 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
 	u.received = append(u.received, Received{
 		Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Host: r.Host,
-		Header: r.Header.Clone(), Body: string(body),
+		Header: r.Header.Clone(), Trailer: r.Trailer.Clone(), Body: string(body),
 	})
 	respond := u.respond
 	u.mu.Unlock()

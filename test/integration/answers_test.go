@@ -133,6 +133,9 @@ func (want expected) expect(t *testing.T, got harness.Answer, routed bool, metho
 	if want.challenge != "" {
 		challenges = []string{want.challenge}
 	}
+	if want.status == http.StatusUnauthorized {
+		challenges = append(challenges, offersDPoP)
+	}
 	if want.retryAfter != "" {
 		retries = []string{want.retryAfter}
 	}

@@ -17,7 +17,7 @@ const identities = `{
 			audience any
 			jwks $DIR/set.json
 			claims {
-				roles realm_access.roles groups
+				roles realm_access.list groups
 			}
 		}
 		issuer tenants $IDP/t1 $IDP/t2 {
@@ -29,8 +29,8 @@ const identities = `{
 			claims {
 				subject oid
 				scope permissions
+				roles duties
 				client appid
-				roles roles
 			}
 		}
 		policy staff {
@@ -173,7 +173,7 @@ func TestWordsOfSeveralURLs(t *testing.T) {
 		s.Get("/scope", s.of(issuer, nil)).Expect(t, http.StatusOK)
 		s.Get("/scope", s.of(issuer, map[string]any{"permissions": nil})).Expect(t, http.StatusForbidden)
 		s.Get("/scope", s.of(issuer, map[string]any{"appid": "other"})).Expect(t, http.StatusForbidden)
-		s.Get("/require", s.of(issuer, map[string]any{"roles": "owner"})).Expect(t, http.StatusOK)
+		s.Get("/require", s.of(issuer, map[string]any{"duties": "owner"})).Expect(t, http.StatusOK)
 		old := time.Now().Add(-2 * time.Hour).Unix()
 		for name, token := range map[string]string{
 			"another typ":           s.idp.Key.Sign(map[string]any{"typ": "JWT"}, s.idp.Claims(map[string]any{"iss": issuer, "oid": "o", "tenant": "acme"})),
@@ -191,7 +191,7 @@ func TestWordsOfSeveralURLs(t *testing.T) {
 // Roles lie where the issuer says, and nowhere else.
 func TestRoles(t *testing.T) {
 	s := startIdentities(t)
-	realm := func(roles any) map[string]any { return map[string]any{"realm_access": map[string]any{"roles": roles}} }
+	realm := func(roles any) map[string]any { return map[string]any{"realm_access": map[string]any{"list": roles}} }
 	tests := []struct {
 		name, token          string
 		role, policy, others bool
@@ -204,8 +204,8 @@ func TestRoles(t *testing.T) {
 		{"none of them", s.one(realm([]string{"administrator", "Admin", "admin owner"})), false, false, true},
 		{"in a text with another", s.one(realm("user admin")), false, false, true},
 		{"no roles", s.one(nil), false, false, true},
-		{"where another issuer has them", s.one(map[string]any{"roles": []string{"admin"}}), false, false, true},
-		{"another issuer's", s.of(s.t1, map[string]any{"roles": []string{"admin"}}), true, true, false},
+		{"where another issuer has them", s.one(map[string]any{"duties": []string{"admin"}}), false, false, true},
+		{"another issuer's", s.of(s.t1, map[string]any{"duties": []string{"admin"}}), true, true, false},
 		{"where the first has them", s.of(s.t1, realm([]string{"admin"})), false, false, true},
 	}
 	s.Get("/matcher", s.one(realm(map[string]any{"admin": true}))).Expect(t, http.StatusUnauthorized) // neither list nor text
