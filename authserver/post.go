@@ -55,6 +55,12 @@ func (c *Client) Token(ctx context.Context, form url.Values) (*TokenResponse, er
 // If it does, the credentials are read again, and if there are others the form is
 // sent once more. Errors are those of Token but *Refusal.
 func (c *Client) Post(ctx context.Context, endpoint Endpoint, form url.Values, accept string) (*Answer, error) {
+	return c.post(ctx, endpoint, form, accept, nil)
+}
+
+func (c *Client) post(
+	ctx context.Context, endpoint Endpoint, form url.Values, accept string, prover Prover,
+) (*Answer, error) {
 	limited, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	for _, name := range clientAuthFields {
@@ -67,7 +73,7 @@ func (c *Client) Post(ctx context.Context, endpoint Endpoint, form url.Values, a
 		return nil, classify(ctx, err)
 	}
 	first := c.newAttempt(place, form, nil)
-	answer, err := c.try(limited, first, accept)
+	answer, err := c.proved(limited, first, form, accept, prover)
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
@@ -75,7 +81,7 @@ func (c *Client) Post(ctx context.Context, endpoint Endpoint, form url.Values, a
 		return answer, nil
 	}
 	second := c.newAttempt(place, form, &first.proof)
-	if answer, err = c.try(limited, second, accept); err != nil {
+	if answer, err = c.proved(limited, second, form, accept, prover); err != nil {
 		return nil, classify(ctx, err)
 	}
 	if refusesClient(answer) {

@@ -155,6 +155,10 @@ func (e *Exchange) contradiction() error {
 		return errors.New("scope and scope_exact exclude each other: scope is what the caller may have at most, scope_exact is asked for in any case")
 	case len(e.ScopeMap) > 0 && len(e.ScopeExact) > 0:
 		return errors.New("scope_map and scope_exact exclude each other: write the names that the server knows in scope_exact")
+	case e.Bind != "" && e.Inject != nil:
+		return errors.New("bind and inject exclude each other: a bound token goes into Authorization with the scheme DPoP (RFC 9449, section 7.1)")
+	case e.Bind != "" && len(e.Legs()[len(e.Legs())-1].accept().TokenType) > 0:
+		return errors.New("bind and accept: token_type exclude each other: nothing but a DPoP token may come back")
 	case e.Anonymous && len(e.Scope) > 0:
 		return errors.New("anonymous and scope exclude each other: a caller without a token holds no scope, so write scope_exact")
 	}
@@ -225,7 +229,7 @@ func (e *Exchange) legContradiction() error {
 	if word := firstWritten(
 		wordWritten{"subject_issuer", len(e.SubjectIssuer) > 0}, wordWritten{"max_ttl", e.MaxTTL != ""},
 		wordWritten{"cache_entries", e.CacheEntries != ""}, wordWritten{"inject", e.Inject != nil},
-		wordWritten{"anonymous", e.Anonymous},
+		wordWritten{"anonymous", e.Anonymous}, wordWritten{"bind", e.Bind != ""},
 	); word != "" {
 		return fmt.Errorf("%s belongs to the whole exchange: write it outside of then", word)
 	}
