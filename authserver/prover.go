@@ -25,7 +25,7 @@ func (c *Client) TokenProved(ctx context.Context, form url.Values, prover Prover
 	return readAnswer(answer, c.options.Now())
 }
 
-const nonceHeader = "Dpop-Nonce" // Go's spelling of DPoP-Nonce
+const nonceHeader = "DPoP-Nonce"
 
 // proved makes an attempt with a proof. A second one, with the nonce, proves the
 // client anew: an assertion is good once.
@@ -51,7 +51,7 @@ func (c *Client) tryProved(ctx context.Context, attempt *attempt, accept string,
 	if err != nil {
 		return nil, err
 	}
-	attempt.header.Set("Dpop", proof)
+	attempt.header.Set("DPoP", proof)
 	answer, err := c.try(ctx, attempt, accept)
 	if err == nil {
 		prover.Offered(attempt.endpoint, answer.header.Get(nonceHeader))

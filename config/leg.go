@@ -155,14 +155,10 @@ func (e *Exchange) contradiction() error {
 		return errors.New("scope and scope_exact exclude each other: scope is what the caller may have at most, scope_exact is asked for in any case")
 	case len(e.ScopeMap) > 0 && len(e.ScopeExact) > 0:
 		return errors.New("scope_map and scope_exact exclude each other: write the names that the server knows in scope_exact")
-	case e.Bind != "" && e.Inject != nil:
-		return errors.New("bind and inject exclude each other: a bound token goes into Authorization with the scheme DPoP (RFC 9449, section 7.1)")
-	case e.Bind != "" && len(e.Legs()[len(e.Legs())-1].accept().TokenType) > 0:
-		return errors.New("bind and accept: token_type exclude each other: nothing but a DPoP token may come back")
 	case e.Anonymous && len(e.Scope) > 0:
 		return errors.New("anonymous and scope exclude each other: a caller without a token holds no scope, so write scope_exact")
 	}
-	for _, part := range []interface{ contradiction() error }{e.Actor, e.accept()} {
+	for _, part := range []interface{ contradiction() error }{e.Actor, e.accept(), bindWritten{e}} {
 		if err := part.contradiction(); err != nil {
 			return err
 		}
@@ -171,6 +167,22 @@ func (e *Exchange) contradiction() error {
 		if err := e.Then.legContradiction(); err != nil {
 			return fmt.Errorf("then: %w", err)
 		}
+	}
+	return nil
+}
+
+// bindWritten is what bind does not go together with.
+type bindWritten struct{ *Exchange }
+
+func (b bindWritten) contradiction() error {
+	legs := b.Legs()
+	switch {
+	case b.Bind == "":
+		return nil
+	case b.Inject != nil:
+		return errors.New("bind and inject exclude each other: a bound token goes into Authorization with the scheme DPoP (RFC 9449, section 7.1)")
+	case len(legs[len(legs)-1].accept().TokenType) > 0:
+		return errors.New("bind and accept: token_type exclude each other: nothing but a DPoP token may come back")
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (b Binding) check(legs []Leg) error {
 
 // bindLast lets nothing but a bound token come back from the last leg: a server
 // that does not know the proof answers with a bearer token (RFC 9449, section 5).
-func (c *Config) bindLast() {
+func bindLast(c *Config) {
 	last := &c.Leg
 	if len(c.Then) > 0 {
 		last = &c.Then[len(c.Then)-1]

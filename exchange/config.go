@@ -93,7 +93,7 @@ func (c Config) withDefaults() Config {
 		before = c.Then[i]
 	}
 	if c.Bind.Prover != nil {
-		c.bindLast()
+		bindLast(&c)
 	}
 	if len(c.SubjectIssuers) == 0 && c.Client.Issuer() != "" {
 		c.SubjectIssuers = []string{c.Client.Issuer()}

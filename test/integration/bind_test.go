@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -131,9 +132,7 @@ func (j *judge) tokens(idp *harness.AuthServer, changes map[string]any) http.Han
 		}
 		token := idp.Key.Sign(nil, idp.Claims(map[string]any{"aud": "orders", "cnf": map[string]any{"jkt": j.jkt()}}))
 		members := idp.Issued(r.PostForm, map[string]any{"token_type": "DPoP", "access_token": token})
-		for name, value := range changes {
-			members[name] = value
-		}
+		maps.Copy(members, changes)
 		_ = json.NewEncoder(w).Encode(members)
 	}
 }
