@@ -1,6 +1,7 @@
 package gatehouse
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"iter"
 
@@ -46,6 +47,9 @@ func (a *App) clientAuth(block *config.Client) (authserver.ClientAuth, error) {
 	case config.AuthSecretJWT:
 		return authserver.SecretJWT(a.assertion(block), secrets...)
 	case config.AuthPrivateKeyJWT:
+		if block.KeyModuleRaw != nil {
+			return a.keyModule(block)
+		}
 		key := authserver.KeyFile{Path: block.Key.File, Algorithm: jose.Algorithm(block.Key.Algorithm), ID: block.Key.ID}
 		return authserver.PrivateKeyJWT(key, a.assertion(block))
 	case config.AuthTLS:
@@ -58,6 +62,21 @@ func (a *App) clientAuth(block *config.Client) (authserver.ClientAuth, error) {
 	default:
 		return authserver.Basic(secrets...), nil
 	}
+}
+
+// keyModule proves a client by the key of a module.
+func (a *App) keyModule(block *config.Client) (authserver.ClientAuth, error) {
+	loaded, err := a.ctx.LoadModule(block, "KeyModuleRaw")
+	if err != nil {
+		return nil, fmt.Errorf("key_module: %w", err)
+	}
+	source, ok := loaded.(config.KeyModule)
+	if !ok {
+		return nil, fmt.Errorf("key_module: a %T gives no signing key", loaded)
+	}
+	// Its options may hold a secret, such as a PIN: they tell it from others as a digest.
+	name := fmt.Sprintf("%x", sha256.Sum256(block.KeyModuleRaw))
+	return authserver.KeyAssertion(name, source, a.assertion(block))
 }
 
 // secrets are the client's secrets; those that lie in a file of their own are

@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
+	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -18,6 +19,7 @@ import (
 var (
 	exchangeStates = lease.NewPool[*exchange.State]()
 	guards         = lease.NewPool[*authserver.Guard]()
+	provers        = lease.NewPool[*proof.Prover]()
 )
 
 // provisionClients makes every client of the global block, used or not: a mistake
@@ -120,6 +122,9 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
 	}
+	if block.Bind == config.BindDPoP {
+		settings.Scheme, settings.Bind.Prover = "DPoP", a.prover()
+	}
 	for _, part := range block.Legs() {
 		leg, err := a.leg(part)
 		if err != nil {
@@ -129,6 +134,14 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 	}
 	settings.Leg, settings.Then = settings.Then[0], settings.Then[1:]
 	return exchange.New(settings)
+}
+
+// prover has the one key of this process that upstreams' tokens are bound to. It
+// outlives configurations, as the tokens do.
+func (a *App) prover() *proof.Prover {
+	held := provers.Acquire(lease.KeyOf("prover"), proof.NewProver, nil)
+	a.releases = append(a.releases, held.Release)
+	return held.Value
 }
 
 // leg makes one request of an exchange.

@@ -36,6 +36,7 @@ func init() {
 type App struct {
 	config.Gatehouse
 
+	ctx     caddy.Context // to load modules while it is provisioned
 	log     *slog.Logger
 	trail   *audit.Trail
 	metrics *metrics.Metrics
@@ -73,6 +74,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner. It writes nothing that another
 // configuration could see, and asks no network.
 func (a *App) Provision(ctx caddy.Context) (err error) {
+	a.ctx = ctx
 	a.issuers = make(map[string]*issuer)
 	a.servers = make(map[string]*authserver.Server)
 	a.clients = make(map[string]*authserver.Client)

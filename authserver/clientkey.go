@@ -21,52 +21,62 @@ type KeyFile struct {
 	ID string
 }
 
-// signer reads the content of the file.
-func (k KeyFile) signer(content []byte) (*jose.Signer, error) {
+// signingKey reads the content of the file. It fails for a key that cannot sign.
+func (k KeyFile) signingKey(content []byte) (SigningKey, error) {
 	key, err := jose.ParsePrivateKey(content)
 	if err != nil {
-		return nil, err
+		return SigningKey{}, err
 	}
-	alg, id := k.Algorithm, k.ID
-	if alg == "" {
-		alg = key.Algorithm
+	made := SigningKey{Signer: key.Signer, Algorithm: k.Algorithm, ID: k.ID}
+	if made.Algorithm == "" {
+		made.Algorithm = key.Algorithm
 	}
-	if id == "" {
-		id = key.ID
+	if made.ID == "" {
+		made.ID = key.ID
 	}
-	if alg == "" {
-		if alg, err = jose.DefaultAlgorithm(key.Signer); err != nil {
-			return nil, err
-		}
-	}
-	return jose.NewSigner(key.Signer, alg, id)
+	_, err = made.signer()
+	return made, err
 }
 
 // PrivateKeyJWT proves the client by assertions signed with its private key
 // (private_key_jwt). The server knows the public half alone: what it loses is no
 // credential.
 func PrivateKeyJWT(key KeyFile, shape Assertion) (ClientAuth, error) {
-	maker, err := newAsserter(shape)
+	file, err := WatchKey(key, shape.Log)
 	if err != nil {
 		return nil, err
 	}
-	file, err := watch(key.Path, shape.Log, key.signer)
-	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	id := "private_key_jwt " + key.Path + " " + key.ID
-	return &keyAuth{id: id, file: file, maker: maker}, nil
+	return KeyAssertion(key.Path+" "+key.ID, file, shape)
 }
 
 type keyAuth struct {
-	id    string
-	file  *watched[*jose.Signer]
-	maker *asserter
+	id     string
+	source KeySource
+	maker  *asserter
 }
 
-func (a *keyAuth) authenticate(_ context.Context, attempt *attempt) error {
-	signer := a.file.get()
-	attempt.proof = proof{content: signer}
+// A keyName tells a key from its successor, in whatever object it lives.
+type keyName struct{ thumbprint, id string }
+
+func nameOf(signer *jose.Signer) keyName {
+	sum := signer.Public().Thumbprint()
+	return keyName{string(sum[:]), signer.KeyID()}
+}
+
+func (a *keyAuth) signer(ctx context.Context) (*jose.Signer, error) {
+	key, err := a.source.SigningKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return key.signer()
+}
+
+func (a *keyAuth) authenticate(ctx context.Context, attempt *attempt) error {
+	signer, err := a.signer(ctx)
+	if err != nil {
+		return err
+	}
+	attempt.proof = proof{content: nameOf(signer)}
 	header, payload, err := a.maker.make(attempt)
 	if err != nil {
 		return err
@@ -84,11 +94,18 @@ func (a *keyAuth) check(options ClientOptions) error { return a.maker.check(opti
 func (*keyAuth) accepted(*attempt)                   {}
 
 func (a *keyAuth) refused(attempt *attempt) bool {
-	a.file.reread()
+	again, ok := a.source.(Rereader)
+	if ok {
+		again.Reread()
+	}
 	if a.maker.thumbprint != nil {
 		a.maker.thumbprint.reread()
 	}
-	return attempt.avoid == nil && attempt.proof.content != any(a.file.get())
+	if !ok || attempt.avoid != nil {
+		return false
+	}
+	signer, err := a.signer(context.Background()) // read already: nothing to wait for
+	return err == nil && attempt.proof.content != any(nameOf(signer))
 }
 
 // maxAssertion bounds the token of a workload.

@@ -13,13 +13,15 @@ import (
 // deliver makes one attempt. Only where nothing of it left this machine, and the
 // server runs at another place too, it makes another one there: a form that arrives
 // twice may be used up, or look stolen (RFC 6819, section 5.2.2.3).
-func (c *Client) deliver(ctx context.Context, endpoint Endpoint, form url.Values, accept string) (*Answer, *attempt, error) {
+func (c *Client) deliver(
+	ctx context.Context, endpoint Endpoint, form url.Values, accept string, prover Prover,
+) (*Answer, *attempt, error) {
 	place, err := c.locate(ctx, endpoint)
 	if err != nil {
 		return nil, nil, err
 	}
 	made := c.newAttempt(place, form, nil)
-	answer, err := c.try(ctx, made, accept)
+	answer, err := c.proved(ctx, made, form, accept, prover)
 	if !unsent(err) || ctx.Err() != nil {
 		return answer, made, err
 	}
@@ -28,7 +30,7 @@ func (c *Client) deliver(ctx context.Context, endpoint Endpoint, form url.Values
 		return nil, made, err
 	}
 	made = c.newAttempt(next, form, nil)
-	answer, err = c.try(ctx, made, accept)
+	answer, err = c.proved(ctx, made, form, accept, prover)
 	return answer, made, err
 }
 

@@ -56,6 +56,12 @@ func (c *Client) Token(ctx context.Context, form url.Values) (*TokenResponse, er
 // sent once more. Where nothing could be sent to one of the server's places it is
 // sent to another. Errors are those of Token but *Refusal.
 func (c *Client) Post(ctx context.Context, endpoint Endpoint, form url.Values, accept string) (*Answer, error) {
+	return c.post(ctx, endpoint, form, accept, nil)
+}
+
+func (c *Client) post(
+	ctx context.Context, endpoint Endpoint, form url.Values, accept string, prover Prover,
+) (*Answer, error) {
 	limited, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	for _, name := range clientAuthFields {
@@ -63,7 +69,7 @@ func (c *Client) Post(ctx context.Context, endpoint Endpoint, form url.Values, a
 			return nil, fmt.Errorf("the request brings %s itself", name)
 		}
 	}
-	answer, first, err := c.deliver(limited, endpoint, form, accept)
+	answer, first, err := c.deliver(limited, endpoint, form, accept, prover)
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
@@ -71,7 +77,7 @@ func (c *Client) Post(ctx context.Context, endpoint Endpoint, form url.Values, a
 		return answer, nil
 	}
 	second := c.newAttempt(first.endpoint, form, &first.proof)
-	if answer, err = c.try(limited, second, accept); err != nil {
+	if answer, err = c.proved(limited, second, form, accept, prover); err != nil {
 		return nil, classify(ctx, err)
 	}
 	if refusesClient(answer) {

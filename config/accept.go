@@ -58,7 +58,7 @@ func (a *Accept) settings() []setting {
 
 func (a *Accept) contradiction() error {
 	if slices.ContainsFunc(a.TokenType, func(kind string) bool { return strings.EqualFold(kind, "DPoP") }) {
-		return errors.New("token_type: a DPoP token needs a proof with each request, which the gateway does not make: leave DPoP out")
+		return errors.New("token_type: a DPoP token needs a proof with each request, which bind dpop alone makes: write that instead")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,8 +38,13 @@ type Client struct {
 	// Required with `basic`, `post` and `secret_jwt`; the last needs 32 bytes.
 	Secrets []Secret `json:"secrets,omitempty"`
 
-	// The private key that signs assertions. Required with `private_key_jwt`.
+	// The private key that signs assertions. This or `key_module` is required with
+	// `private_key_jwt`.
 	Key *ClientKey `json:"key,omitempty"`
+
+	// A module that holds the private key, instead of `key`: a key store or a
+	// device that the key never leaves. Default: none.
+	KeyModuleRaw json.RawMessage `json:"key_module,omitempty" caddy:"namespace=gatehouse.keys inline_key=module"`
 
 	// The client's certificate. Required with `tls`, and with `header x5t#S256`
 	// in `assertion`.
@@ -81,6 +87,7 @@ func (c *Client) Label(name string) string { return at("client "+name, c.Place) 
 //		auth           basic | post | secret_jwt | private_key_jwt | tls | federated | none
 //		secret         <value>
 //		key            <pem or jwk file> [<alg>] [<kid>]
+//		key_module     <module> ...
 //		certificate    <cert file> <key file>
 //		assertion_file <path>
 //		assertion {
@@ -102,6 +109,7 @@ func (c *Client) options() []option {
 		{word: wordAuth, read: readOne(&c.Auth)},
 		{word: wordSecret, read: c.readSecret, repeat: true},
 		{word: wordKey, read: c.readKey},
+		{word: wordKeyModule, read: c.readKeyModule},
 		{word: wordCertificate, read: c.readCertificate},
 		{word: wordAssertionFile, read: readOne(&c.AssertionFile)},
 		{word: wordAssertion, read: c.readAssertion},

@@ -35,6 +35,7 @@ const (
 	wordAuth          = "auth"
 	wordSecret        = "secret"
 	wordKey           = "key"
+	wordKeyModule     = "key_module"
 	wordCertificate   = "certificate"
 	wordAssertionFile = "assertion_file"
 	wordAssertion     = "assertion"
@@ -100,10 +101,14 @@ func (c *Client) readsAgain(index int) func(path string) {
 
 func (c *Client) readKey(d *caddyfile.Dispenser) error {
 	c.Key = new(ClientKey)
-	if err := readOne(&c.Key.File)(d); err != nil {
+	return c.Key.read(d)
+}
+
+func (k *ClientKey) read(d *caddyfile.Dispenser) error {
+	if err := readOne(&k.File)(d); err != nil {
 		return err
 	}
-	for _, to := range []*string{&c.Key.Algorithm, &c.Key.ID} {
+	for _, to := range []*string{&k.Algorithm, &k.ID} {
 		if !d.NextArg() {
 			return nil
 		}
@@ -112,6 +117,13 @@ func (c *Client) readKey(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
+}
+
+func (k *ClientKey) settings(word string) []setting {
+	return slices.Concat(
+		one(word, &k.File, checkText),
+		one(word, &k.Algorithm, checkKeyAlgorithm),
+		one(word, &k.ID, checkText))
 }
 
 func (c *Client) readCertificate(d *caddyfile.Dispenser) error {
@@ -141,10 +153,7 @@ func (c *Client) authSettings() []setting {
 		})
 	}
 	if c.Key != nil {
-		settings = slices.Concat(settings,
-			one(wordKey, &c.Key.File, checkText),
-			one(wordKey, &c.Key.Algorithm, checkKeyAlgorithm),
-			one(wordKey, &c.Key.ID, checkText))
+		settings = append(settings, c.Key.settings(wordKey)...)
 	}
 	if c.Certificate != nil {
 		settings = slices.Concat(settings,
@@ -169,6 +178,8 @@ func (c *Client) authContradiction() error {
 		return errors.New("both secrets are the same: keep one line")
 	case c.TokenEndpoint != "" && c.Assertion != nil && c.Assertion.Audience == audienceIssuer:
 		return errors.New("assertion: audience issuer needs issuer <issuer>: with token_endpoint write endpoint or a value")
+	case c.Key != nil && c.KeyModuleRaw != nil:
+		return errors.New("key and key_module exclude each other: an assertion has one signature")
 	case c.Auth == "":
 		return nil // it may follow
 	}
@@ -188,6 +199,7 @@ func (c *Client) unused() error {
 	}{
 		{wordSecret, len(c.Secrets) > 0, []string{AuthBasic, AuthPost, AuthSecretJWT}},
 		{wordKey, c.Key != nil, []string{AuthPrivateKeyJWT}},
+		{wordKeyModule, c.KeyModuleRaw != nil, []string{AuthPrivateKeyJWT}},
 		{wordCertificate, c.Certificate != nil, []string{AuthTLS, AuthPrivateKeyJWT}},
 		{wordAssertionFile, c.AssertionFile != "", []string{AuthFederated}},
 		{wordAssertion, c.Assertion != nil, []string{AuthSecretJWT, AuthPrivateKeyJWT}},
@@ -218,7 +230,7 @@ func (c *Client) authMissing() error {
 	switch {
 	case len(c.Secrets) == 0 && slices.Contains([]string{AuthBasic, AuthPost, AuthSecretJWT}, method):
 		return fmt.Errorf("secret is missing: auth %s needs secret <value>", method)
-	case method == AuthPrivateKeyJWT && (c.Key == nil || c.Key.File == ""):
+	case method == AuthPrivateKeyJWT && c.KeyModuleRaw == nil && (c.Key == nil || c.Key.File == ""):
 		return errors.New("key is missing: auth private_key_jwt needs key <pem or jwk file>")
 	case method == AuthTLS && c.Certificate == nil:
 		return errors.New("certificate is missing: auth tls needs certificate <cert file> <key file>")

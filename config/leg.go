@@ -158,7 +158,7 @@ func (e *Exchange) contradiction() error {
 	case e.Anonymous && len(e.Scope) > 0:
 		return errors.New("anonymous and scope exclude each other: a caller without a token holds no scope, so write scope_exact")
 	}
-	for _, part := range []interface{ contradiction() error }{e.Actor, e.accept()} {
+	for _, part := range []interface{ contradiction() error }{e.Actor, e.accept(), bindWritten{e}} {
 		if err := part.contradiction(); err != nil {
 			return err
 		}
@@ -167,6 +167,22 @@ func (e *Exchange) contradiction() error {
 		if err := e.Then.legContradiction(); err != nil {
 			return fmt.Errorf("then: %w", err)
 		}
+	}
+	return nil
+}
+
+// bindWritten is what bind does not go together with.
+type bindWritten struct{ *Exchange }
+
+func (b bindWritten) contradiction() error {
+	legs := b.Legs()
+	switch {
+	case b.Bind == "":
+		return nil
+	case b.Inject != nil:
+		return errors.New("bind and inject exclude each other: a bound token goes into Authorization with the scheme DPoP (RFC 9449, section 7.1)")
+	case len(legs[len(legs)-1].accept().TokenType) > 0:
+		return errors.New("bind and accept: token_type exclude each other: nothing but a DPoP token may come back")
 	}
 	return nil
 }
@@ -225,7 +241,7 @@ func (e *Exchange) legContradiction() error {
 	if word := firstWritten(
 		wordWritten{"subject_issuer", len(e.SubjectIssuer) > 0}, wordWritten{"max_ttl", e.MaxTTL != ""},
 		wordWritten{"cache_entries", e.CacheEntries != ""}, wordWritten{"inject", e.Inject != nil},
-		wordWritten{"anonymous", e.Anonymous},
+		wordWritten{"anonymous", e.Anonymous}, wordWritten{"bind", e.Bind != ""},
 	); word != "" {
 		return fmt.Errorf("%s belongs to the whole exchange: write it outside of then", word)
 	}

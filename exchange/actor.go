@@ -114,7 +114,9 @@ func clientIdentity(client Requester) map[string]any {
 func (x *Exchanger) fetchActor(ctx context.Context, l *leg, key cacheKey) (*Issued, error) {
 	generation := x.state.begin()
 	form := map[string][]string{"grant_type": {grantTypes[GrantClientCredentials]}}
-	answer, err := x.post(ctx, l, form, true)
+	plain := *l
+	plain.prover = nil // it is sent to the server and to nobody else
+	answer, err := x.post(ctx, &plain, form, true)
 	if err != nil {
 		return nil, actorFailure(err)
 	}

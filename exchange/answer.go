@@ -52,6 +52,7 @@ var answerChecks = []func(*Exchanger, *grant) error{
 	(*Exchanger).checkExpiry,
 	(*Exchanger).checkScope,
 	(*Exchanger).checkAudience,
+	(*Exchanger).checkBinding,
 }
 
 // accept judges an answer. Errors wrap authserver.ErrBadAnswer and name members,

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-gatehouse/gatehouse/authserver"
+	"github.com/caddy-gatehouse/gatehouse/proof"
 )
 
 // The checklist of what a client of an authorization server must do, one test a
@@ -151,6 +153,60 @@ func TestExchangeC12TokenType(t *testing.T) {
 func TestExchangeC13DPoPIsNotBearer(t *testing.T) {
 	if got := newRig(t, nil).accepts(t, map[string]any{"token_type": "DPoP"}); got != OutcomeBadAnswer {
 		t.Error(got)
+	}
+}
+
+// RFC 9449, section 5: a token that was to be bound and is not is dropped, and so is
+// one that is bound to another key. A DPoP token is taken where a proof was sent.
+func TestExchangeC13BoundOrNothing(t *testing.T) {
+	prover := proof.NewProver()
+	bound := func(c *Config) { c.Scheme, c.Bind.Prover = "DPoP", prover }
+	for kind, want := range map[string]Outcome{
+		"DPoP": OutcomeOK, "dpop": OutcomeOK, "Bearer": OutcomeBadAnswer, "N_A": OutcomeBadAnswer,
+	} {
+		if got := newRig(t, bound).accepts(t, map[string]any{"token_type": kind}); got != want {
+			t.Errorf("%s: %s", kind, got)
+		}
+	}
+	mine, err := prover.Thumbprint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for jkt, want := range map[[32]byte]Outcome{mine: OutcomeOK, {}: OutcomeBadAnswer} {
+		encode := base64.RawURLEncoding.EncodeToString
+		text := encode([]byte(`{"alg":"ES256"}`)) + "." + encode(fmt.Appendf(nil, `{"cnf":{"jkt":%q}}`, encode(jkt[:]))) + ".AA"
+		if got := newRig(t, bound).accepts(t, map[string]any{"token_type": "DPoP", "access_token": text}); got != want {
+			t.Errorf("jkt %x: %s", jkt, got)
+		}
+	}
+}
+
+// RFC 9449, section 8: a server that wants a nonce is asked once more with it, and a
+// proof is never sent twice. One that wants another each time is left.
+func TestExchangeC14NonceOnce(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Scheme, c.Bind.Prover = "DPoP", proof.NewProver() })
+	proofs := make(map[string]bool)
+	willing := true
+	r.sts.answers(func(w http.ResponseWriter, request *http.Request) {
+		sent := request.Header.Get("DPoP")
+		if proofs[sent] || sent == "" {
+			t.Error("no proof, or the same again")
+		}
+		proofs[sent] = true
+		claims, _ := readIdentity(sent)
+		if !willing || claims["nonce"] != "nonce-1" {
+			w.Header().Set("DPoP-Nonce", fmt.Sprintf("nonce-%d", len(proofs)))
+			refuse(http.StatusBadRequest, "use_dpop_nonce")(w, request)
+			return
+		}
+		r.sts.issue(map[string]any{"token_type": "DPoP"})(w, request)
+	})
+	if _, err := r.Exchange(t.Context(), r.caller("t", "orders:read")); err != nil || r.sts.calls() != 2 {
+		t.Fatalf("after %d calls: %v", r.sts.calls(), err)
+	}
+	willing = false
+	if _, err := r.Exchange(t.Context(), r.caller("u", "orders:read")); OutcomeOf(nil, err) != OutcomeConfig || r.sts.calls() != 4 {
+		t.Errorf("after %d calls: %v", r.sts.calls(), err)
 	}
 }
 

@@ -23,6 +23,7 @@ type issuedClaims struct {
 	scope    []string
 	hasScope bool
 	id       string
+	boundTo  string // cnf.jkt (RFC 9449, section 6.1)
 }
 
 // readClaims reads an issued token if it happens to be a JWT; to the gateway it
@@ -47,6 +48,9 @@ func readIdentity(text string) (map[string]any, issuedClaims) {
 
 func claimsOf(members map[string]any) issuedClaims {
 	var claims issuedClaims
+	if cnf, ok := members["cnf"].(map[string]any); ok {
+		claims.boundTo, _ = cnf["jkt"].(string)
+	}
 	if number, ok := members["exp"].(json.Number); ok {
 		if seconds, err := number.Float64(); err == nil && seconds > 0 && seconds < maxEpoch {
 			claims.expiry = time.Unix(int64(seconds), 0)

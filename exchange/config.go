@@ -67,6 +67,9 @@ type Config struct {
 	MaxTTL time.Duration
 	// Scheme comes before the token in the upstream's header, "" for none.
 	Scheme string
+	// Bind binds the upstream's token to a key of the gateway's. Default: it is a
+	// bearer token.
+	Bind Binding
 	// Checker, if set, is asked about callers whose refusal is ambiguous.
 	Checker SubjectChecker
 	// Now is the clock. Default: time.Now.
@@ -89,6 +92,9 @@ func (c Config) withDefaults() Config {
 		c.Then[i] = next.withDefaults(i == len(c.Then)-1, before.RequestedType)
 		before = c.Then[i]
 	}
+	if c.Bind.Prover != nil {
+		bindLast(&c)
+	}
 	if len(c.SubjectIssuers) == 0 && c.Client.Issuer() != "" {
 		c.SubjectIssuers = []string{c.Client.Issuer()}
 	}
@@ -104,6 +110,9 @@ func (c Config) withDefaults() Config {
 func (c Config) check() error {
 	if c.State == nil {
 		return errors.New("state is missing")
+	}
+	if err := c.Bind.check(c.legs()); err != nil {
+		return err
 	}
 	for i, leg := range c.legs() {
 		if err := leg.check(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -45,6 +46,9 @@ func New(config Config) (*Exchanger, error) {
 			prefix = prefixOf(config, i+1)
 		}
 		made := newLeg(settings, i+1, prefix)
+		if i == len(config.Then) && config.Bind.Prover != nil {
+			made.prover = tokenProver{config.Bind.Prover}
+		}
 		exchanger.legs = append(exchanger.legs, made)
 		exchanger.bounded = exchanger.bounded || (made.asksNothing() && !made.Accept.WiderScope)
 		exchanger.timeout += settings.Client.Timeout()
@@ -64,6 +68,10 @@ func (x *Exchanger) Audience() []string { return x.last().targets() }
 // Asked is the scope that is asked for this caller: what of the configured scope
 // it holds, or what is asked for in any case.
 func (x *Exchanger) Asked(caller *token.Token) []string { return x.last().ask(nil, caller) }
+
+// Prover makes the proofs that go with the issued tokens, nil if they are bearer
+// tokens.
+func (x *Exchanger) Prover() *proof.Prover { return x.config.Bind.Prover }
 
 // Evict forgets every token that was issued for a caller that match finds; see
 // State.Evict.
@@ -145,7 +153,11 @@ func (x *Exchanger) key(space []string, caller Caller) (cacheKey, error) {
 			space = append(space, "")
 		}
 	}
-	return x.state.keys.key(&x.settings, x.digest(caller), space, x.bound(caller.Token)), nil
+	bound, err := x.config.Bind.name()
+	if err != nil {
+		return cacheKey{}, newError(OutcomeFault, err)
+	}
+	return x.state.keys.boundKey(&x.settings, x.digest(caller), space, x.bound(caller.Token), bound), nil
 }
 
 // noDigest stands for the caller where all get the same token.

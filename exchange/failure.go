@@ -33,7 +33,7 @@ var codeOutcomes = map[string]Outcome{
 	"invalid_client":         OutcomeConfig, // RFC 6749, section 5.2, as the next two
 	"unauthorized_client":    OutcomeConfig,
 	"unsupported_grant_type": OutcomeConfig,
-	"invalid_dpop_proof":     OutcomeConfig, // RFC 9449: no proof is configured
+	"invalid_dpop_proof":     OutcomeConfig, // RFC 9449: no proof is configured, or a fresh one is refused
 	"use_dpop_nonce":         OutcomeConfig,
 
 	"server_error":            OutcomeServerDown,

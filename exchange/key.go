@@ -136,6 +136,14 @@ func newKeyMaker() *keyMaker {
 // for all its bytes), the scopes asked for, in order, and those that bound the
 // answer where none are asked for.
 func (m *keyMaker) key(settings *fingerprint, digest *token.Digest, asked, bound []string) cacheKey {
+	return m.boundKey(settings, digest, asked, bound, "")
+}
+
+// boundKey makes the key of a request for a token that is bound to a key of the
+// gateway's, named by binding.
+func (m *keyMaker) boundKey(
+	settings *fingerprint, digest *token.Digest, asked, bound []string, binding string,
+) cacheKey {
 	scratch := m.pool.Get().(*macScratch) //nolint:forcetypeassert // the pool makes nothing else
 	message := scratch.message[:0]
 	message = append(message, keyVersion...)
@@ -143,6 +151,7 @@ func (m *keyMaker) key(settings *fingerprint, digest *token.Digest, asked, bound
 	message = appendField(message, digest[:])
 	message = appendList(message, asked)
 	message = appendList(message, bound)
+	message = appendField(message, binding)
 	scratch.mac.Reset()
 	_, _ = scratch.mac.Write(message)
 	scratch.sum = scratch.mac.Sum(scratch.sum[:0])

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -168,6 +169,8 @@ type leg struct {
 	exact   []string
 	// form is what every request has in common.
 	form url.Values
+	// prover proves the key that the token is bound to, nil for a bearer token.
+	prover authserver.Prover
 }
 
 // A ceilingScope is what to ask for if the caller holds a scope.

@@ -24,7 +24,7 @@ const (
 func (x *Exchanger) post(ctx context.Context, l *leg, form url.Values, again bool) (*authserver.TokenResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.Client.Timeout())
 	defer cancel()
-	answer, err := l.Client.Token(ctx, form)
+	answer, err := l.request(ctx, form)
 	if err == nil || !again || !passing(err) {
 		return answer, err
 	}
@@ -34,8 +34,16 @@ func (x *Exchanger) post(ctx context.Context, l *leg, form url.Values, again boo
 	case <-ctx.Done():
 		return nil, err
 	case <-pause.C:
-		return l.Client.Token(ctx, form)
+		return l.request(ctx, form)
 	}
+}
+
+// request asks once, with a fresh proof where the token is to be bound.
+func (l *leg) request(ctx context.Context, form url.Values) (*authserver.TokenResponse, error) {
+	if client, ok := l.Client.(BoundRequester); ok && l.prover != nil {
+		return client.TokenProved(ctx, form, l.prover)
+	}
+	return l.Client.Token(ctx, form)
 }
 
 // passing tells whether another attempt may go better. One that took too long left

@@ -22,7 +22,12 @@ func (h *TokenExchange) forward(
 	w http.ResponseWriter, r *http.Request, who *caller, issued *exchange.Issued, next caddyhttp.Handler,
 ) error {
 	upstream := newUpstreamAnswer(w, r)
-	err := next.ServeHTTP(upstream, withToken(r, h.header, issued.Credential, who.filled))
+	out, carried := h.outgoing(r, who, issued)
+	err := next.ServeHTTP(upstream, out)
+	if carried.missedBy(err) {
+		return fault(w, r, h.app.Log(), "bind dpop, and a reverse_proxy without transport gatehouse",
+			placeOf("token_exchange", h.Place))
+	}
 	if err != nil || !upstream.refused {
 		return err
 	}
@@ -38,7 +43,8 @@ func (h *TokenExchange) forward(
 	}
 	repeated := upstream.request(r)
 	again := newUpstreamAnswer(w, repeated)
-	err = next.ServeHTTP(again, withToken(repeated, h.header, replaced.Credential, who.filled))
+	out, _ = h.outgoing(repeated, who, replaced)
+	err = next.ServeHTTP(again, out)
 	if err != nil || !again.refused {
 		return err
 	}
