@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -257,4 +258,9 @@ func TestExchangeLeaderHangsUp(t *testing.T) {
 	if n := len(site.upstream.Received()) - reached; n != 20 {
 		t.Errorf("%d requests reached the upstream, want those of the twenty", n)
 	}
+}
+
+// onWritten has a function called once a request was sent.
+func onWritten(ctx context.Context, sent func()) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent() }})
 }
