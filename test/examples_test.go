@@ -33,8 +33,9 @@ type stage struct {
 	region     *harness.AuthServer // of idp
 	upstream   *harness.Upstream
 	folder     string
-	secure     string         // where the site listens with TLS, for examples that need it
-	key        *tokentest.Key // what /etc/gatehouse/client.pem holds
+	secure     string                 // where the site listens with TLS, for examples that need it
+	key        *tokentest.Key         // what /etc/gatehouse/client.pem holds
+	endpoint   *harness.Introspection // of idp, for examples that ask it
 }
 
 // examples are the folders of examples/ with what each must do. quickstart
@@ -62,6 +63,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"client-key":         actClientKey,
 	"dpop":               actDPoP,
 	"mtls":               actMTLS,
+	"opaque":             actOpaque,
 
 	"exchange-keycloak": actProvider("keycloak"),
 	"exchange-entra":    actProvider("entra"),
@@ -134,6 +136,9 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 	switch name {
 	case "grpc":
 		return plainHTTP2 + strings.ReplaceAll("\n"+caddyfile, "orders.internal:8080", grpcServer(t))
+	case "opaque":
+		s.endpoint = s.idp.Introspects(t)
+		return "\n" + caddyfile
 	case "http3":
 		address := harness.FreeAddress(t)
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
