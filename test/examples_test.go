@@ -36,8 +36,9 @@ type stage struct {
 	secure     string         // where the site listens with TLS, for examples that need it
 	key        *tokentest.Key // what /etc/gatehouse/client.pem holds
 
-	instances *instances // of examples/resilient-upstreams
-	mesh      *mesh      // of examples/upstream-mtls
+	instances *instances             // of examples/resilient-upstreams
+	mesh      *mesh                  // of examples/upstream-mtls
+	endpoint  *harness.Introspection // of idp, for examples that ask it
 }
 
 // examples are the folders of examples/ with what each must do. quickstart
@@ -65,6 +66,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"client-key":         actClientKey,
 	"dpop":               actDPoP,
 	"mtls":               actMTLS,
+	"opaque":             actOpaque,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,
@@ -142,6 +144,9 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 	switch name {
 	case "grpc":
 		return plainHTTP2 + strings.ReplaceAll("\n"+caddyfile, "orders.internal:8080", grpcServer(t))
+	case "opaque":
+		s.endpoint = s.idp.Introspects(t)
+		return "\n" + caddyfile
 	case "http3":
 		address := harness.FreeAddress(t)
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
