@@ -22,7 +22,7 @@ func TestCheckExchangeJSON(t *testing.T) {
 		"a leg's header":      {Exchange{Then: &Exchange{Client: "gateway", Inject: &Inject{Header: "X-A"}}}, "then: inject belongs to the whole exchange: write it outside of then"},
 		"the third leg": {
 			Exchange{Then: &Exchange{Client: "gateway", Then: &Exchange{Client: "gateway", Resource: []string{"x#y"}}}},
-			`then: then: resource: "x#y" is not an absolute URI such as https://api.example.com or urn:example:api; plain names belong in audience`,
+			"then: " + `then: resource: "x#y" is not an absolute URI such as https://api.example.com or urn:example:api; plain names belong in audience`,
 		},
 		"verify by nobody": {Exchange{Audience: []string{"a"}, Accept: &Accept{Verify: "idp"}}, `accept: verify: unknown issuer "idp": known: main, tenants; an issuer without a block is named by its URL`},
 		"a good chain":     {Exchange{RequestedType: "jwt", Then: &Exchange{Grant: "jwt_bearer", Client: "gateway"}}, ""},

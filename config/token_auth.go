@@ -60,7 +60,7 @@ type TokenAuth struct {
 	// Default: false.
 	ForwardToken bool `json:"forward_token,omitempty"`
 
-	Sender
+	Sender //nolint:embeddedstructfieldcheck // the JSON keeps the order of the words
 
 	// Where the Caddyfile has this directive, as file:line. The Caddyfile adapter
 	// writes it. It serves messages only and changes nothing.

@@ -84,7 +84,7 @@ func BenchmarkBound(b *testing.B) {
 				b.Fatal(err)
 			}
 			kinds[i].times = append(kinds[i].times, float64(time.Since(began)))
-			if status := w.(*hotWriter).status; status != 0 { //nolint:forcetypeassert // it is ours
+			if status := w.(*hotWriter).status; status != 0 {
 				b.Fatalf("%s: refused with %d", kinds[i].name, status)
 			}
 		}

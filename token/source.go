@@ -261,7 +261,7 @@ func (s Source) parse(value string) (raw Raw, dpop bool, err error) {
 	if s.Scheme != "" {
 		scheme, rest, _ := strings.Cut(text, " ")
 		dpop = strings.EqualFold(scheme, schemeDPoP)
-		if !strings.EqualFold(scheme, s.Scheme) && !(dpop && s.OrDPoP) {
+		if !strings.EqualFold(scheme, s.Scheme) && (!dpop || !s.OrDPoP) {
 			return Raw{}, false, fmt.Errorf("%w: the header %s is not of the scheme %s", Missing, s.Name, s.Scheme)
 		}
 		text = strings.Trim(rest, " \t")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,7 +74,7 @@ func TestAttack03EmbeddedKeyOfProof(t *testing.T) {
 // request goes.
 func TestAttack12ProofSmuggling(t *testing.T) {
 	holder := harness.NewHolder(t)
-	for _, spelling := range []string{"DPoP", "dpop", "DPOP", "dPoP", "Connection: DPoP\r\nDPoP", "Connection: close, dpop\r\nDpop"} {
+	for _, spelling := range []string{"DPoP", "dpop", "DPOP", "dPoP", "Connection: DPoP" + "\r\nDPoP", "Connection: close, dpop\r\nDpop"} {
 		t.Run(spelling, func(t *testing.T) {
 			w := attacked(t)
 			token := w.bound(holder)
@@ -84,7 +85,7 @@ func TestAttack12ProofSmuggling(t *testing.T) {
 				reached, failed := len(w.upstream.Received()), len(w.failures.Received())
 				made := holder.Proof(http.MethodGet, site+path, token, "")
 				w.raw(site, "GET "+path+" HTTP/1.1", "Authorization: DPoP "+token, spelling+": "+made).Expect(t, http.StatusOK)
-				all := append(w.upstream.Received()[reached:], w.failures.Received()[failed:]...)
+				all := slices.Concat(w.upstream.Received()[reached:], w.failures.Received()[failed:])
 				if len(all) == 0 {
 					t.Errorf("%s: nothing went out", path)
 				}
