@@ -64,7 +64,7 @@ func TestKeyModuleOfAGuestSigns(t *testing.T) {
 	defer server.Close()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
-	app := &App{ctx: ctx, log: slog.New(slog.DiscardHandler)}
+	app := &App{ctx: ctx, log: slog.New(slog.DiscardHandler), watched: make(map[string]bool)}
 	defer func() { _ = app.Cleanup() }()
 	client, err := app.client(&config.Client{
 		TokenEndpoint: server.URL, ClientID: "gateway", Auth: config.AuthPrivateKeyJWT,
@@ -94,7 +94,7 @@ func TestKeyModuleOfAGuestSigns(t *testing.T) {
 func TestKeyModuleMustGiveAKey(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
-	app := &App{ctx: ctx, log: slog.New(slog.DiscardHandler)}
+	app := &App{ctx: ctx, log: slog.New(slog.DiscardHandler), watched: make(map[string]bool)}
 	for _, raw := range []string{`{"module":"nobody"}`, `{"module":"file"}`, `{"module":"file","file":"/does/not/exist"}`, `{}`} {
 		if _, err := app.keyModule(&config.Client{KeyModuleRaw: []byte(raw)}); err == nil {
 			t.Errorf("%s is taken", raw)
