@@ -33,7 +33,11 @@ func newAPI(issuer *fakeIssuer, change func(*keys.Config)) *api {
 		URL: apiIssuer, Keys: source, Algorithms: jose.Asymmetric(),
 		Audience: token.Audience{Any: true}, Leeway: 30 * time.Second,
 	}}})
-	return &api{verifier: verifier, source: source, stop: run(source)}
+	stop := run(source)
+	return &api{verifier: verifier, source: source, stop: func() {
+		stop()
+		elapse(time.Minute) // a fetch that hangs lives until its own deadline
+	}}
 }
 
 // call is one request with a fresh token: its reason, "" if it passes.
