@@ -227,7 +227,7 @@ func exchangeRefusal(speak challenger, err error) answer {
 		reply.challenge = speak.challenge("error", failed.Code, "error_description", failed.Public,
 			"acr_values", failed.ACRValues, "max_age", failed.MaxAge)
 	}
-	if failed.Status == http.StatusUnauthorized {
+	if failed.Code == "invalid_token" {
 		reply.beside = speak.beside() // a new token is needed, under either scheme
 	}
 	return reply

@@ -133,7 +133,8 @@ func (want expected) expect(t *testing.T, got harness.Answer, routed bool, metho
 	if want.challenge != "" {
 		challenges = []string{want.challenge}
 	}
-	if want.status == http.StatusUnauthorized {
+	// Where another login is needed the scheme is not in question.
+	if want.status == http.StatusUnauthorized && !strings.Contains(want.challenge, "insufficient_user_authentication") {
 		challenges = append(challenges, offersDPoP)
 	}
 	if want.retryAfter != "" {
