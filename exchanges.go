@@ -3,20 +3,28 @@ package gatehouse
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
+	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
-// exchangeStates outlive configurations; see lease.Pool.
-var exchangeStates = lease.NewPool[*exchange.State]()
+// exchangeStates and guards outlive configurations; see lease.Pool. A reload does
+// not heal a server that is down.
+var (
+	exchangeStates = lease.NewPool[*exchange.State]()
+	guards         = lease.NewPool[*authserver.Guard]()
+	provers        = lease.NewPool[*proof.Prover]()
+)
 
-// provisionExchanges makes every client and every exchange of the global block,
-// used or not: a mistake in one that no site uses yet should show now.
-func (a *App) provisionExchanges() error {
+// provisionClients makes every client of the global block, used or not: a mistake
+// in one that no site uses yet should show now.
+func (a *App) provisionClients() error {
 	for name, block := range a.Clients {
 		client, err := a.client(block)
 		if err != nil {
@@ -24,14 +32,28 @@ func (a *App) provisionExchanges() error {
 		}
 		a.clients[name] = client
 	}
+	return nil
+}
+
+// provisionExchanges makes every exchange of the global block, used or not.
+func (a *App) provisionExchanges() error {
 	for name, block := range a.Exchanges {
 		exchanger, err := a.exchanger(block)
 		if err != nil {
 			return fmt.Errorf("%s: %w", at("exchange "+name, block.Place), err)
 		}
 		a.exchanges[name] = exchanger
+		if block.Anonymous {
+			a.warnAnonymous(name, block.Place)
+		}
 	}
 	return nil
+}
+
+// warnAnonymous says at load that an exchange gives the gateway's own access to
+// everybody.
+func (a *App) warnAnonymous(name, place string) {
+	a.log.Warn("exchange serves callers without a token", "exchange", name, "place", place)
 }
 
 func (a *App) client(block *config.Client) (*authserver.Client, error) {
@@ -48,10 +70,12 @@ func (a *App) client(block *config.Client) (*authserver.Client, error) {
 			return nil, err
 		}
 	}
-	secret := authserver.NewSecret(block.Secrets[0].Reveal())
-	options.Auth = authserver.Basic(secret)
-	if block.AuthMethod() == config.AuthPost {
-		options.Auth = authserver.Post(secret)
+	if options.Auth, err = a.clientAuth(block); err != nil {
+		return nil, err
+	}
+	options.Log = a.log
+	if options.Guard, err = a.guard(block); err != nil {
+		return nil, err
 	}
 	client, err := authserver.NewClient(options)
 	if err != nil {
@@ -94,13 +118,114 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 	}, (*exchange.State).Close)
 	a.releases = append(a.releases, held.Release)
 	_, scheme := block.Inject.Target()
-	return exchange.New(exchange.Config{
-		Scheme: scheme,
-		Client: a.clients[block.Client], State: held.Value,
-		SubjectIssuers: a.subjectIssuers(block),
-		Audience:       block.Audience, Resource: block.Resource, Scope: block.Scope,
-		MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL),
-	})
+	settings := exchange.Config{
+		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
+		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
+	}
+	if block.Bind == config.BindDPoP {
+		settings.Scheme, settings.Bind.Prover = "DPoP", a.prover()
+	}
+	for _, part := range block.Legs() {
+		leg, err := a.leg(part)
+		if err != nil {
+			return nil, err
+		}
+		settings.Then = append(settings.Then, leg)
+	}
+	settings.Leg, settings.Then = settings.Then[0], settings.Then[1:]
+	return exchange.New(settings)
+}
+
+// prover has the one key of this process that upstreams' tokens are bound to. It
+// outlives configurations, as the tokens do.
+func (a *App) prover() *proof.Prover {
+	held := provers.Acquire(lease.KeyOf("prover"), proof.NewProver, nil)
+	a.releases = append(a.releases, held.Release)
+	return held.Value
+}
+
+// leg makes one request of an exchange.
+func (a *App) leg(block *config.Exchange) (exchange.Leg, error) {
+	leg := exchange.Leg{
+		Grant: exchange.Grant(block.GrantType()), Client: a.clients[block.Client],
+		SubjectType: tokenType(block.SubjectType), RequestedType: tokenType(block.RequestedType),
+		Audience: block.Audience, Resource: block.Resource, Scope: block.Scope, ScopeExact: block.ScopeExact,
+		Actor: actor(block.Actor),
+	}
+	for _, pair := range block.ScopeMap {
+		if leg.ScopeMap == nil {
+			leg.ScopeMap = make(map[string][]string)
+		}
+		leg.ScopeMap[pair.Held] = append(leg.ScopeMap[pair.Held], pair.Asked)
+	}
+	for _, param := range block.Params {
+		leg.Params = append(leg.Params, exchange.Param(param))
+	}
+	if block.Accept == nil {
+		return leg, nil
+	}
+	leg.Accept = exchange.Accept{TokenTypes: block.Accept.TokenType, WiderScope: block.Accept.WiderScope}
+	for _, word := range block.Accept.IssuedType {
+		leg.Accept.Issued = append(leg.Accept.Issued, tokenType(word))
+	}
+	var err error
+	if block.Accept.Verify != "" {
+		leg.Accept.VerifyIssuer, leg.Accept.Verifier, err = a.answerVerifier(block)
+	}
+	return leg, err
+}
+
+// tokenType is the URI of a word that Check has seen, "" for none.
+func tokenType(word string) string {
+	uri, err := exchange.ParseTokenType(word)
+	if err != nil {
+		return ""
+	}
+	return uri
+}
+
+func actor(block *config.Actor) *exchange.Actor {
+	switch {
+	case block == nil:
+		return nil
+	case block.Self:
+		return exchange.NewSelfActor()
+	default:
+		return exchange.NewFileActor(block.File, tokenType(block.Type))
+	}
+}
+
+// answerVerifier verifies what comes back by the rules of an issuer, with the
+// audience that is asked for. An issuer that no block trusts is not trusted by
+// this: its keys serve this exchange alone.
+func (a *App) answerVerifier(block *config.Exchange) (string, *token.Verifier, error) {
+	urls := a.issuerURLs([]string{block.Accept.Verify})
+	rules := token.VerifierConfig{Audience: token.Audience{Values: slices.Concat(block.Audience, block.Resource)}}
+	for _, url := range urls {
+		issuer, err := a.answerIssuer(url, block.Accept.Verify)
+		if err != nil {
+			return "", nil, fmt.Errorf("accept: verify: %w", err)
+		}
+		rules.Issuers = append(rules.Issuers, issuer)
+	}
+	return strings.Join(urls, "\n"), token.NewVerifier(rules), nil
+}
+
+func (a *App) answerIssuer(url, ref string) (*token.Issuer, error) {
+	if known := a.issuers[url]; known != nil {
+		return known.trusted, nil
+	}
+	block := new(config.Issuer)
+	if _, declared, ok := a.Issuer(ref); ok {
+		block = declared
+	}
+	source, err := a.keySource(url, block)
+	if err != nil {
+		return nil, err
+	}
+	return &token.Issuer{
+		URL: url, Keys: source, Algorithms: block.AcceptedAlgorithms(), Leeway: block.Leeway.Or(config.DefaultLeeway),
+	}, nil
 }
 
 func (a *App) subjectIssuers(block *config.Exchange) []string {
@@ -119,14 +244,20 @@ func (a *App) exchangeKey(block *config.Exchange) (lease.Key, error) {
 	if err != nil {
 		return lease.Key{}, fmt.Errorf("reading the exchange: %w", err)
 	}
-	identity := strings.Join(a.clients[block.Client].Identity(), "\n")
-	return lease.KeyOf("exchange", string(text), identity, strings.Join(a.subjectIssuers(block), "\n")), nil
+	parts := []string{"exchange", string(text), strings.Join(a.subjectIssuers(block), "\n")}
+	for _, leg := range block.Legs() {
+		parts = append(parts, strings.Join(a.clients[leg.Client].Identity(), "\n"))
+	}
+	return lease.KeyOf(parts...), nil
 }
 
 // Exchanger implements handlers.Services.
 func (a *App) Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error) {
 	if directive.Exchange == nil {
 		return a.exchanges[directive.Name], nil
+	}
+	if directive.Exchange.Anonymous {
+		a.warnAnonymous("inline", directive.Place)
 	}
 	exchanger, err := a.exchanger(directive.Exchange)
 	if err != nil {

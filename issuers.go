@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/handlers"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/keys"
@@ -41,6 +42,10 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 	if err != nil {
 		return err
 	}
+	opener, err := a.decrypter(block)
+	if err != nil {
+		return err
+	}
 	trusted := &token.Issuer{
 		URL: url, UserPrefix: userPrefix, Keys: source,
 		Audience:   accepted(block.Audience),
@@ -50,6 +55,8 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 		Require:    block.RequireClaims,
 		Claims:     block.ClaimPaths(),
 		Leeway:     block.Leeway.Or(config.DefaultLeeway),
+		Decrypter:  opener,
+		Asked:      block.Introspection != nil && block.Introspection.Always,
 	}
 	a.issuers[url] = &issuer{trusted: trusted, source: source}
 	return a.metrics.WatchKeySet(url, source)
@@ -201,7 +208,7 @@ func at(label, place string) string {
 }
 
 // Verifier implements handlers.Services.
-func (a *App) Verifier(directive *config.TokenAuth) (*token.Verifier, error) {
+func (a *App) Verifier(directive *config.TokenAuth) (handlers.Verifier, error) {
 	label := at("token_auth", directive.Place)
 	audience := accepted(directive.Audience)
 	var trusted []*token.Issuer
@@ -217,9 +224,13 @@ func (a *App) Verifier(directive *config.TokenAuth) (*token.Verifier, error) {
 		}
 		trusted = append(trusted, found)
 	}
-	verifier := token.NewVerifier(token.VerifierConfig{Issuers: trusted, Audience: audience, Cache: a.cache.Value})
+	verifier := token.NewVerifier(token.VerifierConfig{Issuers: trusted, Audience: audience, Bindings: true, Cache: a.cache.Value})
 	a.doors = append(a.doors, admin.Door{Place: directive.Place, Issuers: a.issuerURLs(directive.Issuers), Verifier: verifier})
-	return verifier, nil
+	gate, err := a.gate(verifier, a.issuerURLs(directive.Issuers))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	return gate, nil
 }
 
 // Doors implements admin.Gate.

@@ -36,6 +36,7 @@ func init() {
 type App struct {
 	config.Gatehouse
 
+	ctx     caddy.Context // to load modules while it is provisioned
 	log     *slog.Logger
 	trail   *audit.Trail
 	metrics *metrics.Metrics
@@ -45,9 +46,14 @@ type App struct {
 	issuers   map[string]*issuer // by URL
 	servers   map[string]*authserver.Server
 	clients   map[string]*authserver.Client
+	watched   map[string]bool // servers whose breakers are published
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
-	doors     []admin.Door             // the token_auths, as they were provisioned
+	// introspected and decrypters are by issuer URL and by issuer block.
+	introspected map[string]introspected
+	decrypters   map[*config.Issuer]token.Decrypter
+
+	doors []admin.Door // the token_auths, as they were provisioned
 
 	releases []func()
 	stop     context.CancelFunc
@@ -68,10 +74,14 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner. It writes nothing that another
 // configuration could see, and asks no network.
 func (a *App) Provision(ctx caddy.Context) (err error) {
+	a.ctx = ctx
 	a.issuers = make(map[string]*issuer)
 	a.servers = make(map[string]*authserver.Server)
 	a.clients = make(map[string]*authserver.Client)
+	a.watched = make(map[string]bool)
 	a.exchanges = make(map[string]*exchange.Exchanger)
+	a.introspected = make(map[string]introspected)
+	a.decrypters = make(map[*config.Issuer]token.Decrypter)
 	core := ctx.Logger().Core()
 	a.log = logger(core, "gatehouse")
 	a.trail = audit.NewTrail(logger(core, "gatehouse.audit"))
@@ -92,6 +102,12 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	if err := a.provisionPolicies(ctx); err != nil {
+		return err
+	}
+	if err := a.provisionClients(); err != nil {
+		return err
+	}
+	if err := a.provisionIntrospections(); err != nil {
 		return err
 	}
 	return a.provisionExchanges()

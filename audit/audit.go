@@ -49,8 +49,14 @@ type Event struct {
 	// Exchange, Audience and Scope say what was asked for an upstream.
 	Exchange        string
 	Audience, Scope []string
-	// ServerError is the authorization server's error code.
-	ServerError string
+	// ServerError is the authorization server's error code, ServerStatus the status
+	// of its answer, 0 if it was not asked or did not answer.
+	ServerError  string
+	ServerStatus int
+	// Granted is the scope of the token that the upstream gets, IssuedID its jti as
+	// far as it can be read.
+	Granted  []string
+	IssuedID string
 }
 
 // A Trail writes events. The zero value writes nothing.
@@ -98,10 +104,14 @@ func (e Event) attributes() []slog.Attr {
 		"rule", e.Rule, "reason", e.Reason,
 		"exchange", e.Exchange, "target_audience", strings.Join(e.Audience, " "),
 		"asked_scope", strings.Join(e.Scope, " "), "server_error", e.ServerError,
+		"granted_scope", strings.Join(e.Granted, " "), "issued_jti", e.IssuedID,
 		"token", e.Fingerprint,
 	)
 	if e.Status != 0 {
 		attributes = append(attributes, slog.Int("status", e.Status))
+	}
+	if e.ServerStatus != 0 {
+		attributes = append(attributes, slog.Int("server_status", e.ServerStatus))
 	}
 	if e.Token == nil {
 		return attributes

@@ -1,13 +1,9 @@
 package authserver
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net/http"
-	"net/url"
-	"strings"
+	"log/slog"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
@@ -24,18 +20,17 @@ var (
 	// ErrBadAnswer says that the server answered with something else than what
 	// the RFCs say: a redirect, no JSON, missing members, too much.
 	ErrBadAnswer = errors.New("authorization server gave a bad answer")
+	// ErrCredentials says that the gateway could not prove itself: nothing was
+	// sent.
+	ErrCredentials = errors.New("authenticating to the authorization server")
 )
 
 const (
 	// DefaultClientTimeout bounds one request for a token, discovery included.
 	DefaultClientTimeout = 3 * time.Second
-	// maxTokenAnswerBytes bounds a token endpoint's answer.
-	maxTokenAnswerBytes = 64 << 10
+	// maxAnswerBytes bounds the answer to a form.
+	maxAnswerBytes = 64 << 10
 )
-
-// clientAuthFields are the form fields that client authentication uses. A
-// request that brings one itself could carry two proofs (RFC 6749, section 2.3).
-var clientAuthFields = []string{"client_id", "client_secret", "client_assertion", "client_assertion_type"}
 
 // ClientOptions shape a Client.
 type ClientOptions struct {
@@ -51,6 +46,12 @@ type ClientOptions struct {
 	TrustCA [][]byte
 	// Timeout bounds one request for a token, discovery included. Default: 3s.
 	Timeout time.Duration
+	// Guard contains the calls to the server. Clients of one server should share
+	// it, those of earlier and later configurations too. Default: one of its own.
+	Guard *Guard
+	// Log is told when the server begins to be left alone, and when it answers
+	// again. Default: nobody is.
+	Log *slog.Logger
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -73,7 +74,17 @@ func NewClient(options ClientOptions) (*Client, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	client, err := httpx.New(httpx.Options{TrustCA: options.TrustCA, Timeout: options.Timeout})
+	if options.Guard == nil {
+		options.Guard = NewGuard()
+	}
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	settings := httpx.Options{TrustCA: options.TrustCA, Timeout: options.Timeout}
+	if method, ok := options.Auth.(certified); ok {
+		settings.Certificate = method.certificate
+	}
+	client, err := httpx.New(settings)
 	if err != nil {
 		return nil, fmt.Errorf("trust_ca: %w", err)
 	}
@@ -89,7 +100,7 @@ func checkClient(options ClientOptions) error {
 	case (options.Server == nil) == (options.TokenEndpoint == ""):
 		return errors.New("either issuer or token_endpoint is needed, and not both")
 	}
-	if err := options.Auth.check(); err != nil {
+	if err := options.Auth.check(options); err != nil {
 		return err
 	}
 	if options.TokenEndpoint == "" {
@@ -125,86 +136,3 @@ func (c *Client) Identity() []string {
 
 // Close ends idle connections.
 func (c *Client) Close() { c.http.Close() }
-
-// Token posts a form to the token endpoint as this client. The form is not
-// changed; it must not bring client authentication of its own. Errors: *Refusal,
-// or one that wraps ErrUnreachable, ErrTimeout, ErrBadAnswer, or
-// context.Canceled if ctx was cancelled.
-func (c *Client) Token(ctx context.Context, form url.Values) (*TokenResponse, error) {
-	limited, cancel := context.WithTimeout(ctx, c.options.Timeout)
-	defer cancel()
-	endpoint, err := c.endpoint(limited)
-	if err != nil {
-		return nil, classify(ctx, err)
-	}
-	request, err := c.request(limited, endpoint, form)
-	if err != nil {
-		return nil, err
-	}
-	sent := c.options.Now()
-	answer, err := c.http.Do(request, maxTokenAnswerBytes)
-	if err != nil {
-		c.rediscover(errors.Is(err, httpx.ErrUnreachable))
-		return nil, classify(ctx, err)
-	}
-	c.rediscover(answer.Status == http.StatusNotFound || answer.Status == http.StatusGone)
-	return readAnswer(answer, sent, c.options.Now())
-}
-
-func (c *Client) endpoint(ctx context.Context) (string, error) {
-	if c.options.Server == nil {
-		return c.options.TokenEndpoint, nil
-	}
-	return c.options.Server.TokenEndpoint(ctx)
-}
-
-// rediscover looks for the endpoint anew at the next request: it may have moved.
-func (c *Client) rediscover(moved bool) {
-	if moved && c.options.Server != nil {
-		c.options.Server.Forget()
-	}
-}
-
-func (c *Client) request(ctx context.Context, endpoint string, form url.Values) (*http.Request, error) {
-	attempt := &attempt{
-		clientID: c.options.ID,
-		endpoint: endpoint,
-		issuer:   c.Issuer(),
-		form:     make(url.Values, len(form)+2),
-		header:   make(http.Header, 4),
-	}
-	maps.Copy(attempt.form, form)
-	for _, name := range clientAuthFields {
-		if attempt.form.Has(name) {
-			return nil, fmt.Errorf("the request brings %s itself", name)
-		}
-	}
-	if err := c.options.Auth.authenticate(ctx, attempt); err != nil {
-		return nil, fmt.Errorf("authenticating client %s: %w", c.options.ID, err)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(attempt.form.Encode()))
-	if err != nil {
-		return nil, errors.New("making the request for a token: not a URL")
-	}
-	request.Header = attempt.header
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Accept", "application/json")
-	return request, nil
-}
-
-// classify gives an error one of the names above. Only a caller that left is not
-// the server's fault: then there is nothing to say about the server.
-func classify(ctx context.Context, err error) error {
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return fmt.Errorf("asking for a token: %w", context.Canceled)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", ErrTimeout, err)
-	case errors.Is(err, httpx.ErrUnreachable):
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
-	case errors.Is(err, httpx.ErrTooLarge), errors.Is(err, ErrMetadata), errors.Is(err, ErrNoEndpoint):
-		return fmt.Errorf("%w: %w", ErrBadAnswer, err)
-	default:
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
-}

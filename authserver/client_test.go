@@ -158,19 +158,27 @@ func TestTokenRefusals(t *testing.T) {
 		body   string
 		want   Refusal
 	}{
-		"a code":                 {400, "", `{"error":"invalid_grant"}`, Refusal{400, "invalid_grant", 0}},
-		"a code with 403":        {403, "", `{"error":"access_denied","error_description":"no"}`, Refusal{403, "access_denied", 0}},
-		"no body":                {401, "", ``, Refusal{401, "", 0}},
-		"a page":                 {500, "", `<html>`, Refusal{500, "", 0}},
-		"a code that is no text": {400, "", `{"error":{"a":1}}`, Refusal{400, "", 0}},
-		"a code of a whole line": {400, "", `{"error":"x\r\ny"}`, Refusal{400, "", 0}},
-		"a code in markup":       {400, "", `{"error":"<b>"}`, Refusal{400, "", 0}},
-		"a long code":            {400, "", `{"error":"` + strings.Repeat("a", 65) + `"}`, Refusal{400, "", 0}},
-		"two codes":              {400, "", `{"error":"invalid_grant","error":"access_denied"}`, Refusal{400, "", 0}},
-		"wait in seconds":        {429, "17", ``, Refusal{429, "", 17 * time.Second}},
-		"wait until a date":      {503, "Fri, 02 Jan 2026 03:05:05 GMT", ``, Refusal{503, "", time.Minute}},
-		"wait until the past":    {503, "Fri, 02 Jan 2026 03:03:05 GMT", ``, Refusal{503, "", 0}},
-		"wait for nonsense":      {503, "-5", ``, Refusal{503, "", 0}},
+		"a code":                 {400, "", `{"error":"invalid_grant"}`, Refusal{Status: 400, Code: "invalid_grant", RetryAfter: 0}},
+		"a code with 403":        {403, "", `{"error":"access_denied","error_description":"no"}`, Refusal{Status: 403, Code: "access_denied", RetryAfter: 0}},
+		"no body":                {401, "", ``, Refusal{Status: 401, Code: "", RetryAfter: 0}},
+		"a page":                 {500, "", `<html>`, Refusal{Status: 500, Code: "", RetryAfter: 0}},
+		"a code that is no text": {400, "", `{"error":{"a":1}}`, Refusal{Status: 400, Code: "", RetryAfter: 0}},
+		"a code of a whole line": {400, "", `{"error":"x\r\ny"}`, Refusal{Status: 400, Code: "", RetryAfter: 0}},
+		"a code in markup":       {400, "", `{"error":"<b>"}`, Refusal{Status: 400, Code: "", RetryAfter: 0}},
+		"a long code":            {400, "", `{"error":"` + strings.Repeat("a", 65) + `"}`, Refusal{Status: 400, Code: "", RetryAfter: 0}},
+		"two codes":              {400, "", `{"error":"invalid_grant","error":"access_denied"}`, Refusal{Status: 400, Code: "", RetryAfter: 0}},
+		"a login wanted": {
+			400, "", `{"error":"insufficient_user_authentication","acr_values":"gold silver","max_age":300}`,
+			Refusal{Status: 400, Code: "insufficient_user_authentication", ACRValues: "gold silver", MaxAge: "300"},
+		},
+		"a login wanted in words that end a challenge": {
+			400, "", `{"error":"login_required","acr_values":"a\", x=\"b","max_age":"1\r\nX: y"}`,
+			Refusal{Status: 400, Code: "login_required"},
+		},
+		"wait in seconds":     {429, "17", ``, Refusal{Status: 429, Code: "", RetryAfter: 17 * time.Second}},
+		"wait until a date":   {503, "Fri, 02 Jan 2026 03:05:05 GMT", ``, Refusal{Status: 503, Code: "", RetryAfter: time.Minute}},
+		"wait until the past": {503, "Fri, 02 Jan 2026 03:03:05 GMT", ``, Refusal{Status: 503, Code: "", RetryAfter: 0}},
+		"wait for nonsense":   {503, "-5", ``, Refusal{Status: 503, Code: "", RetryAfter: 0}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -243,7 +251,7 @@ func TestTokenFailures(t *testing.T) {
 		case "/reset":
 			hijack(t, w)
 		case "/oversize":
-			writeJSON(w, http.StatusOK, `{"access_token":"`+strings.Repeat("a", maxTokenAnswerBytes)+`"}`)
+			writeJSON(w, http.StatusOK, `{"access_token":"`+strings.Repeat("a", maxAnswerBytes)+`"}`)
 		case "/page":
 			writeJSON(w, http.StatusOK, "<html>hello</html>")
 		case "/nothing":

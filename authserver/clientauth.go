@@ -2,15 +2,16 @@ package authserver
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"net/url"
+	"time"
 )
 
-// A ClientAuth is how a client proves itself at a token endpoint (RFC 6749,
-// section 2.3). The methods are in this package: each must add exactly one proof
-// to a request, and a request must carry no other.
+// A ClientAuth is how a client proves itself at an authorization server (RFC
+// 6749, section 2.3). The methods are in this package: each adds exactly one
+// proof to a request, and a request must carry no other.
 type ClientAuth interface {
 	// authenticate adds the proof to one attempt. It is called anew for each: an
 	// assertion is good once (RFC 7523, section 3).
@@ -19,57 +20,87 @@ type ClientAuth interface {
 	// cache keys and never holds a secret.
 	keyID() string
 	// check says at load what would fail at the first request.
-	check() error
+	check(options ClientOptions) error
+	// refused is told that the server did not accept the proof of an attempt. It
+	// reads the credentials again, and tells whether there is another to try.
+	refused(attempt *attempt) bool
+	// accepted is told that the server accepted the proof of a second attempt.
+	accepted(attempt *attempt)
 }
 
-// An attempt is one request to a token endpoint while it is being made.
+// An attempt is one request to an endpoint while it is being made.
 type attempt struct {
 	clientID string
 	endpoint string
 	issuer   string // "" where only the endpoint is configured
+	now      time.Time
 	form     url.Values
 	header   http.Header
+
+	// proof is which of several credentials was used: its index, and what tells
+	// it from an earlier content of the same file.
+	proof proof
+	// avoid is the credential that the attempt before this one used.
+	avoid *proof
+	// reconnect asks for a new connection: those that are open carry a
+	// certificate that is no longer the client's.
+	reconnect bool
 }
 
-var errNoSecret = errors.New("the secret is empty")
+type proof struct {
+	index   int
+	content any // comparable
+}
+
+// single is what the methods with one credential that never changes have in
+// common.
+type single struct{}
+
+func (single) check(ClientOptions) error { return nil }
+func (single) refused(*attempt) bool     { return false }
+func (single) accepted(*attempt)         {}
+
+// None sends the client's identifier alone: whoever holds a token can do at the
+// server what the gateway can.
+func None() ClientAuth { return noneAuth{} }
+
+type noneAuth struct{ single }
+
+func (noneAuth) authenticate(_ context.Context, attempt *attempt) error {
+	attempt.form.Set("client_id", attempt.clientID)
+	return nil
+}
+
+func (noneAuth) keyID() string { return "none" }
 
 // Basic proves the client by its secret in the Authorization header
-// (client_secret_basic).
-func Basic(secret Secret) ClientAuth { return basicAuth{secret} }
+// (client_secret_basic). Two secrets are old and new while they rotate; see
+// NewSecretFile for one that lies in a file.
+func Basic(secrets ...SecretSource) ClientAuth {
+	return &secretAuth{method: "basic", sources: secrets, prove: proveBasic}
+}
 
-type basicAuth struct{ secret Secret }
-
-func (a basicAuth) authenticate(_ context.Context, attempt *attempt) error {
+func proveBasic(attempt *attempt, secret string) error {
 	// RFC 6749, section 2.3.1: both parts are form-encoded before they are
 	// joined, or an identifier with a colon would end at it.
-	pair := url.QueryEscape(attempt.clientID) + ":" + url.QueryEscape(a.secret.Reveal())
+	pair := url.QueryEscape(attempt.clientID) + ":" + url.QueryEscape(secret)
 	attempt.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
 	return nil
 }
 
-func (basicAuth) keyID() string { return "basic" }
-
-func (a basicAuth) check() error { return checkSecret(a.secret) }
-
 // Post proves the client by its secret in the request's body
 // (client_secret_post).
-func Post(secret Secret) ClientAuth { return postAuth{secret} }
+func Post(secrets ...SecretSource) ClientAuth {
+	return &secretAuth{method: "post", sources: secrets, prove: provePost}
+}
 
-type postAuth struct{ secret Secret }
-
-func (a postAuth) authenticate(_ context.Context, attempt *attempt) error {
+func provePost(attempt *attempt, secret string) error {
 	attempt.form.Set("client_id", attempt.clientID)
-	attempt.form.Set("client_secret", a.secret.Reveal())
+	attempt.form.Set("client_secret", secret)
 	return nil
 }
 
-func (postAuth) keyID() string { return "post" }
-
-func (a postAuth) check() error { return checkSecret(a.secret) }
-
-func checkSecret(secret Secret) error {
-	if secret.IsZero() {
-		return errNoSecret
-	}
-	return nil
+// A certified method proves the client by the certificate of the TLS connection.
+type certified interface {
+	certificate() (*tls.Certificate, error)
 }

@@ -5,56 +5,63 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
 )
 
-// deliver hands a request to the token endpoint, by send, which makes it anew for
-// the endpoint it is given. Another replica gets it only if nothing was sent to
-// the one before: a grant that arrives twice may be used up, or look stolen.
-func (s *Server) deliver(
-	ctx context.Context, send func(endpoint string) (*httpx.Response, error),
-) (answer *httpx.Response, err error) {
-	var failures []error
-	for _, replica := range s.order() {
-		answer, err = replica.deliver(ctx, send)
-		if err == nil {
-			return answer, nil
-		}
-		failures = append(failures, err)
-		if ctx.Err() != nil || !errors.Is(err, httpx.ErrNotSent) && !errors.Is(err, errNotAsked) {
-			break
-		}
+// deliver makes one attempt. Only where nothing of it left this machine, and the
+// server runs at another place too, it makes another one there: a form that arrives
+// twice may be used up, or look stolen (RFC 6819, section 5.2.2.3).
+func (c *Client) deliver(
+	ctx context.Context, endpoint Endpoint, form url.Values, accept string, prover Prover,
+) (*Answer, *attempt, error) {
+	place, err := c.locate(ctx, endpoint)
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil, errors.Join(failures...)
+	made := c.newAttempt(place, form, nil)
+	answer, err := c.proved(ctx, made, form, accept, prover)
+	if !unsent(err) || ctx.Err() != nil {
+		return answer, made, err
+	}
+	next, lost := c.locate(ctx, endpoint)
+	if lost != nil || next == place {
+		return nil, made, err
+	}
+	made = c.newAttempt(next, form, nil)
+	answer, err = c.proved(ctx, made, form, accept, prover)
+	return answer, made, err
 }
 
-// errNotAsked says that the endpoint itself could not be found.
-var errNotAsked = errors.New("looking for the token endpoint")
+// unsent tells whether an attempt ended before anything was sent: no connection
+// came about, or the endpoint is left alone.
+func unsent(err error) bool {
+	pause, ok := errors.AsType[*Pause](err)
+	return errors.Is(err, httpx.ErrNotSent) || ok && pause.Reason == PauseOpen
+}
 
-func (r *replica) deliver(
-	ctx context.Context, send func(endpoint string) (*httpx.Response, error),
-) (*httpx.Response, error) {
-	metadata, err := r.learn(ctx)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errNotAsked, err)
-	case metadata.TokenEndpoint == "":
-		return nil, fmt.Errorf("%s: token_endpoint: %w", r.server.options.Issuer, ErrNoEndpoint)
+// served notes how a call to one of the server's endpoints went, so that the next
+// one goes where somebody answers. status is 0 if err is not nil.
+func (s *Server) served(endpoint string, status int, err error) {
+	for _, replica := range s.replicas {
+		if known := replica.known(); known != nil && known.has(endpoint) {
+			replica.served(status, err)
+		}
 	}
-	answer, err := send(metadata.TokenEndpoint)
+}
+
+func (r *replica) served(status int, err error) {
 	switch {
-	case errors.Is(err, httpx.ErrUnreachable), errors.Is(err, httpx.ErrTimeout) && errors.Is(err, httpx.ErrNotSent):
+	case errors.Is(err, ErrUnreachable), unsent(err):
 		// A slow answer says nothing about the others' requests; none does.
-		r.forget()
 		r.failed(err)
 	case err != nil:
-	case answer.Status == http.StatusNotFound || answer.Status == http.StatusGone:
+	case status == http.StatusNotFound || status == http.StatusGone:
 		r.forget() // the endpoint may have moved
-	case answer.Status >= http.StatusBadGateway && answer.Status <= http.StatusGatewayTimeout:
-		r.failed(fmt.Errorf("%w: the token endpoint answered %d", httpx.ErrUnreachable, answer.Status))
+	case status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout:
+		r.failed(fmt.Errorf("%w: an endpoint answered %d", ErrUnreachable, status))
 	default:
 		r.answered()
 	}
-	return answer, err
 }

@@ -2,10 +2,8 @@ package authserver
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 )
 
@@ -205,87 +202,6 @@ func TestFailedServerAloneIsAskedAgain(t *testing.T) {
 	first.status.Store(0)
 	if got := keyOf(t, server); got != "first" {
 		t.Errorf("keys of %s", got)
-	}
-}
-
-func post(t *testing.T, server *Server) (*httpx.Response, error) {
-	t.Helper()
-	return server.deliver(t.Context(), func(endpoint string) (*httpx.Response, error) {
-		form := url.Values{"grant_type": {"client_credentials"}}
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(form.Encode()))
-		if err != nil {
-			return nil, err
-		}
-		return server.http.Do(request, 1<<10)
-	})
-}
-
-// A server that cannot be connected to got nothing, so the next one is asked
-// within the same call.
-func TestDeliverFailsOverBeforeAnythingIsSent(t *testing.T) {
-	first, second, server := regions(t)
-	if _, err := server.Metadata(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
-	server.replicas[0].metadata.TokenEndpoint = "http://" + closed.Addr().String() + "/token"
-	answer, err := post(t, server)
-	if err != nil || answer.Status != http.StatusOK || second.tokens.Load() != 1 {
-		t.Errorf("answer %v, error %v, %d requests at the fallback", answer, err, second.tokens.Load())
-	}
-	if !server.replicas[0].isDown() || first.tokens.Load() != 0 {
-		t.Error("the failure of the first is not remembered")
-	}
-}
-
-// Once something was sent, nobody else gets it: the server may have done what it
-// was asked before it broke.
-func TestDeliverNeverSendsTwice(t *testing.T) {
-	_, second, server := regions(t)
-	if _, err := server.Metadata(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var got atomic.Int32
-	breaking := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		got.Add(1)
-		panic(http.ErrAbortHandler)
-	}))
-	t.Cleanup(breaking.Close)
-	server.replicas[0].metadata.TokenEndpoint = breaking.URL + "/token"
-	if _, err := post(t, server); !errors.Is(err, httpx.ErrUnreachable) || errors.Is(err, httpx.ErrNotSent) {
-		t.Errorf("error %v", err)
-	}
-	if got.Load() != 1 || second.tokens.Load() != 0 {
-		t.Errorf("%d requests at the first, %d at the fallback; want one at all", got.Load(), second.tokens.Load())
-	}
-	// The next one goes where somebody answers.
-	if answer, err := post(t, server); err != nil || answer.Status != http.StatusOK || second.tokens.Load() != 1 {
-		t.Errorf("the next request: %v", err)
-	}
-}
-
-func TestDeliverLeavesAServerInTrouble(t *testing.T) {
-	first, second, server := regions(t)
-	first.answer.Store(http.StatusServiceUnavailable)
-	for i, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
-		if answer, err := post(t, server); err != nil || answer.Status != want {
-			t.Errorf("request %d: error %v, want %d", i, err, want)
-		}
-	}
-	if first.tokens.Load() != 1 || second.tokens.Load() != 1 {
-		t.Errorf("%d and %d requests, want one each", first.tokens.Load(), second.tokens.Load())
-	}
-}
-
-func TestDeliverDiscoversWhereItCan(t *testing.T) {
-	first, second, server := regions(t)
-	first.status.Store(http.StatusServiceUnavailable)
-	if answer, err := post(t, server); err != nil || answer.Status != http.StatusOK || second.tokens.Load() != 1 {
-		t.Errorf("error %v, %d requests at the fallback", err, second.tokens.Load())
 	}
 }
 

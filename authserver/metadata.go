@@ -25,6 +25,15 @@ type Metadata struct {
 	Issuer        string
 	JWKSURI       string
 	TokenEndpoint string
+	// IntrospectionEndpoint and RevocationEndpoint are those of RFC 7662 and
+	// RFC 7009.
+	IntrospectionEndpoint, RevocationEndpoint string
+	// Aliases are the endpoints for clients that show a certificate, by the names
+	// of their members (mtls_endpoint_aliases; RFC 8705, section 5).
+	Aliases map[string]string
+	// SignsIntrospection tells whether the server offers signed answers to
+	// introspection (RFC 9701, section 7).
+	SignsIntrospection bool
 }
 
 // wellKnown lists where a server's metadata may lie: OpenID Connect Discovery
@@ -99,7 +108,12 @@ func ParseMetadata(document []byte, issuer string) (*Metadata, error) {
 	fields := []struct {
 		name string
 		to   *string
-	}{{"jwks_uri", &metadata.JWKSURI}, {"token_endpoint", &metadata.TokenEndpoint}}
+	}{
+		{"jwks_uri", &metadata.JWKSURI},
+		{EndpointToken, &metadata.TokenEndpoint},
+		{EndpointIntrospection, &metadata.IntrospectionEndpoint},
+		{EndpointRevocation, &metadata.RevocationEndpoint},
+	}
 	for _, field := range fields {
 		value, ok := members[field.name]
 		if !ok {
@@ -110,6 +124,11 @@ func ParseMetadata(document []byte, issuer string) (*Metadata, error) {
 			return nil, fmt.Errorf("%w: %s: %w", ErrMetadata, field.name, err)
 		}
 		*field.to = text
+	}
+	algorithms, _ := members["introspection_signing_alg_values_supported"].([]any)
+	metadata.SignsIntrospection = len(algorithms) > 0
+	if metadata.Aliases, err = readAliases(members["mtls_endpoint_aliases"], issuer); err != nil {
+		return nil, err
 	}
 	return metadata, nil
 }

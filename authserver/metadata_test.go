@@ -66,6 +66,8 @@ func TestParseMetadataRefuses(t *testing.T) {
 		"an issuer that is no text":   {`{"issuer":["` + testIssuer + `"]}`, "its issuer is not"},
 		"plain http keys":             {with(`"jwks_uri":"http://keys.example.com/jwks"`), "jwks_uri"},
 		"plain http token endpoint":   {with(`"token_endpoint":"http://idp.example.com/token"`), "token_endpoint"},
+		"alias on this machine":       {with(`"mtls_endpoint_aliases":{"token_endpoint":"http://127.0.0.1/token"}`), "mtls_endpoint_aliases"},
+		"introspection, plain http":   {with(`"introspection_endpoint":"http://127.0.0.1/i"`), "introspection_endpoint"},
 		"an endpoint with a password": {with(`"token_endpoint":"https://canary:canary@idp.example.com/token"`), "token_endpoint"},
 		"an endpoint that is no text": {with(`"token_endpoint":1`), "token_endpoint"},
 		"an endpoint that is null":    {with(`"token_endpoint":null`), "token_endpoint"},

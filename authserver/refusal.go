@@ -1,12 +1,12 @@
 package authserver
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
-	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
@@ -24,6 +24,10 @@ type Refusal struct { //nolint:errname // the word of what it is
 	Code string
 	// RetryAfter is how long the server asks to be left alone, 0 if it does not.
 	RetryAfter time.Duration
+	// ACRValues and MaxAge are what a newer or stronger login must be like, as the
+	// members acr_values and max_age say (RFC 9470, section 3), "" where they say
+	// nothing that could stand in a challenge.
+	ACRValues, MaxAge string
 }
 
 // Error names status and code.
@@ -34,14 +38,45 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("authorization server answered %d, error %s", r.Status, r.Code)
 }
 
-func newRefusal(answer *httpx.Response, now time.Time) *Refusal {
-	refusal := &Refusal{Status: answer.Status, RetryAfter: retryAfter(answer.Header, now)}
+func newRefusal(status int, header http.Header, body []byte, now time.Time) *Refusal {
+	refusal := &Refusal{Status: status, RetryAfter: retryAfter(header, now)}
 	// Whatever the media type says: a body with a code says more than a status.
-	if members, err := jose.ParseObject(answer.Body); err == nil {
+	if members, err := jose.ParseObject(body); err == nil {
 		text, _ := members["error"].(string)
 		refusal.Code = errorCode(text)
+		refusal.ACRValues, refusal.MaxAge = loginWanted(members)
 	}
 	return refusal
+}
+
+// maxACR bounds what a server may add to a challenge.
+const maxACR = 512
+
+func loginWanted(members map[string]any) (acrValues, maxAge string) {
+	if text, ok := members["acr_values"].(string); ok && len(text) <= maxACR && plainWords(text) {
+		acrValues = text
+	}
+	switch age := members["max_age"].(type) {
+	case json.Number:
+		maxAge = age.String()
+	case string:
+		maxAge = age
+	}
+	if _, err := strconv.ParseUint(maxAge, 10, 31); err != nil {
+		maxAge = ""
+	}
+	return acrValues, maxAge
+}
+
+// plainWords tells whether a text is visible ASCII and blanks, without what would
+// end a quoted string.
+func plainWords(text string) bool {
+	for _, c := range []byte(text) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // errorCode returns the code if it is made of the characters that registered

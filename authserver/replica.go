@@ -67,8 +67,7 @@ func (r *replica) discover(ctx context.Context) (*Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	metadata.JWKSURI = moved(metadata.JWKSURI, r.server.options.Issuer, r.base)
-	metadata.TokenEndpoint = moved(metadata.TokenEndpoint, r.server.options.Issuer, r.base)
+	metadata.move(r.base)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.metadata, r.learned = metadata, time.Now()

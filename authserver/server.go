@@ -131,13 +131,6 @@ func (s *Server) Metadata(ctx context.Context) (*Metadata, error) {
 	return metadata, nil
 }
 
-// Forget drops the metadata, so that the next call discovers again.
-func (s *Server) Forget() {
-	for _, replica := range s.replicas {
-		replica.forget()
-	}
-}
-
 // TokenEndpoint returns the address of the token endpoint.
 func (s *Server) TokenEndpoint(ctx context.Context) (string, error) {
 	metadata, err := s.Metadata(ctx)

@@ -147,7 +147,7 @@ func TestMetadataIsFetchedOnceForEveryone(t *testing.T) {
 	if _, err := server.Metadata(t.Context()); err != nil || openID.hits.Load() != 1 {
 		t.Errorf("%d fetches, error %v; want 1", openID.hits.Load(), err)
 	}
-	server.Forget()
+	server.replicas[0].forget()
 	if _, err := server.TokenEndpoint(t.Context()); err != nil || openID.hits.Load() != 2 {
 		t.Errorf("after Forget %d fetches, error %v; want 2", openID.hits.Load(), err)
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
@@ -42,12 +41,12 @@ type TokenResponse struct {
 
 // readAnswer turns a token endpoint's answer into a response, a *Refusal or an
 // error that wraps ErrBadAnswer.
-func readAnswer(answer *httpx.Response, sent, now time.Time) (*TokenResponse, error) {
+func readAnswer(answer *Answer, now time.Time) (*TokenResponse, error) {
 	switch {
 	case answer.Status == http.StatusOK:
-		return parseTokenResponse(answer.Body, sent)
+		return parseTokenResponse(answer.Body, answer.SentAt)
 	case answer.Status >= 400:
-		return nil, newRefusal(answer, now)
+		return nil, answer.Refusal(now)
 	default:
 		// Redirects among them: they are never followed.
 		return nil, fmt.Errorf("%w: status %d", ErrBadAnswer, answer.Status)

@@ -72,6 +72,8 @@ func TestExpand(t *testing.T) {
 		"{env.NAME}", "main", "{env.ID}", "gw", "{env.AUTH}", "post", "{file./run/secret}", "{env.URL}", "{env.GRANT}", "token_exchange",
 		"{env.C}", "c", "{env.SCOPE}", "s", "{env.COUNT}", "7", "{env.HEADER}", "X-T", "{env.SCHEME}", "B", "{env.SIZE}", "1KiB",
 	).Replace(body))
+	// A secret that is all of a file is read again when the file changes.
+	want.Clients["c"].SecretFiles = map[int]string{0: "/run/secret"}
 	if diff := cmp.Diff(want, g); diff != "" {
 		t.Errorf("expanding (-want +got):\n%s", diff)
 	}

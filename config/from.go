@@ -34,7 +34,7 @@ type From struct {
 	Name string `json:"name,omitempty"`
 
 	// The authentication scheme in front of a header's token. Default: for
-	// Authorization Bearer; for other headers none, the header is the token alone.
+	// Authorization Bearer and DPoP; for other headers none, the header is the token alone.
 	Scheme string `json:"scheme,omitempty"`
 }
 
@@ -54,6 +54,17 @@ func (f From) HeaderScheme() string {
 	}
 	return f.Scheme
 }
+
+// AcceptsDPoP tells whether the scheme DPoP is accepted: where it is named, and
+// beside Bearer where the Authorization header is named without a scheme.
+func (f From) AcceptsDPoP() bool {
+	return f.Scheme == "" && f.Header() == authorizationHeader || f.onlyDPoP()
+}
+
+func (f From) onlyDPoP() bool { return strings.EqualFold(f.Scheme, schemeDPoP) }
+
+// schemeDPoP is the scheme of a token that comes with a proof.
+const schemeDPoP = "DPoP"
 
 // Logged tells whether Caddy's access log shows what is written there.
 func (f From) Logged() bool {
@@ -136,7 +147,7 @@ func checkSourceHeader(name string) error {
 		return fmt.Errorf("%q is not a header name such as X-Token", name)
 	}
 	folded := http.CanonicalHeaderKey(foldHeader(name))
-	own := []string{"Origin", "Sec-Fetch-Site", "Early-Data", "Accept"}
+	own := []string{"Origin", "Sec-Fetch-Site", "Early-Data", "Accept", proofHeader}
 	if folded == "Cookie" {
 		return errors.New("the header Cookie holds more than a credential: write from cookie <name>")
 	}

@@ -66,6 +66,14 @@ type Issuer struct {
 	// How far the issuer's clock and ours may be apart, at most 2m. Default: 30s.
 	Leeway Duration `json:"leeway,omitempty"`
 
+	// How the issuer is asked about tokens that the gateway cannot read itself.
+	// Default: opaque tokens are refused.
+	Introspection *Introspection `json:"introspection,omitempty"`
+
+	// The keys that open the issuer's encrypted tokens: while one rotates, the old
+	// one and the new one. Default: encrypted tokens are refused.
+	Decrypt []Decrypt `json:"decrypt,omitempty"`
+
 	// PEM files with the certificate authorities that the issuer's own TLS
 	// certificate may come from; then only these. Default: those of the system.
 	TrustCA []string `json:"trust_ca,omitempty"`
@@ -138,6 +146,10 @@ func (i *Issuer) AcceptedAlgorithms() []jose.Algorithm {
 //		jwks_refresh   <duration>
 //		jwks_max_stale <duration>
 //		outbound
+//		introspection  [<url>] {
+//			...
+//		}
+//		decrypt        <key file> [<alg>...]
 //	}
 func (i *Issuer) options() []option {
 	return append(i.contentOptions(), []option{
@@ -150,6 +162,8 @@ func (i *Issuer) options() []option {
 		{word: "jwks_refresh", read: readOne(&i.JWKSRefresh)},
 		{word: "jwks_max_stale", read: readOne(&i.JWKSMaxStale)},
 		{word: "outbound", read: readFlag(&i.Outbound)},
+		{word: "introspection", read: i.readIntrospection},
+		{word: "decrypt", read: i.readDecrypt, repeat: true},
 	}...)
 }
 
@@ -165,6 +179,8 @@ func (i *Issuer) settings() []setting {
 		list("fallback", i.Fallback, checkIssuerURL),
 		one("jwks_refresh", (*string)(&i.JWKSRefresh), checkSecond),
 		one("jwks_max_stale", (*string)(&i.JWKSMaxStale), checkSecond),
+		i.Introspection.settings(),
+		decryptSettings(i.Decrypt),
 	)
 }
 
@@ -183,6 +199,12 @@ func (i *Issuer) contradiction() error {
 	if err := i.keyWords(); err != nil {
 		return err
 	}
+	if err := i.opaqueWords(); err != nil {
+		return err
+	}
+	if err := decryptContradiction(i.Decrypt); err != nil {
+		return fmt.Errorf("decrypt: %w", err)
+	}
 	return checkAny(i.Audience)
 }
 
@@ -190,10 +212,16 @@ func (i *Issuer) missing() error {
 	if len(i.URLs) == 0 {
 		return errors.New("a URL is missing: write issuer <name> <url...>")
 	}
+	if err := i.Introspection.missing(); err != nil {
+		return fmt.Errorf("introspection: %w", err)
+	}
+	if slices.ContainsFunc(i.Decrypt, func(line Decrypt) bool { return line.Key == "" }) {
+		return errors.New("decrypt: a key file is missing: write decrypt <key file> [<alg>...]")
+	}
 	return i.secretsMissing()
 }
 
-func (i *Issuer) links(*Gatehouse) error { return nil }
+func (i *Issuer) links(g *Gatehouse) error { return i.Introspection.links(g, i) }
 
 // accepted are the settings of an audience list that tokens are held against.
 func accepted(audience []string) []setting {

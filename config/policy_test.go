@@ -16,7 +16,7 @@ func TestCheckPolicies(t *testing.T) {
 		"nothing":    {`{"policies": {"a": {}}}`, "policy a: a rule is missing: write policy <name> and the rules in a block"},
 		"name":       {`{"policies": {"a/b": {"rules": [{"rule": "scope", "values": ["x"]}]}}}`, `policy a/b: "a/b" is not a name: names hold no / * @ { } quotes or blanks`},
 		"of itself":  {`{"policies": {"a": {"rules": [{"rule": "policy", "values": ["a"]}]}}}`, "policy a: policies use each other in a circle: a -> a"},
-		"bad rule":   {`{"policies": {"a": {"rules": [{"rule": "shadow", "values": ["a"]}]}}}`, `policy a: unknown rule "shadow": known: acr, actor, amr, any_scope, audience, claim, client, expression, issuer, max_auth_age, policy, role, scope`},
+		"bad rule":   {`{"policies": {"a": {"rules": [{"rule": "shadow", "values": ["a"]}]}}}`, `policy a: unknown rule "shadow": known: acr, actor, amr, any_scope, audience, claim, client, expression, issuer, max_auth_age, policy, role, scope, sender_constrained`},
 		"not itself": {`{"policies": {"a": {"rules": [{"rule": "policy", "values": ["b"]}]}}}`, `policy a: policy: unknown policy "b": known: a`},
 		"a long way": {`{"policies": {"a": {"rules": [{"rule": "policy", "values": ["c"]}]}, "b": {"rules": [{"rule": "scope", "values": ["x"]}, {"rule": "policy", "values": ["c"]}]},
 			"c": {"rules": [{"rule": "policy", "values": ["d"]}]}, "d": {"rules": [{"rule": "policy", "values": ["c"]}]}}}`, "policy c: policies use each other in a circle: c -> d -> c"},

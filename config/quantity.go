@@ -143,6 +143,15 @@ func checkPositive(text string) error {
 	return err
 }
 
+// checkNotNegative accepts any duration, 0s among them.
+func checkNotNegative(text string) error {
+	value, err := parseDuration(text)
+	if err == nil && value < 0 {
+		err = fmt.Errorf("%s is negative", text)
+	}
+	return err
+}
+
 func parseDuration(text string) (time.Duration, error) {
 	value, err := caddy.ParseDuration(text)
 	if err != nil {

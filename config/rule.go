@@ -35,6 +35,8 @@ const (
 	RuleMaxAuthAge = "max_auth_age"
 	// RuleAMR: the login used one of these methods.
 	RuleAMR = "amr"
+	// RuleSender: the token was shown to be the caller's own in one of these ways.
+	RuleSender = "sender_constrained"
 	// RuleExpression: the expression is true.
 	RuleExpression = "expression"
 	// RulePolicy: all rules of these policies hold.
@@ -43,7 +45,7 @@ const (
 
 var ruleNames = []string{
 	RuleScope, RuleAnyScope, RuleAudience, RuleIssuer, RuleClient, RuleRole, RuleActor, RuleClaim,
-	RuleACR, RuleMaxAuthAge, RuleAMR, RuleExpression, RulePolicy,
+	RuleACR, RuleMaxAuthAge, RuleAMR, RuleSender, RuleExpression, RulePolicy,
 }
 
 // A Rule is one thing that a token must hold.
@@ -51,7 +53,8 @@ type Rule struct {
 	// What is looked at: `scope` (the token holds all values), one of `any_scope`,
 	// `audience`, `issuer`, `client`, `role`, `actor`, `claim`, `acr` and `amr` (it
 	// holds at least one of the values), `max_auth_age` (the login is not older
-	// than the value), `expression` (the value, in Caddy's expression language, is
+	// than the value), `sender_constrained` (the token was shown to be the caller's
+	// own by `dpop` or `mtls`), `expression` (the value, in Caddy's expression language, is
 	// true) or `policy` (all rules of all policies hold). Required.
 	Rule string `json:"rule,omitempty"`
 
@@ -102,6 +105,8 @@ func (r *Rule) read(d *caddyfile.Dispenser) error {
 	case RuleMaxAuthAge:
 		r.Values = make([]string, 1)
 		return readOne(&r.Values[0])(d)
+	case RuleSender:
+		return readBindings(&r.Values)(d)
 	case RuleExpression:
 		text := readExpression(d)
 		if strings.TrimSpace(text) == "" {
@@ -137,6 +142,8 @@ func (r *Rule) settings() []setting {
 	switch r.Rule {
 	case RuleScope, RuleAnyScope:
 		return list(r.Rule, r.Values, checkScope)
+	case RuleSender:
+		return list(r.Rule, r.Values, checkBinding)
 	case RuleIssuer:
 		return list(r.Rule, r.Values, checkRef)
 	case RuleClaim:

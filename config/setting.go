@@ -18,6 +18,7 @@ type setting struct {
 	secret bool                    // its text is never shown
 	late   bool                    // takes request placeholders: left as it is at load
 	trusts bool                    // an audience of our own, where the word any opens the door
+	file   func(path string)       // is told the file that the whole text is read from, if there is one
 }
 
 // one is the setting of an option with a single value. An unset option has
@@ -101,6 +102,9 @@ func (s setting) expand(repl *caddy.Replacer) error {
 	if _, err := s.pending(); err != nil {
 		return err
 	}
+	if path := wholeFile(*s.text); path != "" && s.file != nil {
+		s.file(path)
+	}
 	text, err := repl.ReplaceFunc(*s.text, func(key string, val any) (any, error) {
 		if caddy.ToString(val) == "" {
 			return nil, fmt.Errorf("{%s} is empty: set the variable, or make the file readable", key)
@@ -116,6 +120,16 @@ func (s setting) expand(repl *caddy.Replacer) error {
 	}
 	*s.text = text
 	return nil
+}
+
+// wholeFile returns the file of a text that is one {file.*} and nothing else, ""
+// for any other: what is only part of a text cannot be read again alone.
+func wholeFile(text string) string {
+	path, ok := strings.CutPrefix(text, "{file.")
+	if !ok || !strings.HasSuffix(path, "}") || strings.ContainsAny(path[:len(path)-1], "{}\\") {
+		return ""
+	}
+	return path[:len(path)-1]
 }
 
 // known refuses a placeholder that load time cannot fill. The key is not shown

@@ -34,7 +34,7 @@ type TokenAuth struct {
 
 	// Where the credential is looked for, and nowhere else. Two places that hold
 	// one, and an Authorization header that is not among them, are refused.
-	// Default: the Authorization header with the scheme Bearer.
+	// Default: the Authorization header with the schemes Bearer and DPoP.
 	From []From `json:"from,omitempty"`
 
 	// Let requests without any token pass, as nobody's. A token that is not good
@@ -60,6 +60,8 @@ type TokenAuth struct {
 	// Default: false.
 	ForwardToken bool `json:"forward_token,omitempty"`
 
+	Sender //nolint:embeddedstructfieldcheck // the JSON keeps the order of the words
+
 	// Where the Caddyfile has this directive, as file:line. The Caddyfile adapter
 	// writes it. It serves messages only and changes nothing.
 	Place string `json:"place,omitempty"`
@@ -76,6 +78,10 @@ type TokenAuth struct {
 //		realm    <text>
 //		resource <url>
 //		forward_token
+//		sender_constrained [dpop] [mtls]
+//		public_url         <url...>
+//		client_certificate <header>
+//		dpop_nonce
 //	}
 func (t *TokenAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
@@ -85,7 +91,7 @@ func (t *TokenAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (t *TokenAuth) options() []option {
-	return []option{
+	return append(t.Sender.options(), []option{
 		{word: "audience", read: readList(&t.Audience)},
 		{word: "streams", read: readOne(&t.Streams)},
 		{word: "from", read: readFrom(&t.From), repeat: true},
@@ -94,7 +100,7 @@ func (t *TokenAuth) options() []option {
 		{word: "realm", read: readOne(&t.Realm)},
 		{word: "resource", read: readOne(&t.Resource)},
 		{word: "forward_token", read: readFlag(&t.ForwardToken)},
-	}
+	}...)
 }
 
 func (t *TokenAuth) settings() []setting {
@@ -106,6 +112,7 @@ func (t *TokenAuth) settings() []setting {
 		t.UserID.settings(),
 		one("realm", &t.Realm, checkQuotable),
 		one("resource", &t.Resource, checkResourceURL),
+		t.Sender.settings(),
 	)
 }
 
@@ -124,7 +131,13 @@ func (t *TokenAuth) contradiction() error {
 	if err := t.UserID.check(); err != nil {
 		return err
 	}
-	return checkFrom(t.From)
+	if err := t.Sender.contradiction(); err != nil {
+		return err
+	}
+	if err := checkFrom(t.From); err != nil {
+		return err
+	}
+	return t.checkSender()
 }
 
 func (t *TokenAuth) missing() error { return nil }
@@ -162,7 +175,7 @@ func (t *TokenAuth) links(g *Gatehouse) error {
 				strings.Join(names, " "))
 		}
 	}
-	seen := make(map[string]string)
+	seen, blocks := make(map[string]string), make(map[string]*Issuer)
 	for _, ref := range t.Issuers {
 		if err := g.known(ref); err != nil {
 			return err
@@ -175,6 +188,9 @@ func (t *TokenAuth) links(g *Gatehouse) error {
 			return fmt.Errorf("%s and %s are the same issuer %s: name it once", other, ref, name)
 		}
 		seen[name] = ref
+		if ok {
+			blocks[name] = issuer
+		}
 	}
-	return nil
+	return routeOpaque(blocks)
 }

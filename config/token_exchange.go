@@ -70,6 +70,9 @@ func (t *TokenExchange) contradiction() error {
 	if t.Name != "" && t.Exchange != nil {
 		return errTwoExchanges
 	}
+	if t.Exchange != nil {
+		return t.Exchange.contradiction()
+	}
 	return nil
 }
 

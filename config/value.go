@@ -149,6 +149,21 @@ func checkAlgorithm(text string) error {
 	return unknown("algorithm", text, known)
 }
 
+// checkKeyAlgorithm accepts an algorithm whose verification key may be public.
+func checkKeyAlgorithm(text string) error {
+	if strings.HasPrefix(text, "HS") {
+		return fmt.Errorf("%s signs with a shared secret, and only asymmetric algorithms go with a key: %v", text, jose.Asymmetric())
+	}
+	if _, err := jose.ParseAlgorithm(text); err == nil {
+		return nil
+	}
+	known := make([]string, 0, len(jose.Asymmetric()))
+	for _, alg := range jose.Asymmetric() {
+		known = append(known, string(alg))
+	}
+	return unknown("algorithm", text, known)
+}
+
 // checkPath accepts a path to a claim. One that begins with a slash is a JSON
 // Pointer, in which ~ only stands before 0 and 1 (RFC 6901, section 3).
 func checkPath(path string) error {

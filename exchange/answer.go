@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/authserver"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // maxIssued bounds an issued token: it goes into a header, and servers refuse
@@ -16,9 +18,12 @@ const maxIssued = 16 << 10
 
 // What is wrong with an answer, for the operator.
 var (
-	errTokenType    = errors.New("token_type is not Bearer")
+	errTokenType    = errors.New("token_type is not one that is accepted")
 	errNoIssuedType = errors.New("no issued_token_type")
 	errIssuedType   = errors.New("issued_token_type is not what was asked for")
+	errRefusedAgain = errors.New("the upstream refuses the token that has just replaced another")
+	errUpstream     = errors.New("the upstream answered 401 to the token that was made for it")
+	errSameAgain    = errors.New("the server issues the very token that the upstream refuses")
 	errTokenText    = errors.New("access_token holds characters that a header cannot carry")
 	errTokenSize    = errors.New("access_token is longer than 16 KiB")
 	errSameToken    = errors.New("access_token is the caller's own token")
@@ -29,10 +34,13 @@ var (
 
 // A grant is an answer beside what was asked, while it is being judged.
 type grant struct {
-	caller Caller
-	asked  []string
-	answer *authserver.TokenResponse
-	claims issuedClaims
+	leg     *leg
+	caller  Caller
+	subject token.Raw   // what was sent: the caller's token or an earlier leg's
+	actor   *actorToken // nil: none
+	asked   []string
+	answer  *authserver.TokenResponse
+	claims  issuedClaims
 }
 
 // answerChecks is what an answer must pass before its token is used (RFC 8693,
@@ -44,34 +52,39 @@ var answerChecks = []func(*Exchanger, *grant) error{
 	(*Exchanger).checkExpiry,
 	(*Exchanger).checkScope,
 	(*Exchanger).checkAudience,
+	(*Exchanger).checkBinding,
 }
 
 // accept judges an answer. Errors wrap authserver.ErrBadAnswer and name members,
 // never their values.
-func (x *Exchanger) accept(caller Caller, asked []string, answer *authserver.TokenResponse) (*grant, error) {
-	checked := &grant{caller: caller, asked: asked, answer: answer, claims: readClaims(answer.AccessToken.Reveal())}
+func (x *Exchanger) accept(ctx context.Context, g *grant) (*grant, error) {
+	g.claims = readClaims(g.answer.AccessToken.Reveal())
 	for _, check := range answerChecks {
-		if err := check(x, checked); err != nil {
+		if err := check(x, g); err != nil {
 			return nil, fmt.Errorf("%w: %w", authserver.ErrBadAnswer, err)
 		}
 	}
-	return checked, nil
+	return g, x.verify(ctx, g)
 }
 
 func (*Exchanger) checkTokenType(g *grant) error {
 	// A token of another type is used in another way (RFC 6749, section 7.1);
 	// N_A is not an access token at all.
-	if !strings.EqualFold(g.answer.TokenType, "Bearer") {
+	if !slices.ContainsFunc(g.leg.Accept.TokenTypes, func(accepted string) bool {
+		return strings.EqualFold(g.answer.TokenType, accepted)
+	}) {
 		return errTokenType
 	}
 	return nil
 }
 
-func (x *Exchanger) checkIssuedType(g *grant) error {
+func (*Exchanger) checkIssuedType(g *grant) error {
 	switch {
+	case g.leg.Grant != GrantTokenExchange:
+		return nil // the others issue access tokens and do not say so (RFC 6749, section 5.1)
 	case g.answer.IssuedTokenType == "":
 		return errNoIssuedType
-	case !slices.Contains(x.config.AcceptIssued, g.answer.IssuedTokenType):
+	case !slices.Contains(g.leg.Accept.Issued, g.answer.IssuedTokenType):
 		return errIssuedType
 	}
 	return nil
@@ -85,7 +98,7 @@ func (*Exchanger) checkText(g *grant) error {
 		return errTokenText
 	case len(text) > maxIssued:
 		return errTokenSize
-	case handsBack(text, g.caller.Raw.Reveal()):
+	case g.leg.Grant.hasSubject() && (handsBack(text, g.caller.Raw.Reveal()) || handsBack(text, g.subject.Reveal())):
 		// A server that hands the caller's token back, or what a careless upstream
 		// takes for it, would have the gateway give it to an upstream.
 		return errSameToken
@@ -116,8 +129,11 @@ func (*Exchanger) checkExpiry(g *grant) error {
 // checkScope refuses a token that may do more than was asked for or, where
 // nothing was asked for, more than the caller may do.
 func (*Exchanger) checkScope(g *grant) error {
+	if g.leg.Accept.WiderScope {
+		return nil
+	}
 	allowed := g.asked
-	if len(allowed) == 0 {
+	if len(allowed) == 0 && g.caller.Token != nil {
 		allowed = g.caller.Token.Scopes
 	}
 	var wider []string
@@ -149,9 +165,9 @@ func (g *grant) granted() []string {
 // still for one of the caller's: the server did not understand what was asked,
 // and the upstream could present it at the gateway's own front door. A server
 // may call the same target by another name, so other audiences say nothing.
-func (x *Exchanger) checkAudience(g *grant) error {
-	targets := slices.Concat(x.config.Audience, x.config.Resource)
-	if len(targets) == 0 || overlap(g.claims.audience, targets) {
+func (*Exchanger) checkAudience(g *grant) error {
+	targets := g.leg.targets()
+	if len(targets) == 0 || g.caller.Token == nil || overlap(g.claims.audience, targets) {
 		return nil
 	}
 	if overlap(g.claims.audience, g.caller.Token.Audience) {
@@ -171,10 +187,23 @@ func (x *Exchanger) issue(g *grant) (*Issued, lifetime) {
 	if g.answer.HasExpiresIn {
 		ends = append(ends, sent.Add(g.answer.ExpiresIn))
 	}
-	life := newLifetime(sent, ends, []time.Time{g.caller.Token.Expiry, sent.Add(x.config.MaxTTL)})
+	life := newLifetime(sent, ends, x.caps(g))
 	issued := &Issued{Scope: g.granted(), Expiry: life.expiry, ID: g.claims.id}
 	issued.Token, issued.Credential = credentials(x.config.Scheme, g.answer.AccessToken.Reveal())
 	return issued, life
+}
+
+// caps are what bounds the reuse of a token beside its own end. The gateway's own
+// token is nobody's, so no caller's end is its end.
+func (x *Exchanger) caps(g *grant) []time.Time {
+	caps := []time.Time{g.answer.SentAt.Add(x.config.MaxTTL)}
+	if g.actor != nil {
+		caps = append(caps, g.actor.expiry)
+	}
+	if !x.AsGateway() {
+		caps = append(caps, g.caller.Token.Expiry)
+	}
+	return caps
 }
 
 // printable lists a few scopes for the operator's log. They are the server's

@@ -178,7 +178,9 @@ func FuzzAnswer(f *testing.F) {
 			Scope: strings.Split(scope, " "), HasScope: scope != "",
 			ExpiresIn: time.Duration(life), HasExpiresIn: life != 0, SentAt: x.clock.Now(),
 		}
-		checked, err := x.accept(caller, []string{"orders:read"}, answer)
+		checked, err := x.accept(t.Context(), &grant{
+			leg: x.last(), caller: caller, subject: caller.Raw, asked: []string{"orders:read"}, answer: answer,
+		})
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("a line break in %q", err)

@@ -14,8 +14,11 @@ func BenchmarkExchangeCached(b *testing.B) {
 			state := NewState(DefaultCacheEntries, DefaultCacheBytes)
 			defer state.Close()
 			x, err := New(Config{
-				Client: &slowServer{}, State: state,
-				Audience: []string{"https://orders.example"}, Scope: []string{"orders:read", "orders:write"},
+				State: state,
+				Leg: Leg{
+					Client:   &slowServer{},
+					Audience: []string{"https://orders.example"}, Scope: []string{"orders:read", "orders:write"},
+				},
 			})
 			if err != nil {
 				b.Fatal(err)
@@ -40,7 +43,7 @@ func BenchmarkExchangeCached(b *testing.B) {
 
 // BenchmarkKey is the making of the cache key, the largest part of a hit.
 func BenchmarkKey(b *testing.B) {
-	config := Config{Client: &slowServer{}, SubjectType: TypeAccessToken, Audience: []string{"https://orders.example"}}
+	config := Config{Leg: Leg{Client: &slowServer{}, SubjectType: TypeAccessToken, Audience: []string{"https://orders.example"}}}
 	settings := settingsOf(config)
 	maker := newKeyMaker()
 	digest := callerAt(time.Now(), "t").Token.Digest

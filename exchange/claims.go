@@ -23,19 +23,33 @@ type issuedClaims struct {
 	scope    []string
 	hasScope bool
 	id       string
+	boundTo  string // cnf.jkt (RFC 9449, section 6.1)
 }
 
 // readClaims reads an issued token if it happens to be a JWT; to the gateway it
 // is an opaque text.
 func readClaims(text string) issuedClaims {
-	var claims issuedClaims
+	_, claims := readIdentity(text)
+	return claims
+}
+
+// readIdentity returns all claims besides, nil if the text is no JWT.
+func readIdentity(text string) (map[string]any, issuedClaims) {
 	jws, err := jose.ParseJWS(text)
 	if err != nil {
-		return claims
+		return nil, issuedClaims{}
 	}
 	members, err := jose.ParseObject(jws.Payload)
 	if err != nil {
-		return claims
+		return nil, issuedClaims{}
+	}
+	return members, claimsOf(members)
+}
+
+func claimsOf(members map[string]any) issuedClaims {
+	var claims issuedClaims
+	if cnf, ok := members["cnf"].(map[string]any); ok {
+		claims.boundTo, _ = cnf["jkt"].(string)
 	}
 	if number, ok := members["exp"].(json.Number); ok {
 		if seconds, err := number.Float64(); err == nil && seconds > 0 && seconds < maxEpoch {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/authserver"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // DefaultMaxTTL is the longest that an issued token is used again unless
@@ -29,39 +30,48 @@ type Requester interface {
 	Timeout() time.Duration
 }
 
+// A Verifier verifies an issued token; see token.Verifier, which is one.
+type Verifier interface {
+	Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.Issuer, error)
+}
+
+// A SubjectChecker asks the caller's issuer whether a token is still good
+// (RFC 7662). It is asked only where a server's refusal leaves open whether the
+// caller's session or its right is gone.
+type SubjectChecker interface {
+	// Active tells whether the token of that issuer is good. An error means that
+	// nobody knows.
+	Active(ctx context.Context, issuer string, raw token.Raw) (bool, error)
+}
+
 // A Param is one more form field that a server wants.
 type Param struct{ Name, Value string }
 
 // Config is what one exchange block says.
 type Config struct {
-	// Client asks the server.
-	Client Requester
+	// Leg is the first request, fed with the caller's token.
+	Leg
+	// Then are further requests, each fed with the token that the one before it
+	// got. The last one's goes to the upstream.
+	Then []Leg
 	// State is shared with earlier and later configurations of the same exchange.
 	State *State
 	// SubjectIssuers are the issuers whose tokens may be sent to the server.
-	// Default: the client's own.
+	// Default: the client's own. They mean nothing to GrantClientCredentials.
 	SubjectIssuers []string
-	// SubjectType is the URI of what the caller's token is. Default:
-	// TypeAccessToken.
-	SubjectType string
-	// Audience and Resource name the upstream (RFC 8693, section 2.1; RFC 8707).
-	Audience, Resource []string
-	// Scope is a ceiling: asked for is what of it the caller holds. Default:
-	// nothing is asked, and what is granted must lie within what the caller holds.
-	Scope []string
-	// RequestedType is the URI of the type asked for. Default: none, which leaves
-	// it to the server.
-	RequestedType string
-	// Params are further form fields.
-	Params []Param
+	// Anonymous serves callers without a token too. Only GrantClientCredentials
+	// can.
+	Anonymous bool
 	// MaxTTL is the longest that an issued token is used again. Default:
 	// DefaultMaxTTL.
 	MaxTTL time.Duration
-	// AcceptIssued are the issued_token_type values to accept. Default: the
-	// requested type, else an access token or a JWT.
-	AcceptIssued []string
 	// Scheme comes before the token in the upstream's header, "" for none.
 	Scheme string
+	// Bind binds the upstream's token to a key of the gateway's. Default: it is a
+	// bearer token.
+	Bind Binding
+	// Checker, if set, is asked about callers whose refusal is ambiguous.
+	Checker SubjectChecker
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Observe, if set, is called when a request to the server begins. It may link
@@ -70,33 +80,26 @@ type Config struct {
 	Observe func(caller, call context.Context) (observed context.Context, end func(error))
 }
 
-// reservedParams are the form fields that the exchange itself writes.
-var reservedParams = []string{
-	"grant_type", "subject_token", "subject_token_type", "actor_token", "actor_token_type",
-	"audience", "resource", "scope", "requested_token_type",
-	"client_id", "client_secret", "client_assertion", "client_assertion_type",
-}
-
-// ReservedParam tells whether a form field is one that the exchange itself
-// writes, so that no Param may have its name.
-func ReservedParam(name string) bool { return slices.Contains(reservedParams, name) }
+// legs returns every request in its order.
+func (c Config) legs() []Leg { return append([]Leg{c.Leg}, c.Then...) }
 
 // withDefaults returns the configuration with what it leaves open filled in.
 func (c Config) withDefaults() Config {
+	c.Leg = c.Leg.withDefaults(len(c.Then) == 0, "")
+	before := c.Leg
+	c.Then = slices.Clone(c.Then)
+	for i, next := range c.Then {
+		c.Then[i] = next.withDefaults(i == len(c.Then)-1, before.RequestedType)
+		before = c.Then[i]
+	}
+	if c.Bind.Prover != nil {
+		bindLast(&c)
+	}
 	if len(c.SubjectIssuers) == 0 && c.Client.Issuer() != "" {
 		c.SubjectIssuers = []string{c.Client.Issuer()}
 	}
-	if c.SubjectType == "" {
-		c.SubjectType = TypeAccessToken
-	}
 	if c.MaxTTL <= 0 {
 		c.MaxTTL = DefaultMaxTTL
-	}
-	if len(c.AcceptIssued) == 0 {
-		c.AcceptIssued = []string{TypeAccessToken, TypeJWT}
-		if c.RequestedType != "" {
-			c.AcceptIssued = []string{c.RequestedType}
-		}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -105,43 +108,31 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) check() error {
-	switch {
-	case c.Client == nil:
-		return errors.New("client is missing")
-	case c.State == nil:
+	if c.State == nil {
 		return errors.New("state is missing")
-	case len(c.SubjectIssuers) == 0 && c.Client.Issuer() == "":
+	}
+	if err := c.Bind.check(c.legs()); err != nil {
+		return err
+	}
+	for i, leg := range c.legs() {
+		if err := leg.check(); err != nil {
+			if len(c.Then) > 0 {
+				return fmt.Errorf("leg %d: %w", i+1, err)
+			}
+			return err
+		}
+		if i > 0 && !leg.grant().hasSubject() {
+			return fmt.Errorf("leg %d: client_credentials takes no token, so nothing may come before it", i+1)
+		}
+	}
+	if slices.Contains(c.SubjectIssuers, "") {
+		return errors.New("an empty value in subject_issuer")
+	}
+	if c.Anonymous && c.grant() != GrantClientCredentials {
+		return errors.New("anonymous needs grant client_credentials: a caller without a token has nothing to exchange")
+	}
+	if c.grant().hasSubject() && len(c.SubjectIssuers) == 0 && c.Client.Issuer() == "" {
 		return errors.New("subject_issuer is missing: the client names an endpoint and no issuer, so nothing says whose tokens may be sent there")
 	}
-	for _, list := range [][]string{c.SubjectIssuers, c.Audience, c.AcceptIssued} {
-		if slices.Contains(list, "") {
-			return errors.New("an empty value in subject_issuer, audience or issued_type")
-		}
-	}
-	for _, resource := range c.Resource {
-		if !absoluteURI(resource) {
-			return fmt.Errorf("resource %q is not an absolute URI without a fragment (RFC 8693, section 2.1)", resource)
-		}
-	}
-	for _, scope := range c.Scope {
-		if !validScope(scope) {
-			return fmt.Errorf("scope %q holds a character that scopes do not have (RFC 6749, section 3.3)", scope)
-		}
-	}
-	for _, param := range c.Params {
-		if param.Name == "" || ReservedParam(param.Name) {
-			return fmt.Errorf("param %q is a field that the exchange writes itself", param.Name)
-		}
-	}
 	return nil
-}
-
-// validScope tells whether a text is a scope-token of RFC 6749, section 3.3.
-func validScope(scope string) bool {
-	for _, c := range []byte(scope) {
-		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return scope != ""
 }

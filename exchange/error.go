@@ -18,6 +18,9 @@ const (
 	OutcomeOK Outcome = "ok"
 	// OutcomeHit: a token issued earlier was used again.
 	OutcomeHit Outcome = "hit"
+	// OutcomeRefresh: a token issued earlier was used again, and the next one is
+	// being asked for ahead of time.
+	OutcomeRefresh Outcome = "refresh"
 	// OutcomeCanceled: the caller left before there was an answer.
 	OutcomeCanceled Outcome = "canceled"
 	// OutcomeForeignIssuer: the caller's token may not be sent to this server.
@@ -30,6 +33,12 @@ const (
 	OutcomeStepUp Outcome = "step_up"
 	// OutcomePolicyDenied: the server knows the caller and says no.
 	OutcomePolicyDenied Outcome = "policy_denied"
+	// OutcomeActorDenied: the caller's token does not let the gateway act for it.
+	OutcomeActorDenied Outcome = "actor_denied"
+	// OutcomeChainTooLong: too many actors stand between the caller and its user.
+	OutcomeChainTooLong Outcome = "chain_too_long"
+	// OutcomeUpstreamRefused: the upstream refuses the token that was made for it.
+	OutcomeUpstreamRefused Outcome = "upstream_refused"
 	// OutcomeConfig: the server refuses the gateway itself, or the request as it
 	// is configured.
 	OutcomeConfig Outcome = "config"
@@ -46,10 +55,14 @@ const (
 // OutcomeOf names how a call of Exchange ended.
 func OutcomeOf(issued *Issued, err error) Outcome {
 	if err == nil {
-		if issued.Cached {
+		switch {
+		case issued.Renewing:
+			return OutcomeRefresh
+		case issued.Cached:
 			return OutcomeHit
+		default:
+			return OutcomeOK
 		}
-		return OutcomeOK
 	}
 	var refused *Error
 	switch {
@@ -85,16 +98,26 @@ type Error struct {
 	// for the caller.
 	ASStatus int
 	ASCode   string
+	// ACRValues and MaxAge are what a login would have to be like, as far as the
+	// server says so, for the challenge (RFC 9470, section 3).
+	ACRValues, MaxAge string
+	// Leg is which of several requests failed, counted from one; 0 if there is
+	// only one.
+	Leg int
 
 	cause error
 }
 
 // Error names the outcome and its cause. It holds no token and no secret.
 func (e *Error) Error() string {
-	if e.cause == nil {
-		return fmt.Sprintf("exchanging token: %s", e.Outcome)
+	text := "exchanging token"
+	if e.Leg > 0 {
+		text += fmt.Sprintf(", leg %d", e.Leg)
 	}
-	return fmt.Sprintf("exchanging token: %s: %s", e.Outcome, e.cause)
+	if e.cause == nil {
+		return fmt.Sprintf("%s: %s", text, e.Outcome)
+	}
+	return fmt.Sprintf("%s: %s: %s", text, e.Outcome, e.cause)
 }
 
 // Unwrap returns the cause.
@@ -114,6 +137,9 @@ var replies = map[Outcome]reply{
 	OutcomeSubjectRejected:   {http.StatusUnauthorized, "invalid_token", "The token is no longer accepted."},
 	OutcomeStepUp:            {http.StatusUnauthorized, "insufficient_user_authentication", "A newer or stronger login is needed."},
 	OutcomePolicyDenied:      {http.StatusForbidden, "access_denied", "The authorization server does not permit this access."},
+	OutcomeActorDenied:       {http.StatusForbidden, "access_denied", "The token does not let the gateway act on its behalf."},
+	OutcomeChainTooLong:      {http.StatusForbidden, "access_denied", "The token names too many actors."},
+	OutcomeUpstreamRefused:   {http.StatusBadGateway, "server_error", "The service behind the gateway refused the gateway's token."},
 	OutcomeConfig:            {http.StatusBadGateway, "exchange_misconfigured", "The gateway could not get access on the caller's behalf."},
 	OutcomeBadAnswer:         {http.StatusBadGateway, "server_error", "The authorization server gave an answer that cannot be used."},
 	OutcomeServerDown:        {http.StatusServiceUnavailable, "temporarily_unavailable", "The authorization server is not available."},

@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // A Caller is whose token is exchanged: the token as it came, and what a
-// Verifier found in that very text.
+// Verifier found in that very text. The zero value is a caller without a token.
 type Caller struct {
 	Raw   token.Raw
 	Token *token.Token
@@ -25,12 +23,14 @@ type Caller struct {
 type Exchanger struct {
 	config Config
 	state  *State
-	// settings and target are parts of the key and of the success memory's.
-	settings, target fingerprint
-	// scopes are those of the configuration in the order of a key.
-	scopes []string
-	// form is what every request has in common.
-	form url.Values
+	// settings are part of every key.
+	settings fingerprint
+	legs     []*leg
+	// bounded tells that some leg asks for no scope, so that what the caller holds
+	// bounds its answer.
+	bounded bool
+	// timeout bounds all requests of one exchange together.
+	timeout time.Duration
 }
 
 // New makes an exchanger. Nothing is fetched, and the state is not touched.
@@ -39,44 +39,47 @@ func New(config Config) (*Exchanger, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
-	exchanger := &Exchanger{
-		config:   config,
-		state:    config.State,
-		settings: settingsOf(config),
-		scopes:   sorted(config.Scope),
-		form:     commonForm(config),
+	exchanger := &Exchanger{config: config, state: config.State, settings: settingsOf(config)}
+	for i, settings := range config.legs() {
+		prefix := exchanger.settings
+		if i < len(config.Then) {
+			prefix = prefixOf(config, i+1)
+		}
+		made := newLeg(settings, i+1, prefix)
+		if i == len(config.Then) && config.Bind.Prover != nil {
+			made.prover = tokenProver{config.Bind.Prover}
+		}
+		exchanger.legs = append(exchanger.legs, made)
+		exchanger.bounded = exchanger.bounded || (made.asksNothing() && !made.Accept.WiderScope)
+		exchanger.timeout += settings.Client.Timeout()
+		if settings.Actor != nil && settings.Actor.Self {
+			exchanger.timeout += settings.Client.Timeout()
+		}
 	}
-	exchanger.target = targetOf(exchanger.settings, config.Scope)
 	return exchanger, nil
 }
 
-// commonForm lays out the fields of RFC 8693, section 2.1, that do not depend on
-// the caller.
-func commonForm(config Config) url.Values {
-	form := url.Values{
-		"grant_type":         {grantTokenExchange},
-		"subject_token_type": {config.SubjectType},
-	}
-	for name, values := range map[string][]string{"audience": config.Audience, "resource": config.Resource} {
-		if len(values) > 0 {
-			form[name] = slices.Clone(values)
-		}
-	}
-	if config.RequestedType != "" {
-		form.Set("requested_token_type", config.RequestedType)
-	}
-	for _, param := range config.Params {
-		form.Add(param.Name, param.Value)
-	}
-	return form
-}
+// last is the leg whose token the upstream gets.
+func (x *Exchanger) last() *leg { return x.legs[len(x.legs)-1] }
 
 // Audience is what the issued tokens are for, audiences before resources.
-func (x *Exchanger) Audience() []string { return slices.Concat(x.config.Audience, x.config.Resource) }
+func (x *Exchanger) Audience() []string { return x.last().targets() }
 
 // Asked is the scope that is asked for this caller: what of the configured scope
-// it holds.
-func (x *Exchanger) Asked(caller *token.Token) []string { return x.ask(nil, caller) }
+// it holds, or what is asked for in any case.
+func (x *Exchanger) Asked(caller *token.Token) []string { return x.last().ask(nil, caller) }
+
+// Prover makes the proofs that go with the issued tokens, nil if they are bearer
+// tokens.
+func (x *Exchanger) Prover() *proof.Prover { return x.config.Bind.Prover }
+
+// Evict forgets every token that was issued for a caller that match finds; see
+// State.Evict.
+func (x *Exchanger) Evict(match func(Origin) bool) int { return x.state.Evict(match) }
+
+// AsGateway tells whether tokens are the gateway's own: what the caller may do is
+// then for the gateway alone to decide.
+func (x *Exchanger) AsGateway() bool { return !x.config.Grant.hasSubject() }
 
 // Exchange returns the token that the upstream gets instead of the caller's.
 //
@@ -90,18 +93,19 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 		return nil, err
 	}
 	var space [16]string // on the stack, so that a hit allocates nothing
-	asked := x.ask(space[:0], caller.Token)
-	if len(x.scopes) > 0 && len(asked) == 0 {
-		// Asking for no scope would make many servers grant their default.
-		failure := newError(OutcomeInsufficientScope, errNoScope)
-		failure.Scope = x.config.Scope
+	key, err := x.key(space[:0], caller)
+	if err != nil {
+		return nil, err
+	}
+	if kept := x.state.freshEntry(key, now); kept != nil {
+		return x.reuse(key, kept, caller, now), nil //nolint:contextcheck // what it sets off outlives this request
+	}
+	if failure := x.state.refusals.find(key, now); failure != nil {
 		return nil, failure
 	}
-	key := x.state.keys.key(&x.settings, &caller.Token.Digest, asked, x.bound(caller.Token))
-	if hit := x.state.fresh(key, now); hit != nil {
-		return hit, nil
-	}
-	return x.share(ctx, key, caller)
+	return x.share(ctx, key, func(call context.Context) (*Issued, error) {
+		return x.call(ctx, call, key, caller)
+	})
 }
 
 var (
@@ -109,10 +113,17 @@ var (
 	errForeign = errors.New("the caller's token is from an issuer that subject_issuer does not name")
 	errPast    = errors.New("the caller's token has expired but for the leeway")
 	errNoScope = errors.New("the caller holds none of the scopes of the exchange")
+	errNobody  = errors.New("there is no caller, and the exchange does not serve anonymous ones")
 )
 
 // admit tells whether this token may be sent to the server at all.
 func (x *Exchanger) admit(caller Caller, now time.Time) error {
+	if x.AsGateway() {
+		if caller.Token == nil && !x.config.Anonymous {
+			return newError(OutcomeFault, errNobody)
+		}
+		return nil // nothing of it is sent
+	}
 	switch {
 	case caller.Token == nil || caller.Raw.IsZero() || caller.Raw.Digest() != caller.Token.Digest:
 		return newError(OutcomeFault, errCaller)
@@ -127,32 +138,53 @@ func (x *Exchanger) admit(caller Caller, now time.Time) error {
 	}
 }
 
-// ask appends the scopes to ask for: those of the configuration that the caller
-// holds.
-func (x *Exchanger) ask(to []string, caller *token.Token) []string {
-	for _, scope := range x.scopes {
-		if caller.HasScope(scope) {
-			to = append(to, scope)
+// key names the exchange for this caller. space is memory for the scopes asked
+// for, those of each leg behind an empty one.
+func (x *Exchanger) key(space []string, caller Caller) (cacheKey, error) {
+	for _, leg := range x.legs {
+		before := len(space)
+		if space = leg.ask(space, caller.Token); len(leg.ceiling) > 0 && len(space) == before {
+			// Asking for no scope would make many servers grant their default.
+			failure := newError(OutcomeInsufficientScope, errNoScope)
+			failure.Scope = leg.Scope
+			return cacheKey{}, failure
+		}
+		if leg != x.legs[len(x.legs)-1] {
+			space = append(space, "")
 		}
 	}
-	return to
+	bound, err := x.config.Bind.name()
+	if err != nil {
+		return cacheKey{}, newError(OutcomeFault, err)
+	}
+	return x.state.keys.boundKey(&x.settings, x.digest(caller), space, x.bound(caller.Token), bound), nil
+}
+
+// noDigest stands for the caller where all get the same token.
+var noDigest token.Digest
+
+func (x *Exchanger) digest(caller Caller) *token.Digest {
+	if x.AsGateway() {
+		return &noDigest
+	}
+	return &caller.Token.Digest
 }
 
 // bound is what the answer's scope must lie within where nothing is asked for:
 // what the caller holds. It depends on where the configuration finds scopes in a
 // token, so the token alone does not tell it.
 func (x *Exchanger) bound(caller *token.Token) []string {
-	if len(x.scopes) > 0 {
+	if !x.bounded || caller == nil {
 		return nil
 	}
 	return caller.Scopes
 }
 
 // share waits for the one call that is made for this key at a time.
-func (x *Exchanger) share(ctx context.Context, key cacheKey, caller Caller) (*Issued, error) {
-	issued, err := x.state.flights.do(ctx, key, x.config.Client.Timeout(), func(call context.Context) (*Issued, error) {
-		return x.call(ctx, call, key, caller)
-	})
+func (x *Exchanger) share(
+	ctx context.Context, key cacheKey, call func(context.Context) (*Issued, error),
+) (*Issued, error) {
+	issued, err := x.state.flights.Do(ctx, key, x.timeout, call)
 	var failure *Error
 	switch {
 	case err == nil:
@@ -190,9 +222,8 @@ func (x *Exchanger) observed(first, call context.Context, key cacheKey, caller C
 	if x.config.Observe != nil {
 		call, end = x.config.Observe(first, call)
 	}
-	issued, err := x.request(call, key, caller)
-	if err != nil {
-		failure := x.failed(caller, err)
+	issued, failure := x.request(call, key, caller)
+	if failure != nil {
 		end(failure)
 		return nil, failure
 	}
@@ -200,38 +231,25 @@ func (x *Exchanger) observed(first, call context.Context, key cacheKey, caller C
 	return issued, nil
 }
 
-// request asks the server, judges its answer and remembers it.
-func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (*Issued, error) {
-	asked := x.ask(nil, caller.Token)
-	answer, err := x.config.Client.Token(call, x.fill(caller, asked))
-	if err != nil {
-		return nil, err
-	}
-	checked, err := x.accept(caller, asked, answer)
-	if err != nil {
-		return nil, err
+// request runs the legs and remembers what came of it.
+func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (*Issued, *Error) {
+	generation := x.state.begin()
+	checked, failure := x.chain(call, caller)
+	now := x.config.Now()
+	if failure != nil {
+		if caller.Token != nil {
+			x.state.refusals.remember(key, failure, now, caller.Token.Expiry)
+		}
+		return nil, failure
 	}
 	issued, life := x.issue(checked)
-	now := x.config.Now()
-	x.state.memory.succeeded(x.target, now)
-	if now.Before(life.freshUntil) {
-		x.state.put(key, &entry{
-			issued:     issued.reused(),
-			freshUntil: life.freshUntil,
-			keepUntil:  life.keepUntil,
-			life:       life.keepUntil.Sub(now),
-		})
-	}
+	x.state.keep(key, issued, life, now, x.origin(caller), generation)
 	return issued, nil
 }
 
-// fill makes the form of one request.
-func (x *Exchanger) fill(caller Caller, asked []string) url.Values {
-	form := make(url.Values, len(x.form)+2)
-	maps.Copy(form, x.form)
-	form.Set("subject_token", caller.Raw.Reveal())
-	if len(asked) > 0 {
-		form.Set("scope", strings.Join(asked, " "))
+func (x *Exchanger) origin(caller Caller) Origin {
+	if x.AsGateway() {
+		return Origin{} // one token for all: nobody's logout ends it
 	}
-	return form
+	return originOf(caller.Token)
 }

@@ -43,7 +43,7 @@ func TestExchangeSends(t *testing.T) {
 				c.Audience = []string{"b", "a"}
 				c.Resource = []string{"https://orders.example/x"}
 				c.SubjectType, c.RequestedType = "urn:example:own", TypeJWT
-				c.AcceptIssued = []string{TypeAccessToken}
+				c.Accept.Issued = []string{TypeAccessToken}
 				c.Params = []Param{{"connector_id", "ldap"}}
 			},
 			[]string{"orders:read"},
@@ -228,7 +228,7 @@ func TestExchangersOverOneState(t *testing.T) {
 		"requested type": func(c *Config) { c.RequestedType = TypeAccessToken },
 		"param":          func(c *Config) { c.Params = []Param{{"a", "b"}} },
 		"max_ttl":        func(c *Config) { c.MaxTTL = time.Minute },
-		"accept":         func(c *Config) { c.AcceptIssued = []string{TypeAccessToken} },
+		"accept":         func(c *Config) { c.Accept.Issued = []string{TypeAccessToken} },
 	} {
 		if calls(exchanger(change)) != 1 {
 			t.Errorf("%s: served what another exchange got", name)
@@ -353,7 +353,7 @@ func TestExchangeObserve(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	fake, at := newSTS(t), newClock()
-	good := Config{Client: fake.client(0, at.Now), State: newState(t, 1), SubjectIssuers: []string{testIssuer}}
+	good := Config{Leg: Leg{Client: fake.client(0, at.Now)}, State: newState(t, 1), SubjectIssuers: []string{testIssuer}}
 	for name, change := range map[string]func(*Config){
 		"no client":              func(c *Config) { c.Client = nil },
 		"no state":               func(c *Config) { c.State = nil },

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/authserver"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 const (
@@ -31,7 +33,7 @@ var codeOutcomes = map[string]Outcome{
 	"invalid_client":         OutcomeConfig, // RFC 6749, section 5.2, as the next two
 	"unauthorized_client":    OutcomeConfig,
 	"unsupported_grant_type": OutcomeConfig,
-	"invalid_dpop_proof":     OutcomeConfig, // RFC 9449: no proof is configured
+	"invalid_dpop_proof":     OutcomeConfig, // RFC 9449: no proof is configured, or a fresh one is refused
 	"use_dpop_nonce":         OutcomeConfig,
 
 	"server_error":            OutcomeServerDown,
@@ -41,16 +43,27 @@ var codeOutcomes = map[string]Outcome{
 
 // failed says what it means that the server issued no token. It is called once a
 // call, however many wait for it.
-func (x *Exchanger) failed(caller Caller, err error) *Error {
-	var refusal *authserver.Refusal
+func (x *Exchanger) failed(ctx context.Context, l *leg, caller Caller, err error) *Error {
+	var (
+		refusal *authserver.Refusal
+		paused  *authserver.Pause
+		judged  *Error
+	)
 	switch {
+	case errors.As(err, &judged):
+		return judged
+	case errors.As(err, &paused):
+		return down(err, paused.RetryAfter)
 	case errors.As(err, &refusal):
-		return x.refused(caller, refusal)
-	case errors.Is(err, authserver.ErrTimeout):
+		return x.refused(ctx, l, caller, refusal)
+	case errors.Is(err, authserver.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return newError(OutcomeTimeout, err)
 	case errors.Is(err, authserver.ErrBadAnswer):
 		return newError(OutcomeBadAnswer, err)
 	case errors.Is(err, authserver.ErrUnreachable):
+		return down(err, retrySoon)
+	case errors.Is(err, token.NoKeys):
+		// The issued token could not be verified, which says nothing about it.
 		return down(err, retrySoon)
 	case errors.Is(err, context.Canceled):
 		// Everyone left: nobody is told, and it says nothing about the server.
@@ -69,13 +82,20 @@ func down(cause error, retry time.Duration) *Error {
 
 // refused reads an answer with an error status. The code says more than the
 // status: servers send access_denied with 401 and 403 alike.
-func (x *Exchanger) refused(caller Caller, refusal *authserver.Refusal) *Error {
-	failure := x.judge(caller, refusal)
+func (x *Exchanger) refused(ctx context.Context, l *leg, caller Caller, refusal *authserver.Refusal) *Error {
+	failure := x.judge(ctx, l, caller, refusal)
+	if !l.Grant.hasSubject() && failure.Status < http.StatusInternalServerError {
+		// Nothing of the caller was sent: there is nobody else to blame.
+		failure = newError(OutcomeConfig, refusal)
+	}
 	failure.ASStatus, failure.ASCode = refusal.Status, refusal.Code
+	if failure.Outcome == OutcomeStepUp {
+		failure.ACRValues, failure.MaxAge = refusal.ACRValues, refusal.MaxAge
+	}
 	return failure
 }
 
-func (x *Exchanger) judge(caller Caller, refusal *authserver.Refusal) *Error {
+func (x *Exchanger) judge(ctx context.Context, l *leg, caller Caller, refusal *authserver.Refusal) *Error {
 	outcome, known := codeOutcomes[refusal.Code]
 	switch {
 	case wantsPause(refusal):
@@ -86,7 +106,7 @@ func (x *Exchanger) judge(caller Caller, refusal *authserver.Refusal) *Error {
 	case known:
 		return newError(outcome, refusal)
 	case refusal.Code != "":
-		return x.ambiguous(caller, refusal)
+		return x.ambiguous(ctx, l, caller, refusal)
 	case refusal.Status == http.StatusUnauthorized, refusal.Status == http.StatusForbidden:
 		return newError(OutcomeConfig, refusal)
 	default:
@@ -110,14 +130,28 @@ func pause(asked time.Duration) time.Duration {
 // ambiguous reads a refusal that may be about the caller or about the request as
 // it is configured: if the same request has just worked for others, it is about
 // the caller.
-func (x *Exchanger) ambiguous(caller Caller, refusal *authserver.Refusal) *Error {
-	if !x.state.memory.refused(x.target, subjectOf(caller.Token), x.config.Now()) {
+func (x *Exchanger) ambiguous(ctx context.Context, l *leg, caller Caller, refusal *authserver.Refusal) *Error {
+	if !l.Grant.hasSubject() || !x.state.memory.refused(l.target, subjectOf(caller.Token), x.config.Now()) {
 		return newError(OutcomeConfig, refusal)
 	}
 	if refusal.Code == "invalid_scope" {
 		failure := newError(OutcomeInsufficientScope, refusal)
-		failure.Scope = x.config.Scope
+		failure.Scope = slices.Concat(l.Scope, l.ScopeExact)
 		return failure
 	}
+	if refusal.Code == "invalid_request" && x.ended(ctx, caller) {
+		return newError(OutcomeSubjectRejected, refusal)
+	}
 	return newError(OutcomePolicyDenied, refusal)
+}
+
+// ended asks whether the caller's session is over: then a new login helps, and a
+// 403 would be wrong. Where nobody knows, it is not: a 401 would send a user who
+// lacks a right to log in for ever.
+func (x *Exchanger) ended(ctx context.Context, caller Caller) bool {
+	if x.config.Checker == nil {
+		return false
+	}
+	active, err := x.config.Checker.Active(ctx, caller.Token.Issuer, caller.Raw)
+	return err == nil && !active
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,13 +78,20 @@ func TestFailures(t *testing.T) {
 				}
 				r.sts.answers(test.answer)
 				before := r.sts.calls()
-				for range 2 { // no failure is remembered
+				for range 2 {
 					issued, err := r.Exchange(t.Context(), r.caller("CANARY", "orders:read"))
 					wantError(t, issued, err, want)
 					noCanary(t, err)
 				}
-				if calls := r.sts.calls() - before; calls != 2 {
-					t.Errorf("%d calls for two requests", calls)
+				wantCalls := 2
+				switch {
+				case want.Outcome.definitive():
+					wantCalls = 1 // remembered for a moment
+				case slices.Contains([]string{"500", "500 with a code", "reset"}, name):
+					wantCalls = 4 // each tried once more
+				}
+				if calls := r.sts.calls() - before; calls != wantCalls {
+					t.Errorf("%d calls for two requests, want %d", calls, wantCalls)
 				}
 			}
 		})
@@ -108,6 +116,36 @@ func noCanary(t *testing.T, err error) {
 		if strings.Contains(text, "CANARY") {
 			t.Errorf("a secret is in %q", text)
 		}
+	}
+}
+
+// A server that is left alone costs a 503 that says when to come back, and no
+// call.
+func TestServerLeftAlone(t *testing.T) {
+	fresh := newRig(t, nil)
+	fresh.sts.answers(hangUp)
+	var failure *Error
+	for range 10 {
+		_, err := fresh.Exchange(t.Context(), fresh.caller("CANARY", "orders:read"))
+		if !errors.As(err, &failure) || failure.Status != http.StatusServiceUnavailable || failure.RetryAfter <= 0 {
+			t.Fatalf("%+v, %v", failure, err)
+		}
+	}
+	var pause *authserver.Pause
+	if !errors.As(failure, &pause) || pause.Reason != authserver.PauseOpen || failure.RetryAfter != pause.RetryAfter {
+		t.Errorf("%v", failure)
+	}
+	if calls := fresh.sts.calls(); calls > 5 {
+		t.Errorf("%d calls", calls)
+	}
+	busy := &slowServer{err: &authserver.Pause{Reason: authserver.PauseBusy, RetryAfter: time.Second}}
+	x, err := New(Config{Leg: Leg{Client: busy}, State: newState(t, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = x.Exchange(t.Context(), callerAt(time.Now(), "t"))
+	if !errors.As(err, &failure) || failure.Status != http.StatusServiceUnavailable || failure.RetryAfter != time.Second {
+		t.Errorf("%+v, %v", failure, err)
 	}
 }
 
@@ -219,7 +257,7 @@ func TestSuccessMemory(t *testing.T) {
 	}
 	r.clock.pass(9*time.Minute + 59*time.Second)
 	want("just within ten minutes", outcome("c"), OutcomePolicyDenied)
-	r.clock.pass(2 * time.Second)
+	r.clock.pass(refusalHolds)
 	want("after ten minutes", outcome("c"), OutcomeConfig)
 
 	r.sts.answers(r.sts.issue(nil))
@@ -228,6 +266,7 @@ func TestSuccessMemory(t *testing.T) {
 	want("first of three", outcome("e"), OutcomePolicyDenied)
 	want("second of three", outcome("f"), OutcomePolicyDenied)
 	want("third of three", outcome("g"), OutcomeConfig)
+	r.clock.pass(refusalHolds)
 	want("the first again", outcome("e"), OutcomeConfig)
 	r.clock.pass(time.Minute)
 	want("later", outcome("e"), OutcomeConfig)

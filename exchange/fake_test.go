@@ -53,6 +53,7 @@ func (c *clock) pass(d time.Duration) {
 type sts struct {
 	tb     testing.TB
 	server *httptest.Server
+	grant  string // the grant_type it is asked with
 
 	mu     sync.Mutex
 	forms  []url.Values
@@ -61,7 +62,7 @@ type sts struct {
 
 func newSTS(tb testing.TB) *sts {
 	tb.Helper()
-	fake := &sts{tb: tb}
+	fake := &sts{tb: tb, grant: grantTypes[GrantTokenExchange]}
 	fake.answer = fake.issue(nil)
 	fake.server = httptest.NewTLSServer(fake)
 	tb.Cleanup(fake.server.Close)
@@ -73,7 +74,7 @@ func (s *sts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		s.tb.Error(err)
 	}
-	for _, fault := range requestFaults(r) {
+	for _, fault := range s.requestFaults(r) {
 		s.tb.Errorf("the request is wrong: %s", fault)
 	}
 	s.mu.Lock()
@@ -83,7 +84,14 @@ func (s *sts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
-func requestFaults(r *http.Request) []string {
+// needs are the fields that each grant must have, beside those of no other.
+var needs = map[string][]string{
+	grantTypes[GrantTokenExchange]:     {"subject_token", "subject_token_type"},
+	grantTypes[GrantJWTBearer]:         {"assertion"},
+	grantTypes[GrantClientCredentials]: nil,
+}
+
+func (s *sts) requestFaults(r *http.Request) []string {
 	var faults []string
 	id, secret, _ := r.BasicAuth()
 	if r.Method != http.MethodPost || r.URL.RawQuery != "" || id != "gateway" || secret != testSecret {
@@ -97,12 +105,12 @@ func requestFaults(r *http.Request) []string {
 			faults = append(faults, name+" is repeated")
 		}
 	}
-	if r.PostForm.Get("grant_type") != "urn:ietf:params:oauth:grant-type:token-exchange" {
+	if r.PostForm.Get("grant_type") != s.grant {
 		faults = append(faults, "grant_type")
 	}
-	for _, name := range []string{"subject_token", "subject_token_type"} {
-		if !r.PostForm.Has(name) {
-			faults = append(faults, "no "+name)
+	for _, name := range []string{"subject_token", "subject_token_type", "assertion"} {
+		if r.PostForm.Has(name) != slices.Contains(needs[s.grant], name) {
+			faults = append(faults, "with or without "+name)
 		}
 	}
 	for _, name := range []string{"actor_token", "client_id", "client_secret"} {
@@ -136,7 +144,8 @@ func (s *sts) answers(answer http.HandlerFunc) {
 func (s *sts) issue(change map[string]any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		members := map[string]any{
-			"access_token":      fmt.Sprintf("issued-%d-for-%.8s", s.calls(), token.NewRaw(r.PostForm.Get("subject_token")).Digest().Fingerprint()[7:]),
+			"access_token": fmt.Sprintf("issued-%d-for-%.8s", s.calls(),
+				token.NewRaw(r.PostForm.Get("subject_token")).Digest().Fingerprint()[7:]),
 			"token_type":        "Bearer",
 			"issued_token_type": TypeAccessToken,
 			"expires_in":        300,
@@ -204,8 +213,11 @@ func newRig(tb testing.TB, change func(*Config)) rig {
 func newExchanger(tb testing.TB, fake *sts, at *clock, change func(*Config)) *Exchanger {
 	tb.Helper()
 	config := Config{
-		Client: fake.client(0, at.Now), State: newState(tb, 1000), SubjectIssuers: []string{testIssuer},
-		Audience: []string{"orders"}, Scope: []string{"orders:read", "orders:write"}, Now: at.Now,
+		Leg: Leg{
+			Client:   fake.client(0, at.Now),
+			Audience: []string{"orders"}, Scope: []string{"orders:read", "orders:write"},
+		},
+		State: newState(tb, 1000), SubjectIssuers: []string{testIssuer}, Now: at.Now,
 	}
 	if change != nil {
 		change(&config)

@@ -23,10 +23,23 @@ type Issued struct {
 	ID string
 	// Cached tells that no call was made for it.
 	Cached bool
+	// Renewing tells that this request set off a call for the next one, which it
+	// did not wait for.
+	Renewing bool
 	// Degraded is why a token that was due to be replaced is served all the same,
 	// nil otherwise.
 	Degraded *Error
+
+	// replaced is when it took the place of one that an upstream refused, zero
+	// otherwise.
+	replaced time.Time
 }
+
+// Long tells whether the token may be too long for the upstream: many servers
+// allow 8 KiB for all headers together.
+func (i *Issued) Long() bool { return len(i.Credential.Reveal()) > longIssued }
+
+const longIssued = 6 << 10
 
 // credentials returns a token as it is and behind a scheme. Both are one text, put
 // together once for all requests that it serves.

@@ -46,27 +46,54 @@ func sorted(texts []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(texts)))
 }
 
-// settingsOf covers every setting that shapes a request or decides which answers
-// are kept and how: who asks whom, subject type, actor, audiences, resources,
-// requested type, extra parameters, what is accepted for how long, and the scheme;
-// else a stricter exchange would take what a more lenient one stored. An exchange
-// without an actor has an empty list there. What depends on one attempt alone (a
-// client assertion, a request id) is not a setting.
+// settingsOf covers every setting that shapes requests or decides which answers
+// are kept and how: for each leg who asks whom, subject type, actor, audiences,
+// resources, requested type, extra parameters and what is accepted, and then for
+// how long and the scheme; else a stricter exchange would take what a more
+// lenient one stored. An actor has its stable name there and not its token, which
+// is another one each time. What depends on one attempt alone (a client assertion,
+// a request id) is not a setting.
 //
 // It is worked out once, so that a key costs no more than its token and scopes.
 func settingsOf(config Config) fingerprint {
-	message := appendField([]byte(keyVersion), grantTokenExchange)
-	message = appendList(message, config.Client.Identity())
-	message = appendField(message, config.SubjectType)
-	message = appendList(message, nil)
-	message = appendList(message, sorted(config.Audience))
-	message = appendList(message, sorted(config.Resource))
-	message = appendField(message, config.RequestedType)
-	message = appendList(message, paramFields(config.Params))
-	message = appendList(message, sorted(config.AcceptIssued))
+	message := appendLegs([]byte(keyVersion), config.legs())
 	message = appendField(message, config.MaxTTL.String())
 	message = appendField(message, config.Scheme)
 	return sha256.Sum256(message)
+}
+
+// prefixOf covers the first legs of an exchange, whose result the next is fed
+// with.
+func prefixOf(config Config, legs int) fingerprint {
+	message := appendLegs(appendField([]byte(keyVersion), "prefix"), config.legs()[:legs])
+	return sha256.Sum256(appendField(message, config.MaxTTL.String()))
+}
+
+func appendLegs(message []byte, legs []Leg) []byte {
+	message = binary.BigEndian.AppendUint32(message, uint32(len(legs))) //nolint:gosec // a configuration has few
+	for _, leg := range legs {
+		message = appendLeg(message, leg)
+	}
+	return message
+}
+
+func appendLeg(message []byte, l Leg) []byte {
+	message = appendField(message, string(l.grant()))
+	message = appendList(message, l.Client.Identity())
+	message = appendField(message, l.SubjectType)
+	message = appendList(message, l.Actor.name())
+	message = appendList(message, sorted(l.Audience))
+	message = appendList(message, sorted(l.Resource))
+	message = appendField(message, l.RequestedType)
+	message = appendList(message, paramFields(l.Params))
+	message = appendList(message, sorted(l.Accept.Issued))
+	message = appendList(message, sorted(l.Accept.TokenTypes))
+	message = appendField(message, l.Accept.VerifyIssuer)
+	wider := "narrow"
+	if l.Accept.WiderScope {
+		wider = "wider"
+	}
+	return appendField(message, wider)
 }
 
 func paramFields(params []Param) []string {
@@ -109,6 +136,14 @@ func newKeyMaker() *keyMaker {
 // for all its bytes), the scopes asked for, in order, and those that bound the
 // answer where none are asked for.
 func (m *keyMaker) key(settings *fingerprint, digest *token.Digest, asked, bound []string) cacheKey {
+	return m.boundKey(settings, digest, asked, bound, "")
+}
+
+// boundKey makes the key of a request for a token that is bound to a key of the
+// gateway's, named by binding.
+func (m *keyMaker) boundKey(
+	settings *fingerprint, digest *token.Digest, asked, bound []string, binding string,
+) cacheKey {
 	scratch := m.pool.Get().(*macScratch) //nolint:forcetypeassert // the pool makes nothing else
 	message := scratch.message[:0]
 	message = append(message, keyVersion...)
@@ -116,6 +151,7 @@ func (m *keyMaker) key(settings *fingerprint, digest *token.Digest, asked, bound
 	message = appendField(message, digest[:])
 	message = appendList(message, asked)
 	message = appendList(message, bound)
+	message = appendField(message, binding)
 	scratch.mac.Reset()
 	_, _ = scratch.mac.Write(message)
 	scratch.sum = scratch.mac.Sum(scratch.sum[:0])
@@ -123,4 +159,10 @@ func (m *keyMaker) key(settings *fingerprint, digest *token.Digest, asked, bound
 	scratch.message = message
 	m.pool.Put(scratch)
 	return key
+}
+
+// derive makes the key of something that belongs to an exchange beside its result.
+func (k cacheKey) derive(what string, digest token.Digest) cacheKey {
+	message := appendField(k[:], what)
+	return sha256.Sum256(appendField(message, digest[:]))
 }

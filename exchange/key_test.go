@@ -14,7 +14,7 @@ import (
 // Two exchangers whose settings differ in one place only, each place in turn:
 // all keys differ (attack rows 18 and 19).
 func TestKeysDiffer(t *testing.T) {
-	base := Config{Client: &slowServer{}, SubjectType: TypeAccessToken}
+	base := Config{Leg: Leg{Client: &slowServer{}, SubjectType: TypeAccessToken}}
 	variants := map[string]Config{}
 	for name, change := range map[string]func(*Config){
 		"base":                         func(*Config) {},
@@ -32,7 +32,7 @@ func TestKeysDiffer(t *testing.T) {
 		"params a=b, c=d":              func(c *Config) { c.Params = []Param{{"a", "b"}, {"c", "d"}} },
 		"params a=d, c=b":              func(c *Config) { c.Params = []Param{{"a", "d"}, {"c", "b"}} },
 		"audience with a length in it": func(c *Config) { c.Audience = []string{"\x00\x00\x00\x01a"} },
-		"issued types":                 func(c *Config) { c.AcceptIssued = []string{"a"} },
+		"issued types":                 func(c *Config) { c.Accept.Issued = []string{"a"} },
 		"client":                       func(c *Config) { c.Client = &slowServer{id: "a"} },
 		"max_ttl":                      func(c *Config) { c.MaxTTL = 1 },
 		"scheme":                       func(c *Config) { c.Scheme = "DPoP" },
@@ -67,8 +67,8 @@ func TestKeysDiffer(t *testing.T) {
 func TestKeysAgree(t *testing.T) {
 	maker := newKeyMaker()
 	digest := token.NewRaw("t").Digest()
-	one := Config{Client: &slowServer{}, Audience: []string{"a", "b"}, Resource: []string{"c", "d"}, Params: []Param{{"e", "f"}, {"g", "h"}}}
-	two := Config{Client: &slowServer{}, Audience: []string{"b", "a", "b"}, Resource: []string{"d", "c"}, Params: []Param{{"g", "h"}, {"e", "f"}}}
+	one := Config{Leg: Leg{Client: &slowServer{}, Audience: []string{"a", "b"}, Resource: []string{"c", "d"}, Params: []Param{{"e", "f"}, {"g", "h"}}}}
+	two := Config{Leg: Leg{Client: &slowServer{}, Audience: []string{"b", "a", "b"}, Resource: []string{"d", "c"}, Params: []Param{{"g", "h"}, {"e", "f"}}}}
 	first, second := settingsOf(one), settingsOf(two)
 	if maker.key(&first, &digest, nil, nil) != maker.key(&second, &digest, nil, nil) {
 		t.Error("order or repetition makes another key")
@@ -80,7 +80,7 @@ func TestKeysAgree(t *testing.T) {
 
 // A key dies with its process: another one makes other keys.
 func TestKeysAreSecret(t *testing.T) {
-	config := Config{Client: &slowServer{}}
+	config := Config{Leg: Leg{Client: &slowServer{}}}
 	settings := settingsOf(config)
 	digest := token.NewRaw("t").Digest()
 	one, two := newKeyMaker(), newKeyMaker()
@@ -90,7 +90,7 @@ func TestKeysAreSecret(t *testing.T) {
 }
 
 func TestKeysConcurrently(t *testing.T) {
-	config := Config{Client: &slowServer{}}
+	config := Config{Leg: Leg{Client: &slowServer{}}}
 	settings := settingsOf(config)
 	maker := newKeyMaker()
 	digest := token.NewRaw("t").Digest()

@@ -1,6 +1,9 @@
 package exchange
 
-import "time"
+import (
+	"math/rand/v2"
+	"time"
+)
 
 // Bounds of the margin: how long before its end a token is no longer handed out,
 // so that it does not expire on its way through the upstream.
@@ -11,6 +14,7 @@ const (
 
 // A lifetime says how long an issued token is good.
 type lifetime struct {
+	sent       time.Time
 	expiry     time.Time // by the server's word; zero: it gave none
 	freshUntil time.Time
 	keepUntil  time.Time // zero: use once, keep not at all
@@ -25,7 +29,7 @@ type lifetime struct {
 // caps: the server does not link the two (RFC 8693, section 2.1), so without it
 // an issued token would outlive a logout.
 func newLifetime(sent time.Time, ends, caps []time.Time) lifetime {
-	var life lifetime
+	life := lifetime{sent: sent}
 	for _, end := range ends {
 		life.expiry = earliest(life.expiry, end)
 	}
@@ -38,6 +42,15 @@ func newLifetime(sent time.Time, ends, caps []time.Time) lifetime {
 	}
 	life.freshUntil = life.keepUntil.Add(-margin(life.keepUntil.Sub(sent)))
 	return life
+}
+
+// renewAt is when to ask for the next one ahead of time: at three quarters of the
+// life, a tenth of that earlier or later, so that tokens issued together are not
+// renewed together.
+func (l lifetime) renewAt() time.Time {
+	const quarters, least, spread = 0.75, 0.9, 0.2
+	share := quarters * (least + spread*rand.Float64()) //nolint:gosec // spreads load
+	return l.sent.Add(time.Duration(share * float64(l.keepUntil.Sub(l.sent))))
 }
 
 // margin is a tenth of a life within its bounds. A fixed one would keep a token

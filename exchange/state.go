@@ -1,9 +1,12 @@
 package exchange
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"github.com/caddy-gatehouse/gatehouse/internal/flight"
 )
 
 // The bounds of the memory of issued tokens unless configured. The bytes are
@@ -19,8 +22,11 @@ const (
 type State struct {
 	keys    *keyMaker
 	issued  *otter.Cache[cacheKey, *entry] // nil: nothing is kept
-	flights flights[cacheKey, *Issued]
+	flights flight.Board[cacheKey, *Issued]
 	memory  memory
+
+	refusals    refusals
+	generations generations
 }
 
 // An entry is an issued token that may be used again by the same caller for the
@@ -32,6 +38,10 @@ type entry struct {
 	freshUntil, keepUntil time.Time
 	// life is how long to keep it from when it was stored on.
 	life time.Duration
+	// renewAt is when the next request asks for a new one ahead of time, in
+	// nanoseconds since 1970.
+	renewAt atomic.Int64
+	origin  Origin
 }
 
 // NewState makes a state that keeps at most that many issued tokens and about
@@ -48,7 +58,7 @@ func NewState(maxEntries int, maxBytes int64) *State {
 	state.issued = otter.Must(&otter.Options[cacheKey, *entry]{
 		MaximumWeight: uint64(maxBytes),
 		Weigher: func(_ cacheKey, kept *entry) uint32 {
-			return uint32(min(max(kept.issued.weight(), share), 1<<30))
+			return uint32(min(max(kept.issued.weight()+kept.origin.weight(), share), 1<<30))
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(stored otter.Entry[cacheKey, *entry]) time.Duration {
 			return max(stored.Value.life, time.Nanosecond)
@@ -74,12 +84,44 @@ func (s *State) Len() int {
 	return s.issued.EstimatedSize()
 }
 
+// keep stores an issued token as far as its life lets it be used again, unless
+// something was evicted since the call for it began.
+func (s *State) keep(key cacheKey, issued *Issued, life lifetime, now time.Time, origin Origin, generation uint64) {
+	if !now.Before(life.freshUntil) {
+		return
+	}
+	kept := &entry{
+		issued: issued.reused(), freshUntil: life.freshUntil, keepUntil: life.keepUntil,
+		life: life.keepUntil.Sub(now), origin: origin,
+	}
+	kept.renewAt.Store(life.renewAt().UnixNano())
+	s.generations.mu.RLock()
+	defer s.generations.mu.RUnlock()
+	if s.generations.number == generation {
+		s.put(key, kept)
+	}
+}
+
 // fresh returns what may be used without asking, nil if there is nothing.
 func (s *State) fresh(key cacheKey, now time.Time) *Issued {
-	if kept := s.get(key); kept != nil && now.Before(kept.freshUntil) {
+	if kept := s.freshEntry(key, now); kept != nil {
 		return kept.issued
 	}
 	return nil
+}
+
+func (s *State) freshEntry(key cacheKey, now time.Time) *entry {
+	if kept := s.get(key); kept != nil && now.Before(kept.freshUntil) {
+		return kept
+	}
+	return nil
+}
+
+// drop forgets one token if it is still the one that is kept.
+func (s *State) drop(key cacheKey, issued *Issued) {
+	if kept := s.get(key); kept != nil && kept.issued.Token.Digest() == issued.Token.Digest() {
+		s.issued.Invalidate(key)
+	}
 }
 
 // stale returns what is still good although a new one was due, nil if there is
@@ -89,6 +131,24 @@ func (s *State) stale(key cacheKey, now time.Time) *Issued {
 		return kept.issued
 	}
 	return nil
+}
+
+// markReplaced notes at the token that is kept that it replaced a refused one.
+func (s *State) markReplaced(key cacheKey, issued *Issued) {
+	kept := s.get(key)
+	if kept == nil || kept.issued.Token.Digest() != issued.Token.Digest() {
+		return
+	}
+	marked := &entry{
+		issued: issued.reused(), freshUntil: kept.freshUntil, keepUntil: kept.keepUntil, life: kept.life, origin: kept.origin,
+	}
+	marked.renewAt.Store(kept.renewAt.Load())
+	s.issued.ComputeIfPresent(key, func(current *entry) (*entry, otter.ComputeOp) {
+		if current != kept {
+			return nil, otter.CancelOp
+		}
+		return marked, otter.WriteOp
+	})
 }
 
 func (s *State) get(key cacheKey) *entry {

@@ -5,9 +5,6 @@ import (
 	"net/url"
 )
 
-// grantTokenExchange is the grant_type of RFC 8693, section 2.1.
-const grantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // a name, not a credential
-
 // Token types of RFC 8693, section 3, that have a word of their own in the
 // configuration.
 const (

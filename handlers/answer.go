@@ -17,6 +17,8 @@ type answer struct {
 	code        string // OAuth error code (RFC 6750, section 3.1), "" for none
 	description string // fixed text
 	challenge   string // WWW-Authenticate, "" for none
+	beside      string // another one, for the scheme DPoP (RFC 9449, section 7.2)
+	nonce       string // DPoP-Nonce, "" for none
 	retryAfter  time.Duration
 }
 
@@ -29,6 +31,12 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) error {
 	header.Set("Cache-Control", "no-store")
 	if a.challenge != "" {
 		header.Set("WWW-Authenticate", a.challenge)
+	}
+	if a.beside != "" {
+		header.Add("WWW-Authenticate", a.beside)
+	}
+	if a.nonce != "" {
+		header.Set("DPoP-Nonce", a.nonce)
 	}
 	if a.retryAfter > 0 {
 		seconds := int64((a.retryAfter + time.Second - 1) / time.Second)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -21,9 +22,12 @@ const callerVar = "gatehouse.caller"
 type caller struct {
 	auth   *TokenAuth
 	raw    token.Raw
+	proved bool          // it came under the scheme DPoP
 	token  *token.Token  // nil until it was verified
 	issuer *token.Issuer // likewise
 
+	// shown are the ways in which the token was shown to be the caller's own.
+	shown []string
 	// errorCode is the OAuth code of a refusal, for {http.auth.error}.
 	errorCode string
 	// scopes are what the token_requires of the route asked for so far.
@@ -44,6 +48,16 @@ func (*caller) String() string { return "caller" }
 func callerOf(r *http.Request) *caller {
 	found, _ := caddyhttp.GetVar(r.Context(), callerVar).(*caller)
 	return found
+}
+
+// speak writes refusals to this caller.
+func (c *caller) speak() challenger {
+	if c.auth == nil { // no token_auth ran
+		return challengerOf(new(config.TokenAuth), jose.Asymmetric())
+	}
+	speak := c.auth.challenger
+	speak.proved = c.proved
+	return speak
 }
 
 // userID is {http.auth.user.id}.
@@ -72,7 +86,7 @@ func (c *caller) userID() string {
 // where a caller is needed: with that token_auth's own challenge, so that the
 // caller is told the same as everywhere.
 func (c *caller) refuseNobody(w http.ResponseWriter, r *http.Request, event audit.Event) error {
-	reply := c.auth.challenger.unauthenticated()
+	reply := c.speak().unauthenticated()
 	event.Rule, event.Reason, event.Status = string(token.Missing), "the request carries no token", reply.status
 	c.auth.app.Trail().Record(r.Context(), event)
 	return reply.write(w, r)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
 // A challenger writes the refusals of one token_auth: every directive behind it
@@ -16,20 +17,52 @@ type challenger struct {
 	// metadata is where the metadata of the protected resource is (RFC 9728,
 	// section 5.1), "" for nowhere.
 	metadata string
+	// algorithms are those of DPoP proofs.
+	algorithms string
+	// dpop: that scheme is offered. onlyDPoP: and no other.
+	dpop, onlyDPoP bool
+	// proved: this caller came under the scheme DPoP, and is answered there.
+	proved bool
 }
 
-func challengerOf(directive *config.TokenAuth) challenger {
-	return challenger{
-		realm:    cmp.Or(directive.Realm, config.DefaultRealm),
-		metadata: config.ResourceMetadataURL(directive.Resource),
+func challengerOf(directive *config.TokenAuth, algorithms []jose.Algorithm) challenger {
+	names := make([]string, len(algorithms))
+	for i, algorithm := range algorithms {
+		names[i] = string(algorithm)
 	}
+	speak := challenger{
+		realm:      cmp.Or(directive.Realm, config.DefaultRealm),
+		metadata:   config.ResourceMetadataURL(directive.Resource),
+		algorithms: strings.Join(names, " "),
+	}
+	bearer, dpop := directive.Schemes()
+	speak.dpop, speak.onlyDPoP = dpop, !bearer
+	return speak
 }
 
-// challenge writes a WWW-Authenticate header (RFC 6750, section 3). Parameters
-// come as names and values in turn; empty values are left out.
+// challenge writes a WWW-Authenticate header of the scheme that the caller came
+// under (RFC 6750, section 3; RFC 9449, section 7.1), or of the one that there is.
+// Parameters come as names and values in turn; empty values are left out.
 func (c challenger) challenge(parameters ...string) string {
+	if c.proved || c.onlyDPoP {
+		return c.scheme("DPoP", append(slices.Clip(parameters), "algs", c.algorithms)...)
+	}
+	return c.scheme("Bearer", parameters...)
+}
+
+// beside is the offer of the scheme DPoP that stands behind a challenge of Bearer
+// (RFC 9449, section 7.2), "" for none.
+func (c challenger) beside() string {
+	if c.proved || c.onlyDPoP || !c.dpop {
+		return ""
+	}
+	return c.scheme("DPoP", "algs", c.algorithms)
+}
+
+func (c challenger) scheme(name string, parameters ...string) string {
 	var text strings.Builder
-	text.WriteString("Bearer realm=")
+	text.WriteString(name)
+	text.WriteString(" realm=")
 	text.WriteString(quoted(c.realm))
 	parameters = append(slices.Clip(parameters), "resource_metadata", c.metadata)
 	for i := 0; i+1 < len(parameters); i += 2 {
@@ -49,7 +82,7 @@ func (c challenger) challenge(parameters ...string) string {
 func (c challenger) unauthenticated() answer {
 	return answer{
 		status: http.StatusUnauthorized, description: "This API needs an access token.",
-		challenge: c.challenge(),
+		challenge: c.challenge(), beside: c.beside(),
 	}
 }
 
@@ -59,6 +92,14 @@ func (c challenger) refusal(status int, code, description string) answer {
 		status: status, code: code, description: description,
 		challenge: c.challenge("error", code, "error_description", description),
 	}
+}
+
+// invalidToken says that the token is not good. Who presented it as a bearer's is
+// told of the other scheme too.
+func (c challenger) invalidToken() answer {
+	reply := c.refusal(http.StatusUnauthorized, "invalid_token", "The access token is not valid for this API.")
+	reply.beside = c.beside()
+	return reply
 }
 
 // insufficientScope asks for a token with these scopes (RFC 6750, section 3.1).

@@ -19,7 +19,7 @@ func sourcesOf(directive *config.TokenAuth) token.Sources {
 	}
 	sources := make(token.Sources, 0, len(directive.From))
 	for _, from := range directive.From {
-		source := token.Source{Kind: kinds[from.Source], Name: from.Name, Scheme: from.HeaderScheme()}
+		source := token.Source{Kind: kinds[from.Source], Name: from.Name, Scheme: from.HeaderScheme(), OrDPoP: from.AcceptsDPoP()}
 		if header := from.Header(); header != "" {
 			source.Name = header
 		}
@@ -94,7 +94,7 @@ func (h *TokenAuth) forward(r *http.Request, k kept, kind token.SourceKind) *htt
 // it there: what gets a token of its own never gets the caller's as well. What an
 // earlier token_exchange has put there stays.
 func (c *caller) withhold(r *http.Request) *http.Request {
-	if !c.auth.ForwardToken || len(c.filled) > 0 {
+	if c.auth == nil || !c.auth.ForwardToken || len(c.filled) > 0 {
 		return r
 	}
 	stripped := r.WithContext(r.Context())

@@ -22,9 +22,12 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
+	"github.com/caddy-gatehouse/gatehouse/introspection"
 	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/store"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -64,6 +67,7 @@ type hotHouse struct {
 	require  *TokenRequire
 	exchange *TokenExchange
 	tokens   []string
+	sign     func(changes map[string]any) string // another token of the issuer
 }
 
 func newHotHouse(b *testing.B, callers int) *hotHouse {
@@ -78,16 +82,16 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	b.Cleanup(cache.Close)
 	app := newHotApp(b)
 	house := &hotHouse{
-		auth: &TokenAuth{app: app, privacy: privacyOf(new(config.TokenAuth)), verifier: token.NewVerifier(token.VerifierConfig{
-			Cache: cache,
+		auth: &TokenAuth{app: app, privacy: privacyOf(new(config.TokenAuth)), verifier: introspection.NewGate(token.NewVerifier(token.VerifierConfig{
+			Cache: cache, Bindings: true,
 			Issuers: []*token.Issuer{{
 				URL: issuer, Algorithms: jose.Asymmetric(), Leeway: 30 * time.Second,
 				Audience: token.Audience{Values: []string{"https://api.example.com"}},
 				Keys:     keys.NewStatic(issuer, keys.NewState(), set),
 			}},
-		})},
+		}), nil), sender: newSender(b)},
 		require:  &TokenRequire{app: app},
-		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization"},
+		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization", block: new(config.Exchange)},
 	}
 	if house.require.policy, err = policy.New([]policy.Rule{{Kind: policy.Scope, Values: []string{"orders:read"}}}); err != nil {
 		b.Fatal(err)
@@ -95,10 +99,12 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	state := exchange.NewState(exchange.DefaultCacheEntries, exchange.DefaultCacheBytes)
 	b.Cleanup(state.Close)
 	if house.exchange.exchanger, err = exchange.New(exchange.Config{
-		Client: hotServer{issuer: issuer}, State: state, Audience: []string{"orders"}, Scope: []string{"orders:read"}, Scheme: "Bearer",
+		Leg:   exchange.Leg{Client: hotServer{issuer: issuer}, Audience: []string{"orders"}, Scope: []string{"orders:read"}},
+		State: state, Scheme: "Bearer",
 	}); err != nil {
 		b.Fatal(err)
 	}
+	house.sign = func(changes map[string]any) string { return key.Sign(nil, tokentest.Claims(issuer, changes)) }
 	for caller := range callers {
 		house.tokens = append(house.tokens, key.Sign(nil, tokentest.Claims(issuer, map[string]any{
 			"sub": fmt.Sprintf("user-%06d", caller), "exp": time.Now().Add(time.Hour).Unix(),
@@ -106,6 +112,19 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 		})))
 	}
 	return house
+}
+
+func newSender(b *testing.B) *proof.Sender {
+	b.Helper()
+	dpop, err := proof.NewDPoP(proof.DPoPConfig{Marks: store.NewMemory(0)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	sender, err := proof.NewSender(dpop, proof.Kinds{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return sender
 }
 
 // run sends prepared requests through the chain in batches, the clock standing
@@ -162,10 +181,13 @@ func (h *hotHouse) request(ctx context.Context, caller int) (http.ResponseWriter
 }
 
 // A hotWriter throws the answer away.
-type hotWriter struct{ header http.Header }
+type hotWriter struct {
+	header http.Header
+	status int
+}
 
 func (w *hotWriter) Header() http.Header          { return w.header }
-func (*hotWriter) WriteHeader(int)                {}
+func (w *hotWriter) WriteHeader(status int)       { w.status = status }
 func (*hotWriter) Write(data []byte) (int, error) { return len(data), nil }
 
 // A hotServer issues tokens without a network.
@@ -199,8 +221,10 @@ func newHotApp(b *testing.B) hotApp {
 	return hotApp{metrics: counted, trail: audit.NewTrail(enabled)}
 }
 
-func (hotApp) Config() *config.Gatehouse                           { return new(config.Gatehouse) }
-func (hotApp) Verifier(*config.TokenAuth) (*token.Verifier, error) { return nil, errors.ErrUnsupported }
+func (hotApp) Config() *config.Gatehouse                    { return new(config.Gatehouse) }
+func (hotApp) Verifier(*config.TokenAuth) (Verifier, error) { return nil, errors.ErrUnsupported }
+
+func (hotApp) Sender(*config.TokenAuth) (*proof.Sender, error) { return nil, errors.ErrUnsupported }
 
 func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) {
 	return nil, errors.ErrUnsupported

@@ -12,17 +12,30 @@ import (
 // withToken returns a copy of the request that carries the upstream's token. The
 // request itself stays without it: Caddy's error routes and placeholders read
 // that one, and a token made for one upstream must not reach another.
-func withToken(r *http.Request, header string, credential token.Raw) *http.Request {
+//
+// The caller's own credential is dropped as well, wherever it may still be: where
+// token_auth was told to leave it, or where none ran. filled are the headers of
+// earlier exchanges, which stay.
+func withToken(r *http.Request, header string, credential token.Raw, filled []*TokenExchange) *http.Request {
 	clone := r.WithContext(r.Context())
 	// The values stay shared, as they are between all handlers of Caddy; only
 	// which headers there are differs.
 	clone.Header = maps.Clone(r.Header)
 	dropAliases(clone.Header, header)
+	for _, own := range callersHeaders {
+		if !slices.ContainsFunc(filled, func(earlier *TokenExchange) bool { return earlier.header == own }) {
+			delete(clone.Header, own)
+		}
+	}
 	keepHop(clone.Header, header)
 	guardTrailers(clone, []string{header})
 	clone.Header[header] = []string{credential.Reveal()}
 	return clone
 }
+
+// callersHeaders are where callers present themselves (RFC 6750, section 2.1;
+// RFC 9449, section 4.1; the transaction tokens draft).
+var callersHeaders = []string{"Authorization", "Dpop", "Txn-Token"}
 
 // dropAliases removes every copy of a header that the caller sent, under any
 // spelling that an upstream may fold into the same name: CGI and its heirs make

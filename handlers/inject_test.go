@@ -53,7 +53,7 @@ func TestWithTokenLeavesTheRequestAlone(t *testing.T) {
 	request.Header = http.Header{"X-Token": {"forged", "forged"}, "X_token": {"forged"}, "Connection": {"X-Token"}, "Accept": {"a"}}
 	before := request.Header.Clone()
 	for _, want := range []string{"issued", "Bearer issued"} {
-		clone := withToken(request, "X-Token", token.NewRaw(want))
+		clone := withToken(request, "X-Token", token.NewRaw(want), nil)
 		if diff := cmp.Diff(http.Header{"X-Token": {want}, "Accept": {"a"}}, clone.Header); diff != "" {
 			t.Errorf("the upstream's request (-want +got):\n%s", diff)
 		}

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -64,7 +62,7 @@ func ownOrigin(r *http.Request) string {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+	if fromTrustedProxy(r) {
 		scheme = last(r.Header["X-Forwarded-Proto"], scheme)
 		host = last(r.Header["X-Forwarded-Host"], host)
 	}

@@ -8,4 +8,5 @@ func init() {
 	caddy.RegisterModule(TokenRequire{})
 	caddy.RegisterModule(TokenExchange{})
 	caddy.RegisterModule(TokenMatcher{})
+	caddy.RegisterModule(Transport{})
 }

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -11,11 +12,19 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // appName is the Caddy app that implements Services.
 const appName = "gatehouse"
+
+// A Verifier says whether a token is good on one route; see introspection.Gate.
+type Verifier interface {
+	// Verify returns the token and its issuer, or an error that wraps a token.Reason
+	// or the context's error.
+	Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.Issuer, error)
+}
 
 // Services is what the handlers need of the app. Everything but TrustsMany is
 // called while a configuration is provisioned.
@@ -23,7 +32,9 @@ type Services interface {
 	// Config is the app's configuration, expanded and checked.
 	Config() *config.Gatehouse
 	// Verifier makes a verifier for one token_auth.
-	Verifier(directive *config.TokenAuth) (*token.Verifier, error)
+	Verifier(directive *config.TokenAuth) (Verifier, error)
+	// Sender makes what checks that tokens are their presenters' own.
+	Sender(directive *config.TokenAuth) (*proof.Sender, error)
 	// Exchanger returns the exchanger for one token_exchange.
 	Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error)
 	// PolicyRules are the rules of a named policy, those of the policies it uses

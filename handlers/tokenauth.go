@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -46,7 +47,8 @@ type TokenAuth struct {
 	config.TokenAuth
 
 	app        Services
-	verifier   *token.Verifier
+	verifier   Verifier
+	sender     *proof.Sender
 	challenger challenger
 	sources    token.Sources
 	inQuery    bool     // one of the sources is a parameter
@@ -67,7 +69,10 @@ func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = prepare(ctx, &h.TokenAuth); err != nil {
 		return err
 	}
-	h.challenger, h.privacy = challengerOf(&h.TokenAuth), privacyOf(&h.TokenAuth)
+	if h.sender, err = h.app.Sender(&h.TokenAuth); err != nil {
+		return err
+	}
+	h.challenger, h.privacy = challengerOf(&h.TokenAuth, h.sender.DPoP().Algorithms()), privacyOf(&h.TokenAuth)
 	h.sources = sourcesOf(&h.TokenAuth)
 	h.inQuery = slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.FromQuery })
 	h.inHeaders = credentialHeaders(h.sources)
@@ -89,25 +94,22 @@ func (h *TokenAuth) warn(ctx context.Context) {
 	}
 }
 
-// retryKeys is when a caller should come again while an issuer's keys are
-// missing.
-const retryKeys = 5 * time.Second
-
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// First of all, whatever follows: nothing behind this line sees the token.
+	shown := h.presented(r)
 	kept := h.keep(r)
 	found, err := h.take(r)
 	if earlier := callerOf(r); earlier != nil {
 		return fault(w, r, h.app.Log(), "two token_auth on one request",
 			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
 	}
-	who := &caller{auth: h, raw: found.Raw}
+	who := &caller{auth: h, raw: found.Raw, proved: found.DPoP}
 	caddyhttp.SetVar(r.Context(), callerVar, who)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(who.placeholder)
 	}
-	if err = h.judge(r, who, found, err); err != nil {
+	if err = h.judge(w, r, who, found, shown, err); err != nil {
 		return h.refuse(w, r, who, err)
 	}
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
@@ -126,7 +128,9 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 
 // judge decides on what was taken from the request: err is what came of taking
 // it. With optional a request that presented nothing is nobody's and passes.
-func (h *TokenAuth) judge(r *http.Request, who *caller, found token.Credential, err error) error {
+func (h *TokenAuth) judge(
+	w http.ResponseWriter, r *http.Request, who *caller, found token.Credential, shown proof.Presentation, err error,
+) error {
 	// The request itself comes first: which answer it gets must not tell whether a
 	// replayed or a forged request carried a good token.
 	if refused := admits(r, found); refused != nil && !errors.Is(err, token.Malformed) {
@@ -134,7 +138,7 @@ func (h *TokenAuth) judge(r *http.Request, who *caller, found token.Credential, 
 	}
 	switch {
 	case err == nil:
-		return h.validate(r.Context(), who)
+		return h.validate(w, r, who, shown)
 	case h.Optional && !found.Presented && errors.Is(err, token.Missing):
 		h.app.Metrics().Validated("anonymous", 0)
 		return nil
@@ -144,10 +148,17 @@ func (h *TokenAuth) judge(r *http.Request, who *caller, found token.Credential, 
 	}
 }
 
-func (h *TokenAuth) validate(ctx context.Context, who *caller) (err error) {
+// validate checks the token, and that it is the caller's own.
+func (h *TokenAuth) validate(w http.ResponseWriter, r *http.Request, who *caller, shown proof.Presentation) (err error) {
 	began := time.Now()
-	ctx, step := begin(ctx, "token_auth")
-	who.token, who.issuer, err = h.verifier.Verify(ctx, who.raw)
+	ctx, step := begin(r.Context(), "token_auth")
+	held, issuer, err := h.verifier.Verify(ctx, who.raw)
+	if err == nil {
+		who.token, who.issuer = held, issuer
+		if err = h.prove(ctx, w, r, who, shown); err != nil {
+			who.token, who.issuer = nil, nil
+		}
+	}
 	outcome := reasonOf(err)
 	h.app.Metrics().Validated(outcome, time.Since(began))
 	step.end(err, attribute.String("gatehouse.outcome", outcome))
@@ -162,6 +173,9 @@ func reasonOf(err error) string {
 	if reason, ok := errors.AsType[token.Reason](err); ok {
 		return string(reason)
 	}
+	if reason, ok := errors.AsType[proof.Reason](err); ok {
+		return string(reason)
+	}
 	return "canceled"
 }
 
@@ -173,52 +187,13 @@ func (h *TokenAuth) event(r *http.Request, who *caller, outcome audit.Outcome) a
 
 // refuse answers a request whose token was not accepted.
 func (h *TokenAuth) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error) error {
-	reply := h.refusal(err)
+	reply := h.refusal(who, err)
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = reasonOf(err), err.Error(), reply.status
 	h.app.Trail().Record(r.Context(), event)
 	h.privacy.mark(w.Header())
 	return reply.write(w, r)
-}
-
-// statusClientGone is what Caddy answers when nobody waits any more.
-const statusClientGone = 499
-
-func clientGone() answer {
-	return answer{status: statusClientGone, description: "The client closed the request."}
-}
-
-// refusal says what a caller is told, and no more: which check failed is for the
-// audit trail.
-func (h *TokenAuth) refusal(err error) answer {
-	var reason token.Reason
-	if !errors.As(err, &reason) {
-		return clientGone()
-	}
-	switch reason.Class() {
-	case token.ClassMissing:
-		return h.challenger.unauthenticated()
-	case token.ClassMalformed:
-		return h.challenger.refusal(http.StatusBadRequest, "invalid_request", "The request's credentials are malformed.")
-	case token.ClassForbidden:
-		return answer{
-			status: http.StatusForbidden, code: "access_denied",
-			description: "Another site may not send this request.",
-		}
-	case token.ClassTooEarly:
-		return answer{
-			status:      http.StatusTooEarly,
-			description: "This request must wait until the TLS handshake is complete.",
-		}
-	case token.ClassUnavailable:
-		return answer{
-			status: http.StatusServiceUnavailable, retryAfter: retryKeys,
-			description: "The token cannot be checked at present.",
-		}
-	default:
-		return h.challenger.refusal(http.StatusUnauthorized, "invalid_token", "The access token is not valid for this API.")
-	}
 }
 
 // Interface guards.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -28,6 +28,7 @@ type TokenExchange struct {
 	block     *config.Exchange
 	label     string // for metrics: a name of the configuration, or inline
 	header    string
+	warned    *atomic.Bool // that tokens are long: once is enough
 }
 
 // CaddyModule returns the Caddy module information.
@@ -43,6 +44,7 @@ func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = prepare(ctx, &h.TokenExchange); err != nil {
 		return err
 	}
+	h.warned = new(atomic.Bool)
 	h.block = h.Resolve(h.app.Config())
 	h.header, _ = h.block.Inject.Target()
 	h.header = http.CanonicalHeaderKey(h.header)
@@ -56,7 +58,10 @@ func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	who := callerOf(r)
-	if who == nil {
+	switch {
+	case who == nil && h.block.Anonymous:
+		who = new(caller) // whoever it is: no token_auth looked
+	case who == nil:
 		return fault(w, r, h.app.Log(), "token_exchange without a token_auth before it",
 			placeOf("token_exchange", h.Place))
 	}
@@ -64,8 +69,11 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		return fault(w, r, h.app.Log(), "two token_exchange for header "+h.header,
 			placeOf("token_exchange", earlier.Place), placeOf("token_exchange", h.Place))
 	}
-	if who.token == nil {
+	switch {
+	case who.token == nil && !h.block.Anonymous:
 		return who.refuseNobody(w, r, h.event(r, who, audit.Denied))
+	case who.shadowed && h.exchanger.AsGateway():
+		return h.refuseShadowed(w, r, who)
 	}
 	if r.Method == http.MethodTrace {
 		return h.refuseTrace(w, r, who)
@@ -75,11 +83,28 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		return h.refuse(w, r, who, err)
 	}
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
-		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
+		event := h.event(r, who, audit.Granted)
+		event.Rule = string(exchange.OutcomeOf(issued, nil))
+		event.Granted, event.IssuedID = issued.Scope, issued.ID
+		h.app.Trail().Record(r.Context(), event)
 	}
 	r = who.withhold(r)
 	who.filled = append(who.filled, h)
-	return next.ServeHTTP(w, withToken(r, h.header, issued.Credential))
+	return h.forward(w, r, who, issued, next)
+}
+
+// refuseShadowed answers a request that a rule under shadow would have denied: with
+// the gateway's own access nobody behind it decides once more.
+func (h *TokenExchange) refuseShadowed(w http.ResponseWriter, r *http.Request, who *caller) error {
+	reply := answer{
+		status: http.StatusForbidden, code: "access_denied",
+		description: "A rule of this route does not permit this request.",
+	}
+	who.errorCode = reply.code
+	event := h.event(r, who, audit.Denied)
+	event.Rule, event.Reason, event.Status = "shadow", "a rule under shadow would have denied it", reply.status
+	h.app.Trail().Record(r.Context(), event)
+	return reply.write(w, r)
 }
 
 // filledBy returns the token_exchange that has filled a header, nil if none has.
@@ -93,14 +118,35 @@ func (c *caller) filledBy(header string) *TokenExchange {
 }
 
 func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, error) {
+	return h.observed(ctx, func(ctx context.Context) (*exchange.Issued, error) {
+		return h.exchanger.Exchange(ctx, who.exchanged())
+	})
+}
+
+// exchanged is the caller as an exchanger wants it.
+func (c *caller) exchanged() exchange.Caller {
+	if c.token == nil {
+		return exchange.Caller{}
+	}
+	return exchange.Caller{Raw: c.raw, Token: c.token}
+}
+
+// observed counts an exchange and makes it a step of the trace.
+func (h *TokenExchange) observed(
+	ctx context.Context, run func(context.Context) (*exchange.Issued, error),
+) (*exchange.Issued, error) {
 	began := time.Now()
 	ctx, step := begin(ctx, "token_exchange")
-	issued, err := h.exchanger.Exchange(ctx, exchange.Caller{Raw: who.raw, Token: who.token})
+	issued, err := run(ctx)
 	outcome := string(exchange.OutcomeOf(issued, err))
 	h.app.Metrics().Exchanged(h.label, outcome, time.Since(began))
 	if err == nil && issued.Degraded != nil {
 		h.app.Log().WarnContext(ctx, "serving an older token, since no new one could be had",
 			"exchange", h.label, "error", issued.Degraded.Error())
+	}
+	if err == nil && issued.Long() && h.warned.CompareAndSwap(false, true) {
+		h.app.Log().WarnContext(ctx, "an upstream token is longer than many servers allow",
+			"exchange", h.label, "place", h.Place)
 	}
 	step.end(err, attribute.String("gatehouse.exchange", h.label), attribute.String("gatehouse.outcome", outcome))
 	return issued, err
@@ -116,7 +162,7 @@ func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcom
 	if len(event.Scope) == 0 {
 		event.Scope = h.block.Scope // what the caller would have needed
 	}
-	event.Audience = slices.Concat(h.block.Audience, h.block.Resource)
+	event.Audience = h.exchanger.Audience()
 	return event
 }
 
@@ -132,12 +178,12 @@ func (h *TokenExchange) refuseTrace(w http.ResponseWriter, r *http.Request, who 
 }
 
 func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error) error {
-	reply := exchangeRefusal(who.auth.challenger, err)
+	reply := exchangeRefusal(who.speak(), err)
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = string(exchange.OutcomeOf(nil, err)), err.Error(), reply.status
 	if failed, ok := errors.AsType[*exchange.Error](err); ok {
-		event.ServerError = failed.ASCode
+		event.ServerError, event.ServerStatus = failed.ASCode, failed.ASStatus
 		h.report(r.Context(), failed)
 	}
 	h.app.Trail().Record(r.Context(), event)
@@ -153,6 +199,8 @@ func (h *TokenExchange) report(ctx context.Context, failed *exchange.Error) {
 		log.ErrorContext(ctx, "exchange is misconfigured")
 	case exchange.OutcomeBadAnswer:
 		log.ErrorContext(ctx, "authorization server gave an unusable answer")
+	case exchange.OutcomeUpstreamRefused:
+		log.WarnContext(ctx, "upstream refused the gateway's token")
 	case exchange.OutcomeFault:
 		log.ErrorContext(ctx, "exchange failed by a fault of the gateway")
 	}
@@ -176,7 +224,11 @@ func exchangeRefusal(speak challenger, err error) answer {
 		status: failed.Status, code: failed.Code, description: failed.Public, retryAfter: failed.RetryAfter,
 	}
 	if failed.Status == http.StatusUnauthorized || failed.Code == "insufficient_scope" {
-		reply.challenge = speak.challenge("error", failed.Code, "error_description", failed.Public)
+		reply.challenge = speak.challenge("error", failed.Code, "error_description", failed.Public,
+			"acr_values", failed.ACRValues, "max_age", failed.MaxAge)
+	}
+	if failed.Code == "invalid_token" {
+		reply.beside = speak.beside() // a new token is needed, under either scheme
 	}
 	return reply
 }

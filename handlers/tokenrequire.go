@@ -96,7 +96,7 @@ func (h *TokenRequire) outcome(decision policy.Decision) string {
 
 // question is what policies ask about a caller whose token is good.
 func (c *caller) question(r *http.Request) policy.Question {
-	question := policy.Question{Token: c.token, Request: r, Leeway: c.issuer.Leeway}
+	question := policy.Question{Token: c.token, Request: r, Leeway: c.issuer.Leeway, Shown: c.shown}
 	if repl := replacerOf(r.Context()); repl != nil {
 		question.Expand = expander(repl)
 	}
@@ -137,10 +137,12 @@ func (h *TokenRequire) refuse(w http.ResponseWriter, r *http.Request, who *calle
 // refusal says what a caller is told, and what it can do about it. It is asked
 // for nothing that would not help.
 func (c *caller) refusal(decision policy.Decision) answer {
-	speak := c.auth.challenger
+	speak := c.speak()
 	switch {
 	case c.token == nil:
 		return speak.unauthenticated()
+	case decision.Kind == policy.Sender:
+		return speak.invalidToken()
 	case decision.LoginHelps && decision.ScopeHelps:
 		return speak.insufficientAuthentication(c.stepUp, c.scopes)
 	case decision.LoginHelps:

@@ -53,10 +53,10 @@ func (g *trailerGuard) drop() {
 }
 
 // credentialHeaders are the headers in which a token_auth looks for a credential,
-// and Authorization in any case: where it does not belong, no header has it
-// either.
+// and those in which callers present themselves in any case: where one does not
+// belong, no header has it either.
 func credentialHeaders(sources token.Sources) []string {
-	headers := []string{"Authorization"}
+	headers := slices.Clone(callersHeaders)
 	for _, source := range sources {
 		switch source.Kind {
 		case token.FromHeader:

@@ -1,4 +1,4 @@
-// Package jose reads and checks JOSE objects: JSON Web Signatures (RFC 7515),
+// Package jose reads, checks and makes JOSE objects: JSON Web Signatures (RFC 7515),
 // keys and key sets (RFC 7517) and the algorithms between them (RFC 7518,
 // RFC 8037).
 //

@@ -39,6 +39,10 @@ type JWS struct {
 	signature []byte
 }
 
+// IsEncrypted tells whether a text has the five parts of a compact JWE (RFC 7516,
+// section 7.1).
+func IsEncrypted(compact string) bool { return strings.Count(compact, ".") == 4 } //nolint:mnd // dots between five parts
+
 // ParseJWS splits and decodes a compact JWS. It accepts exactly three parts, in
 // strict base64url, with a strict JSON header without extensions that must be
 // understood (crit).

@@ -119,6 +119,9 @@ type Question struct {
 	// Expand fills request placeholders into the values of claim rules; nil leaves
 	// them as they are.
 	Expand func(string) string
+	// Shown are the ways in which the token was shown to be the caller's own: dpop,
+	// mtls.
+	Shown []string
 	// Leeway is how far the issuer's clock may be off.
 	Leeway time.Duration
 }

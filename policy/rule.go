@@ -15,18 +15,19 @@ type Kind string
 
 // The kinds of rules, by their word in the configuration.
 const (
-	Scope      Kind = "scope"        // the token holds all of these scopes
-	AnyScope   Kind = "any_scope"    // the token holds one of these scopes
-	Audience   Kind = "audience"     // aud is, or contains, one of these
-	Issuer     Kind = "issuer"       // iss is one of these URLs
-	Client     Kind = "client"       // the token was issued to one of these clients
-	Role       Kind = "role"         // the token holds one of these roles
-	Actor      Kind = "actor"        // the current actor is one of these (RFC 8693, section 4.1)
-	Claim      Kind = "claim"        // the claim is, or contains, one of these
-	ACR        Kind = "acr"          // the login was of one of these classes
-	MaxAuthAge Kind = "max_auth_age" // the login is not older than this
-	AMR        Kind = "amr"          // the login used one of these methods
-	Expr       Kind = "expression"   // the expression is true
+	Scope      Kind = "scope"              // the token holds all of these scopes
+	AnyScope   Kind = "any_scope"          // the token holds one of these scopes
+	Audience   Kind = "audience"           // aud is, or contains, one of these
+	Issuer     Kind = "issuer"             // iss is one of these URLs
+	Client     Kind = "client"             // the token was issued to one of these clients
+	Role       Kind = "role"               // the token holds one of these roles
+	Actor      Kind = "actor"              // the current actor is one of these (RFC 8693, section 4.1)
+	Claim      Kind = "claim"              // the claim is, or contains, one of these
+	ACR        Kind = "acr"                // the login was of one of these classes
+	MaxAuthAge Kind = "max_auth_age"       // the login is not older than this
+	AMR        Kind = "amr"                // the login used one of these methods
+	Sender     Kind = "sender_constrained" // it was shown to be the caller's own in one of these ways
+	Expr       Kind = "expression"         // the expression is true
 )
 
 // An Expression is a condition in a language of its own, compiled at load. An
@@ -103,6 +104,8 @@ func (r *Rule) holds(q *Question) (reason string) {
 		return unless(r.names(t.Actor), "the token has another actor, or none")
 	case Claim:
 		return r.claimHolds(q)
+	case Sender:
+		return unless(slices.ContainsFunc(q.Shown, r.names), "the token was not shown to be the caller's own in this way")
 	case Expr:
 		return r.expressionHolds(q)
 	default:

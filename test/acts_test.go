@@ -97,6 +97,14 @@ func actCustomHeader(t *testing.T, s *stage) {
 	}
 }
 
+func actClientKey(t *testing.T, s *stage) {
+	t.Helper()
+	rule := &harness.AssertionRule{Key: s.key, Audience: s.idp.URL, Type: "client-authentication+jwt"}
+	s.idp.Authenticate(func(r *http.Request) bool { return rule.Accepts(t, r) })
+	s.exchanges(t, "/", "orders")
+	s.Get("/", s.idp.Token(map[string]any{"scope": "profile"})).Expect(t, http.StatusForbidden)
+}
+
 func actTelemetry(t *testing.T, s *stage) {
 	t.Helper()
 	s.exchanges(t, "/", "orders")

@@ -160,6 +160,8 @@ var spoken = []struct{ what, files, pattern, page string }{
 	{"audit field", "audit/audit.go", `, "([a-z_]+)", (?:strings\.Join\()?e\.`, "docs/reference.md"},
 	{"reason", "token/reason.go", `Reason = "([a-z_]+)"`, "docs/reference.md"},
 	{"reason", "token/reason.go", `Reason = "([a-z_]+)"`, "docs/errors.md"},
+	{"reason", "proof/reason.go", `Reason = "([a-z_]+)"`, "docs/reference.md"},
+	{"reason", "proof/reason.go", `Reason = "([a-z_]+)"`, "docs/errors.md"},
 	{"outcome", "exchange/error.go", `Outcome = "([a-z_]+)"`, "docs/reference.md"},
 	{"span", "handlers/*.go", `begin\([^,]+, "([a-z_]+)"\)`, "docs/reference.md"},
 	{"span attribute", "handlers/*.go", `attribute\.\w+\("([a-z_.]+)"`, "docs/reference.md"},

@@ -1,6 +1,8 @@
 package test
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-gatehouse/gatehouse"
+	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
@@ -30,7 +33,12 @@ type stage struct {
 	region     *harness.AuthServer // of idp
 	upstream   *harness.Upstream
 	folder     string
-	secure     string // where the site listens with TLS, for examples that need it
+	secure     string         // where the site listens with TLS, for examples that need it
+	key        *tokentest.Key // what /etc/gatehouse/client.pem holds
+
+	instances *instances             // of examples/resilient-upstreams
+	mesh      *mesh                  // of examples/upstream-mtls
+	endpoint  *harness.Introspection // of idp, for examples that ask it
 }
 
 // examples are the folders of examples/ with what each must do. quickstart
@@ -55,6 +63,21 @@ var examples = map[string]func(*testing.T, *stage){
 	"cognito":            actCognito,
 	"cookie":             actCookie,
 	"public-and-private": actPublicAndPrivate,
+	"client-key":         actClientKey,
+	"dpop":               actDPoP,
+	"mtls":               actMTLS,
+	"opaque":             actOpaque,
+
+	"resilient-upstreams": actResilientUpstreams,
+	"upstream-mtls":       actUpstreamMTLS,
+
+	"exchange-keycloak": actProvider("keycloak"),
+	"exchange-entra":    actProvider("entra"),
+	"exchange-okta":     actProvider("okta"),
+	"exchange-auth0":    actProvider("auth0"),
+	"exchange-zitadel":  actProvider("zitadel"),
+	"exchange-dex":      actProvider("dex"),
+	"exchange-google":   actProvider("google"),
 }
 
 // TestExamples holds every example to what it promises: it adapts as it is,
@@ -80,14 +103,23 @@ func TestExamples(t *testing.T) {
 			}
 			s := &stage{
 				idp: harness.NewAuthServer(t), other: harness.NewAuthServer(t),
-				upstream: harness.NewUpstream(t), folder: t.TempDir(),
+				upstream: harness.NewUpstream(t), folder: t.TempDir(), key: tokentest.NewKey(t, "ES256", "gateway-1"),
 			}
 			caddyfile = s.fit(t, name, withoutPreface(caddyfile))
+			s.writeKey(t)
 			onStage := strings.NewReplacer(
 				"\napi.example.com {", "\n$SITE {",
 				"https://idp.example.com/realms/main", s.idp.URL,
 				"https://idp.example.com/realms/staff", s.idp.URL,
 				"https://login.example.net", s.other.URL,
+				"https://keycloak.example.com/realms/main", s.idp.URL,
+				"https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0", s.idp.URL,
+				"https://example.okta.com/oauth2/default", s.idp.URL,
+				"https://tenant.eu.auth0.com/", s.idp.URL,
+				"https://zitadel.example.com", s.idp.URL,
+				"https://dex.example.com", s.other.URL,
+				"https://sts.googleapis.com/v1/token", s.other.URL+"/token",
+				"billing.internal:8080", s.upstream.Address,
 				"https://eu.idp.example.com/realms/main", s.regionOf(t, s.idp),
 				"https://us.idp.example.com/realms/main", "https://us.idp.localhost:9",
 				"https://login.microsoftonline.com/11111111-1111-1111-1111-111111111111/v2.0", s.idp.URL,
@@ -98,6 +130,7 @@ func TestExamples(t *testing.T) {
 				"orders.internal:8080", s.upstream.Address,
 				"legacy.internal:8080", s.upstream.Address,
 				"127.0.0.1:9180", harness.FreeAddress(t),
+				"/etc/gatehouse", s.folder,
 				"/var/log/caddy", s.folder)
 			s.Gateway = harness.Start(t, onStage.Replace(caddyfile))
 			act(t, s)
@@ -111,13 +144,36 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 	switch name {
 	case "grpc":
 		return plainHTTP2 + strings.ReplaceAll("\n"+caddyfile, "orders.internal:8080", grpcServer(t))
+	case "opaque":
+		s.endpoint = s.idp.Introspects(t)
+		return "\n" + caddyfile
 	case "http3":
 		address := harness.FreeAddress(t)
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
 		caddyfile = strings.Replace(caddyfile, "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
 		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
+	case "resilient-upstreams", "upstream-mtls":
+		return "\n" + s.fitUpstreams(t, name, caddyfile)
+	case "mtls":
+		address := harness.FreeAddress(t)
+		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
+		caddyfile = strings.Replace(caddyfile, "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
+		return strings.Replace(strings.Replace(caddyfile, "api.example.com {", s.secure+" {", 1), "\ttls {", "\ttls internal {", 1)
 	default:
 		return "\n" + caddyfile
+	}
+}
+
+// writeKey puts the client's key where the examples have it.
+func (s *stage) writeKey(t *testing.T) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(s.key.Private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	if err := os.WriteFile(filepath.Join(s.folder, "client.pem"), content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -24,26 +24,28 @@ const module = "github.com/caddy-gatehouse/gatehouse"
 // domain is the plain Go part of the house, each package with the packages of
 // ours it may import. A new package of the domain gets its row here first.
 var domain = map[string][]string{
-	"jose":           nil,
-	"store":          nil,
-	"internal/httpx": nil,
-	"authserver":     {"jose", "internal/httpx"},
-	"keys":           {"jose", "authserver"},
-	"token":          {"jose", "keys"},
-	"introspection":  {"token", "authserver", "jose", "keys"},
-	"proof":          {"jose", "token", "store"},
-	"policy":         {"token"},
-	"signing":        {"jose", "token", "keys"},
-	"exchange":       {"jose", "token", "authserver", "signing", "proof", "store"},
-	"sts":            {"jose", "keys", "token", "exchange", "signing", "proof", "store"},
-	"revocation":     {"jose", "keys", "authserver", "token", "store"},
-	"limit":          {"store"},
-	"session":        {"jose", "token", "authserver", "store"},
-	"audit":          {"token", "policy"},
+	"jose":            nil,
+	"store":           nil,
+	"internal/httpx":  nil,
+	"internal/flight": nil,
+	"authserver":      {"jose", "internal/httpx"},
+	"keys":            {"jose", "authserver"},
+	"token":           {"jose", "keys"},
+	"introspection":   {"token", "authserver", "jose", "keys", "internal/flight"},
+	"proof":           {"jose", "token", "store"},
+	"policy":          {"token"},
+	"signing":         {"jose", "token", "keys"},
+	"exchange":        {"jose", "token", "authserver", "signing", "proof", "store", "internal/flight"},
+	"sts":             {"jose", "keys", "token", "exchange", "signing", "proof", "store"},
+	"revocation":      {"jose", "keys", "authserver", "token", "store"},
+	"limit":           {"store"},
+	"session":         {"jose", "token", "authserver", "store"},
+	"audit":           {"token", "policy"},
 }
 
 // around is what stands between the domain and Caddy. `domain` in a row means
-// any package of the domain but internal/httpx, which is authserver's alone.
+// any package of the domain but internal/httpx and internal/flight, which are
+// those of their rows alone.
 var around = map[string][]string{
 	"":                   {"config", "handlers", "admin", "internal/lease", "internal/metrics", "domain"},
 	"config":             {"domain"},
@@ -52,8 +54,16 @@ var around = map[string][]string{
 	"internal/lease":     nil,
 	"internal/metrics":   nil,
 	"internal/tokentest": {"domain"},
+	"store/storetest":    {"store"},
 	"cmd/caddy":          {""},
 }
+
+// forTests are what only tests import: of any package, since a test of the rules
+// needs a key to sign a token with, and a test of a store its contract.
+var forTests = []string{"internal/tokentest", "store/storetest"}
+
+// reserved tells what of the domain only the rows that name it may import.
+func reserved(pkg string) bool { return pkg == "internal/httpx" || pkg == "internal/flight" }
 
 // domainNever are the modules that only the packages around the domain know.
 var domainNever = []string{
@@ -151,6 +161,8 @@ func TestImportLaws(t *testing.T) {
 		{"command to admin", unit{path: "cmd/caddy", imports: []string{module + "/admin"}}, []string{"cmd/caddy imports admin"}},
 		{"dev", unit{path: "", imports: []string{module + "/dev/devidp"}}, []string{"the root package imports dev/devidp"}},
 		{"test issuer", unit{path: "keys", imports: []string{module + "/internal/tokentest"}}, []string{"keys imports internal/tokentest"}},
+		{"store's contract", unit{path: "store", imports: []string{module + "/store/storetest"}}, []string{"store imports store/storetest"}},
+		{"store's contract in its test", unit{path: "store", tests: []string{module + "/store/storetest"}}, nil},
 		{"test to handlers", unit{path: "test", tests: []string{module + "/handlers"}}, []string{"a test of test imports handlers"}},
 		{"test to lease", unit{path: "config", tests: []string{module + "/internal/lease"}}, []string{"a test of config imports internal/lease"}},
 		{"test to the HTTP client", unit{path: "keys", tests: []string{module + "/internal/httpx"}}, []string{"a test of keys imports internal/httpx"}},
@@ -230,24 +242,24 @@ func mayImport(pkg, imported string) bool {
 	if row, ok := around[pkg]; ok {
 		_, inside := domain[imported]
 		return slices.Contains(row, imported) ||
-			inside && imported != "internal/httpx" && slices.Contains(row, "domain")
+			inside && !reserved(imported) && slices.Contains(row, "domain")
 	}
 	// What integration tests share may use what they use.
 	return integration(pkg) && testMayImport(pkg, imported)
 }
 
-// testMayImport gives tests the whole domain and the test issuer besides what
-// their package may import: a test of the rules needs a key to sign a token with.
+// testMayImport gives tests the whole domain and what is for tests besides what
+// their package may import.
 func testMayImport(pkg, imported string) bool {
 	switch {
-	case imported == pkg, imported == "internal/tokentest":
+	case imported == pkg, slices.Contains(forTests, imported):
 		return true
 	case integration(pkg):
 		_, inside := domain[imported]
-		return imported == "" || imported == "config" || integration(imported) || inside && imported != "internal/httpx"
+		return imported == "" || imported == "config" || integration(imported) || inside && !reserved(imported)
 	}
 	_, inside := domain[imported]
-	return mayImport(pkg, imported) || inside && imported != "internal/httpx"
+	return mayImport(pkg, imported) || inside && !reserved(imported)
 }
 
 // foreign says why pkg may not import a package that is not ours.

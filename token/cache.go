@@ -10,12 +10,14 @@ import (
 
 // A verified entry is a token, what its signature was checked with and how its
 // claims were read: it is good only while that key is still the issuer's and the
-// issuer's claims lie where they lay.
+// issuer's claims lie where they lay, and while what opened it still may.
 type verified struct {
 	token *Token
 	key   *jose.Key
 	alg   jose.Algorithm
 	shape string // of the ClaimPaths
+	// opener is the ID of the keys that opened the token, "" if it was not encrypted.
+	opener string
 }
 
 // A Cache remembers verified tokens by the SHA-256 of all their bytes, so that a

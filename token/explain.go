@@ -83,7 +83,12 @@ func (e *Explanation) skip(names ...string) {
 func (v *Verifier) Explain(ctx context.Context, raw Raw) Explanation {
 	var e Explanation
 	e.Header, _ = jose.ReadHeader(raw.Reveal())
-	jws, claims, err := parse(raw)
+	text, opener, err := v.decrypt(raw.Reveal())
+	var jws *jose.JWS
+	var claims Claims
+	if err == nil {
+		jws, claims, err = parse(text)
+	}
 	if !e.note("format", err) {
 		e.skip("issuer", "claims", "algorithm")
 		e.skip(checkNames()...)
@@ -92,10 +97,13 @@ func (v *Verifier) Explain(ctx context.Context, raw Raw) Explanation {
 	}
 	e.Claims, e.Algorithm = claims, jose.Algorithm(jws.Header.Algorithm)
 	issuer, err := v.choose(claims)
+	if err == nil {
+		_, err = issuer.opens(raw, opener)
+	}
 	if !e.note("issuer", err) {
 		// Nothing is checked by the rules of nobody: only the shape of the claims is
 		// the same for all.
-		_, err := read(raw, jws, claims, ClaimPaths{})
+		_, err := read(raw.Digest(), jws.Header.Type, claims, ClaimPaths{})
 		e.note("claims", err)
 		e.skip("algorithm")
 		e.skip(checkNames()...)
@@ -118,7 +126,7 @@ func checkNames() []string {
 
 // explainClaims asks what Verify asks before it looks for a key.
 func (v *Verifier) explainClaims(e *Explanation, raw Raw, jws *jose.JWS) {
-	parsed, err := read(raw, jws, e.Claims, e.Issuer.Claims)
+	parsed, err := read(raw.Digest(), jws.Header.Type, e.Claims, e.Issuer.Claims)
 	readable := e.note("claims", err)
 	err = nil
 	if !e.Issuer.allows(e.Algorithm) {
@@ -131,7 +139,7 @@ func (v *Verifier) explainClaims(e *Explanation, raw Raw, jws *jose.JWS) {
 		return
 	}
 	e.Token = parsed
-	at := moment{now: v.now(), audience: v.audience}
+	at := moment{now: v.now(), audience: v.audience, bindings: v.bindings}
 	for _, check := range checks {
 		e.note(check.name, check.ask(parsed, e.Issuer, at))
 	}

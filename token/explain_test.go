@@ -34,7 +34,7 @@ func TestExplain(t *testing.T) {
 		"nobody's, and bad": {w.sign(nil, map[string]any{"iss": nil, "exp": "x"}), "issuer claims", "algorithm " + checks + " key signature"},
 		"everything wrong": {
 			w.sign(map[string]any{"typ": "logout+jwt", "kid": "k9"}, map[string]any{
-				"nonce": "n", "cnf": map[string]any{}, "exp": 1, "nbf": 9999999999, "iat": 1, "aud": "x", "jti": "",
+				"nonce": "n", "cnf": map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, "exp": 1, "nbf": 9999999999, "iat": 1, "aud": "x", "jti": "",
 			}), "type kind binding expiry not_before age audience required_claims key", "signature",
 		},
 		"wrong type of a claim": {w.sign(nil, map[string]any{"sub": 1}), "claims", checks},

@@ -59,6 +59,19 @@ type Issuer struct {
 	// Keys are the issuer's keys, bound to it: no other issuer's key verifies
 	// its tokens.
 	Keys KeySource
+	// Decrypter opens the issuer's encrypted tokens. Default: they are refused.
+	Decrypter Decrypter
+	// Asked tells that the issuer is asked about its JWTs too; see
+	// Verifier.VerifyToAsk.
+	Asked bool
+}
+
+// A Decrypter opens a compact JWE and returns the compact JWS in it; see
+// jose.Decrypter.
+type Decrypter interface {
+	Decrypt(compact string) (string, error)
+	// ID tells one set of keys and what they may be used for from another.
+	ID() string
 }
 
 // ClaimPaths are where an issuer puts what the gateway reads. Of several paths

@@ -12,8 +12,8 @@ import (
 )
 
 // parse reads a compact JWS and its claims, which nobody has verified yet.
-func parse(raw Raw) (*jose.JWS, Claims, error) {
-	jws, err := jose.ParseJWS(raw.Reveal())
+func parse(text string) (*jose.JWS, Claims, error) {
+	jws, err := jose.ParseJWS(text)
 	switch {
 	case errors.Is(err, jose.ErrEncrypted):
 		return nil, Claims{}, Encrypted
@@ -36,7 +36,7 @@ func issuerOf(claims Claims) (string, error) {
 // read makes a token of claims as their issuer writes them. The shape of every
 // claim that means something is checked here, once; what the claims say is
 // checked on every request.
-func read(raw Raw, jws *jose.JWS, claims Claims, paths ClaimPaths) (*Token, error) {
+func read(digest Digest, typ string, claims Claims, paths ClaimPaths) (*Token, error) {
 	reader := claimReader{claims: claims}
 	parsed := &Token{
 		Issuer:    reader.text("iss"),
@@ -50,15 +50,19 @@ func read(raw Raw, jws *jose.JWS, claims Claims, paths ClaimPaths) (*Token, erro
 		NotBefore: reader.time("nbf"),
 		IssuedAt:  reader.time("iat"),
 		Claims:    claims,
-		Type:      jws.Header.Type,
-		Digest:    raw.Digest(),
+		Type:      typ,
+		Digest:    digest,
 		foreign:   foreignKind(claims),
-		bound:     claims.Has("cnf"),
 	}
 	reader.placed(parsed, paths)
 	if act, ok := claims.Get("act"); ok {
 		parsed.Actor = reader.actor(act)
 	}
+	confirmation, err := ParseConfirmation(claims)
+	if reader.err == nil {
+		reader.err = err
+	}
+	parsed.Confirmation = confirmation
 	return parsed, reader.err
 }
 

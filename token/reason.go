@@ -20,6 +20,9 @@ const (
 	NotJWT Reason = "not_a_jwt"
 	// Encrypted: the credential is a JWE and no decryption is configured.
 	Encrypted Reason = "encrypted"
+	// Undecryptable: the credential is a JWE that no key of the route's issuers
+	// opens.
+	Undecryptable Reason = "undecryptable"
 	// UnknownIssuer: iss is not one of the issuers of the route.
 	UnknownIssuer Reason = "unknown_issuer"
 	// WrongType: typ is not that of an access token, or the claims are those of
@@ -45,6 +48,12 @@ const (
 	BadSignature Reason = "bad_signature"
 	// NoKeys: the issuer's keys have not arrived yet, so nothing could be checked.
 	NoKeys Reason = "no_keys"
+	// Inactive: the issuer was asked about the token and says that it is not good,
+	// or not one of its own (RFC 7662, section 2.2).
+	Inactive Reason = "inactive"
+	// IntrospectionUnavailable: the issuer could not be asked about the token, or
+	// gave no answer that can be used.
+	IntrospectionUnavailable Reason = "introspection_unavailable"
 )
 
 // Error returns the reason itself, so that it can be wrapped and found with
@@ -75,7 +84,7 @@ func (r Reason) Class() Class {
 		return ClassForbidden
 	case EarlyData:
 		return ClassTooEarly
-	case NoKeys:
+	case NoKeys, IntrospectionUnavailable:
 		return ClassUnavailable
 	default:
 		return ClassInvalid

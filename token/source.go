@@ -25,13 +25,18 @@ type Source struct {
 	// Scheme is the authentication scheme in front of a header's token, "" for
 	// none: the header is the token alone.
 	Scheme string
+	// OrDPoP accepts the scheme DPoP as well (RFC 9449, section 7.1).
+	OrDPoP bool
 }
 
 // Sources are the places in which one route looks for a credential. The zero
-// value is the Authorization header with the scheme Bearer.
+// value is the Authorization header with the schemes Bearer and DPoP.
 type Sources []Source
 
-var defaultSources = Sources{{Kind: FromHeader, Name: authorization, Scheme: "Bearer"}}
+// schemeDPoP is the scheme of a token that comes with a proof.
+const schemeDPoP = "DPoP"
+
+var defaultSources = Sources{{Kind: FromHeader, Name: authorization, Scheme: "Bearer", OrDPoP: true}}
 
 // A Credential is what a request carried.
 type Credential struct {
@@ -40,6 +45,8 @@ type Credential struct {
 	// Presented tells that a source held something, be it empty or of another
 	// scheme: its caller did not come as nobody.
 	Presented bool
+	// DPoP tells that the scheme was DPoP: a proof comes with it.
+	DPoP bool
 }
 
 // Take removes the credential from the request and returns it. It is removed in
@@ -80,7 +87,7 @@ func (s Sources) Take(r *http.Request) (Credential, error) {
 		return found, Missing
 	case 1:
 		var err error
-		found.Raw, err = from.parse(first)
+		found.Raw, found.DPoP, err = from.parse(first)
 		return found, err
 	default:
 		return found, fmt.Errorf("%w: more than one credential", Malformed)
@@ -237,35 +244,37 @@ func without(list, separator string, match func(part string) (value string, ok b
 	return kept.String(), first, count
 }
 
-// parse reads the one value that a source held.
-func (s Source) parse(value string) (Raw, error) {
+// parse reads the one value that a source held, and tells whether its scheme was
+// DPoP.
+func (s Source) parse(value string) (raw Raw, dpop bool, err error) {
 	if len(value) > MaxLength {
-		return Raw{}, fmt.Errorf("%w: the credential is longer than %d bytes", Malformed, MaxLength)
+		return Raw{}, false, fmt.Errorf("%w: the credential is longer than %d bytes", Malformed, MaxLength)
 	}
 	if s.Kind == FromQuery {
 		plain, err := url.QueryUnescape(value)
 		if err != nil {
-			return Raw{}, fmt.Errorf("%w: the parameter is not percent-encoded as it should be", Malformed)
+			return Raw{}, false, fmt.Errorf("%w: the parameter is not percent-encoded as it should be", Malformed)
 		}
 		value = plain
 	}
 	text := strings.Trim(value, " \t")
 	if s.Scheme != "" {
 		scheme, rest, _ := strings.Cut(text, " ")
-		if !strings.EqualFold(scheme, s.Scheme) {
-			return Raw{}, fmt.Errorf("%w: the header %s is not of the scheme %s", Missing, s.Name, s.Scheme)
+		dpop = strings.EqualFold(scheme, schemeDPoP)
+		if !strings.EqualFold(scheme, s.Scheme) && (!dpop || !s.OrDPoP) {
+			return Raw{}, false, fmt.Errorf("%w: the header %s is not of the scheme %s", Missing, s.Name, s.Scheme)
 		}
 		text = strings.Trim(rest, " \t")
 	}
 	if text == "" {
-		return Raw{}, fmt.Errorf("%w: the place of the credential is empty", Missing)
+		return Raw{}, dpop, fmt.Errorf("%w: the place of the credential is empty", Missing)
 	}
 	// Two credentials in one place: which of them counts is a question that the
 	// gateway and an upstream could answer differently.
 	if strings.ContainsAny(text, " \t,") {
-		return Raw{}, fmt.Errorf("%w: more than one credential in one place", Malformed)
+		return Raw{}, dpop, fmt.Errorf("%w: more than one credential in one place", Malformed)
 	}
-	return NewRaw(text), nil
+	return NewRaw(text), dpop, nil
 }
 
 // SameHeader tells whether two names of headers are the same once folded: CGI and

@@ -41,12 +41,15 @@ type Token struct {
 	Type string
 	// Claims are all claims. They must not be changed.
 	Claims Claims
+	// Confirmation is what whoever presents the token must prove to hold, zero for a
+	// bearer token.
+	Confirmation Confirmation
 	// Digest names the token.
 	Digest Digest
 
 	// What the claims say for good, found when they were read.
 	foreign error // the token is of another kind, and never accepted
-	bound   bool  // it is bound to a key (cnf)
+	opaque  bool  // its issuer was asked about it, and it is no JWT: there is no header
 }
 
 // HasScope tells whether the token holds exactly that scope.

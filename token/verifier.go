@@ -15,8 +15,12 @@ import (
 type Verifier struct {
 	issuers  map[string]trusted
 	audience Audience
+	bindings bool
 	cache    *Cache
 	now      func() time.Time
+
+	// encrypted are the issuers whose tokens may come encrypted.
+	encrypted []trusted
 }
 
 // A trusted issuer and the name of how its claims are read.
@@ -32,6 +36,9 @@ type VerifierConfig struct {
 	Issuers []*Issuer
 	// Audience overrides the issuers' accepted audiences where it is not empty.
 	Audience Audience
+	// Bindings tells that whoever asks checks Token.Confirmation. Default: a token
+	// that is bound to a key is refused.
+	Bindings bool
 	// Cache remembers verified tokens. Default: none are remembered.
 	Cache *Cache
 	// Now is the clock. Default: time.Now.
@@ -43,11 +50,16 @@ func NewVerifier(config VerifierConfig) *Verifier {
 	verifier := &Verifier{
 		issuers:  make(map[string]trusted, len(config.Issuers)),
 		audience: config.Audience,
+		bindings: config.Bindings,
 		cache:    config.Cache,
 		now:      config.Now,
 	}
 	for _, issuer := range config.Issuers {
-		verifier.issuers[issuer.URL] = trusted{Issuer: issuer, shape: issuer.Claims.shape()}
+		known := trusted{Issuer: issuer, shape: issuer.Claims.shape()}
+		verifier.issuers[issuer.URL] = known
+		if issuer.Decrypter != nil {
+			verifier.encrypted = append(verifier.encrypted, known)
+		}
 	}
 	if verifier.now == nil {
 		verifier.now = time.Now
@@ -60,30 +72,50 @@ func NewVerifier(config VerifierConfig) *Verifier {
 // cryptography before the network (RFC 9068, section 4, in another order). A
 // remembered token skips the cryptography and nothing else.
 func (v *Verifier) Verify(ctx context.Context, raw Raw) (*Token, *Issuer, error) {
+	return v.verify(ctx, raw, false)
+}
+
+// VerifyToAsk is Verify for whoever asks the issuer about the token next where
+// Issuer.Asked says so, and then calls Judge with what it said: of such an
+// issuer's token nothing is missed that the answer may hold (aud, required
+// claims). A bad token is still refused here, so that nobody can make the gateway
+// ask about texts of their own making.
+func (v *Verifier) VerifyToAsk(ctx context.Context, raw Raw) (*Token, *Issuer, error) {
+	return v.verify(ctx, raw, true)
+}
+
+// Judge checks a token that was not read from a JWT, or not from it alone, by the
+// rules of its issuer on this route. Its issuer must have said all of it.
+func (v *Verifier) Judge(t *Token) (*Issuer, error) {
+	issuer, ok := v.issuers[t.Issuer]
+	if !ok {
+		return nil, UnknownIssuer
+	}
+	return issuer.Issuer, v.check(t, issuer.Issuer, false)
+}
+
+func (v *Verifier) verify(ctx context.Context, raw Raw, asking bool) (*Token, *Issuer, error) {
 	entry := v.cache.get(raw.Digest())
 	if entry == nil {
-		return v.verifyAnew(ctx, raw)
+		return v.verifyAnew(ctx, raw, asking)
 	}
 	issuer, ok := v.issuers[entry.token.Issuer]
-	if !ok || !issuer.Keys.Holds(entry.key) || !issuer.allows(entry.alg) || issuer.shape != entry.shape {
-		return v.verifyAnew(ctx, raw)
+	if !ok || !issuer.Keys.Holds(entry.key) || !issuer.allows(entry.alg) || issuer.shape != entry.shape || !issuer.opened(entry) {
+		return v.verifyAnew(ctx, raw, asking)
 	}
-	if err := v.check(entry.token, issuer.Issuer); err != nil {
+	if err := v.check(entry.token, issuer.Issuer, asking); err != nil {
 		return nil, nil, err
 	}
 	return entry.token, issuer.Issuer, nil
 }
 
-func (v *Verifier) verifyAnew(ctx context.Context, raw Raw) (*Token, *Issuer, error) {
-	jws, claims, err := parse(raw)
+func (v *Verifier) verifyAnew(ctx context.Context, raw Raw, asking bool) (*Token, *Issuer, error) {
+	opened, err := v.open(raw)
 	if err != nil {
 		return nil, nil, err
 	}
-	issuer, err := v.choose(claims)
-	if err != nil {
-		return nil, nil, err
-	}
-	parsed, err := read(raw, jws, claims, issuer.Claims)
+	issuer, jws := opened.issuer, opened.jws
+	parsed, err := read(raw.Digest(), jws.Header.Type, opened.claims, issuer.Claims)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,33 +123,19 @@ func (v *Verifier) verifyAnew(ctx context.Context, raw Raw) (*Token, *Issuer, er
 	if !issuer.allows(alg) {
 		return nil, nil, WrongAlgorithm
 	}
-	if err := v.check(parsed, issuer.Issuer); err != nil {
+	if err := v.check(parsed, issuer.Issuer, asking); err != nil {
 		return nil, nil, err
 	}
 	key, err := findKey(ctx, jws, issuer.Issuer, alg)
 	if err != nil {
 		return nil, nil, err
 	}
-	v.cache.put(raw.Digest(), &verified{token: parsed, key: key, alg: alg, shape: issuer.shape})
+	v.cache.put(raw.Digest(), &verified{token: parsed, key: key, alg: alg, shape: issuer.shape, opener: opened.opener})
 	return parsed, issuer.Issuer, nil
 }
 
-// choose lets the unverified iss choose among the issuers of this route, and do
-// nothing else.
-func (v *Verifier) choose(claims Claims) (trusted, error) {
-	url, err := issuerOf(claims)
-	if err != nil {
-		return trusted{}, err
-	}
-	issuer, ok := v.issuers[url]
-	if !ok {
-		return trusted{}, UnknownIssuer
-	}
-	return issuer, nil
-}
-
-func (v *Verifier) check(t *Token, issuer *Issuer) error {
-	at := moment{now: v.now(), audience: v.audience}
+func (v *Verifier) check(t *Token, issuer *Issuer, asking bool) error {
+	at := moment{now: v.now(), audience: v.audience, bindings: v.bindings, deferred: asking && issuer.Asked}
 	for i := range checks {
 		if err := checks[i].ask(t, issuer, at); err != nil {
 			return err

@@ -113,7 +113,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"logout token":         {map[string]any{"typ": "logout+jwt"}, nil, token.WrongType},
 		"DPoP proof":           {map[string]any{"typ": "dpop+jwt"}, nil, token.WrongType},
 		"transaction token":    {map[string]any{"typ": "txntoken+jwt"}, nil, token.WrongType},
-		"bound to a key":       {nil, map[string]any{"cnf": map[string]any{"jkt": "x"}}, token.Bound},
+		"bound to a key":       {nil, map[string]any{"cnf": map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}, token.Bound},
 		"alg none":             {map[string]any{"alg": "none"}, nil, token.WrongAlgorithm},
 		"alg NoNe":             {map[string]any{"alg": "NoNe"}, nil, token.WrongAlgorithm},
 		"alg HS256":            {map[string]any{"alg": "HS256"}, nil, token.WrongAlgorithm},

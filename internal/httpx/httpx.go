@@ -44,6 +44,9 @@ type Options struct {
 	// TrustCA are PEM bundles. If there are any, only they are trusted: naming a
 	// CA means that no other may speak for this server.
 	TrustCA [][]byte
+	// Certificate returns the client's certificate for each new connection.
+	// Default: the client shows none.
+	Certificate func() (*tls.Certificate, error)
 	// Timeout bounds one call from dialing to the body's last byte. Default: 5s.
 	Timeout time.Duration
 }
@@ -70,10 +73,16 @@ func New(options Options) (*Client, error) {
 	if options.Timeout <= 0 {
 		options.Timeout = DefaultTimeout
 	}
+	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if options.Certificate != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return options.Certificate()
+		}
+	}
 	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    connectTimeout,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           64,

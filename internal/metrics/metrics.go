@@ -5,6 +5,7 @@
 package metrics
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -24,6 +25,7 @@ type Metrics struct {
 	exchanges          *prometheus.CounterVec
 	exchangeDuration   *prometheus.HistogramVec
 	refreshes          *prometheus.CounterVec
+	introspections     *prometheus.CounterVec
 	lookupsRefused     *prometheus.CounterVec
 
 	// The counters of what nearly every request counts, found once: to find one by
@@ -53,6 +55,8 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		"Renewals of issuers' key sets, by issuer and outcome."), []string{"issuer", "outcome"})
 	m.lookupsRefused = prometheus.NewCounterVec(options("key_lookups_refused_total",
 		"Unknown keys that were not looked for, since the issuer's budget was used up."), []string{"issuer"})
+	m.introspections = prometheus.NewCounterVec(options("introspections_total",
+		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{"issuer", "outcome"})
 	m.validationDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "validation_duration_seconds",
 		Help: "Time that token_auth took to validate a credential.", Buckets: validationBuckets,
@@ -62,7 +66,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		Help: "Time that token_exchange took to get a token, cached ones included.", Buckets: exchangeBuckets,
 	}, []string{"exchange"})
 	for _, collector := range []prometheus.Collector{
-		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes, m.lookupsRefused,
+		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes, m.lookupsRefused, m.introspections,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -136,4 +140,16 @@ func (m *Metrics) KeyLookupRefused(issuer string) {
 		return
 	}
 	m.lookupsRefused.WithLabelValues(issuer).Inc()
+}
+
+// Introspecting returns what counts the questions to one issuer. It has the form
+// of introspection.Config's Observe.
+func (m *Metrics) Introspecting(issuer string, outcome func(error) string) func(caller, call context.Context) (context.Context, func(error)) {
+	return func(_, call context.Context) (context.Context, func(error)) {
+		return call, func(err error) {
+			if m != nil {
+				m.introspections.WithLabelValues(issuer, outcome(err)).Inc()
+			}
+		}
+	}
 }

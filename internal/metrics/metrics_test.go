@@ -2,6 +2,8 @@ package metrics_test
 
 import (
 	"errors"
+	"iter"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -124,3 +126,24 @@ type keySet struct {
 func (k *keySet) Age() (time.Duration, bool) { return k.age, k.known }
 
 func (k *keySet) Stale() (stale, ok bool) { return k.stale, k.known }
+
+func TestBreakers(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := metrics.New(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]bool{}
+	if err := m.WatchBreakers("https://idp.example.com", func() iter.Seq2[string, bool] { return maps.All(states) }); err != nil {
+		t.Fatal(err)
+	}
+	const token, introspection = "https://idp.example.com/token", "https://idp.example.com/introspect"
+	states[token], states[introspection] = true, false
+	got := gather(t, registry)
+	for endpoint, want := range map[string]float64{token: 1, introspection: 0} {
+		name := "breaker_open endpoint=" + endpoint + " server=https://idp.example.com"
+		if value, ok := got[name]; !ok || value != want {
+			t.Errorf("%s is %v, %t, want %v", name, value, ok, want)
+		}
+	}
+}

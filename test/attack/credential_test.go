@@ -31,7 +31,7 @@ func TestAttack36MissingToken(t *testing.T) {
 		"Bearer and blanks":   {http.Header{"Authorization": {"Bearer    "}}, "", 401, challengeMissing},
 		"no scheme":           {http.Header{"Authorization": {good}}, "", 401, challengeMissing},
 		"Basic":               {http.Header{"Authorization": {"Basic " + good}}, "", 401, challengeMissing},
-		"DPoP":                {http.Header{"Authorization": {"DPoP " + good}}, "", 401, challengeMissing},
+		"DPoP":                {http.Header{"Authorization": {"DPoP " + good}}, "", 401, challengeUnkeyed},
 		"Bearer with a colon": {http.Header{"Authorization": {"Bearer:" + good}}, "", 401, challengeMissing},
 		"Bearers":             {http.Header{"Authorization": {"Bearers " + good}}, "", 401, challengeMissing},
 		"a tab":               {http.Header{"Authorization": {"Bearer\t" + good}}, "", 401, challengeMissing},

@@ -19,9 +19,14 @@ import (
 
 // The challenges of refusals. They are whole: nothing of a request is in them.
 const (
-	challengeInvalid   = `Bearer realm="gatehouse", error="invalid_token", error_description="The access token is not valid for this API."`
-	challengeMissing   = `Bearer realm="gatehouse"`
+	challengeInvalid   = `Bearer realm="gatehouse", error="invalid_token", error_description="The access token is not valid for this API."` + offersDPoP
+	challengeMissing   = `Bearer realm="gatehouse"` + offersDPoP
 	challengeMalformed = `Bearer realm="gatehouse", error="invalid_request", error_description="The request's credentials are malformed."`
+	// What stands in a second header where a token may be bound to a key.
+	offersDPoP       = "\n" + `DPoP realm="gatehouse", ` + algorithms
+	challengeUnkeyed = `DPoP realm="gatehouse", error="invalid_token", error_description="The access token is not valid for this API.", ` + algorithms
+	challengeProof   = `DPoP realm="gatehouse", error="invalid_dpop_proof", error_description="The DPoP proof is missing or not valid for this request.", ` + algorithms
+	algorithms       = `algs="RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519"`
 )
 
 // patience bounds one request; tests that pass do not wait for it.

@@ -94,6 +94,12 @@ $SITE {
 		}
 		import upstream
 	}
+	handle /certificate/* {
+		token_auth a {
+			client_certificate Client-Cert
+		}
+		import upstream
+	}
 	handle /roles/* {
 		token_auth a
 		token_require claim roles admin
@@ -244,11 +250,14 @@ var (
 	jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{16,}`)
 	// What a caller writes into a URL is in Caddy's logs, and the caller's doing.
 	inURL = regexp.MustCompile(`access_token=[A-Za-z0-9._-]+`)
+	// Caddy's picture of the request for its logs is older than any handler, and hides
+	// tokens only. A proof in it is good for nothing any more.
+	usedProof = regexp.MustCompile(`"Dpop":\["[A-Za-z0-9._-]+"\]`)
 )
 
 // sweep looks for what no test must have brought about.
 func (w *world) sweep() {
-	log := inURL.ReplaceAllString(w.gateway.Log(), "")
+	log := usedProof.ReplaceAllString(inURL.ReplaceAllString(w.gateway.Log(), ""), "")
 	if at := jwt.FindStringIndex(log); at != nil {
 		w.t.Errorf("after all tests the log holds a part of a token: %s", log[max(0, at[0]-300):at[1]])
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ type AuthServer struct {
 	mu      sync.Mutex
 	forms   []url.Values
 	answers func(form url.Values, w http.ResponseWriter)
+	known   func(r *http.Request) bool
 }
 
 // The client that the gateway is at an AuthServer.
@@ -75,33 +77,81 @@ func (s *AuthServer) token(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.forms = append(s.forms, r.PostForm)
-	answer := s.answers
+	answer, known := s.answers, s.known
 	s.mu.Unlock()
+	if known == nil {
+		known = authenticated
+	}
 	switch {
-	case !authenticated(r):
+	case !known(r):
 		refuse(w, http.StatusUnauthorized, "invalid_client")
 	case answer != nil:
 		answer(r.PostForm, w)
-	case r.PostForm.Get("grant_type") != "urn:ietf:params:oauth:grant-type:token-exchange":
-		refuse(w, http.StatusBadRequest, "unsupported_grant_type")
-	case r.PostForm.Get("subject_token") == "" || r.PostForm.Get("subject_token_type") == "":
-		refuse(w, http.StatusBadRequest, "invalid_request")
 	default:
+		if code := formFault(r.PostForm); code != "" {
+			refuse(w, http.StatusBadRequest, code)
+			return
+		}
 		s.issue(w, r.PostForm)
 	}
+}
+
+// What a request of each grant must hold, and what it must not.
+const (
+	tokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+	jwtBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	clientCredentials = "client_credentials"
+)
+
+var grantFields = map[string]struct{ need, never []string }{
+	tokenExchange:     {[]string{"subject_token", "subject_token_type"}, []string{"assertion"}},
+	jwtBearer:         {[]string{"assertion"}, []string{"subject_token", "subject_token_type", "actor_token"}},
+	clientCredentials: {nil, []string{"assertion", "subject_token", "subject_token_type", "actor_token"}},
+}
+
+// formFault is the error code for a form, "" if nothing is wrong with it.
+func formFault(form url.Values) string {
+	fields, known := grantFields[form.Get("grant_type")]
+	if !known {
+		return "unsupported_grant_type"
+	}
+	for name, values := range form {
+		if values[0] == "" || (len(values) > 1 && name != "audience" && name != "resource") || slices.Contains(fields.never, name) {
+			return "invalid_request"
+		}
+	}
+	for _, name := range fields.need {
+		if !form.Has(name) {
+			return "invalid_request"
+		}
+	}
+	if form.Has("actor_token") != form.Has("actor_token_type") {
+		return "invalid_request" // RFC 8693, section 2.1
+	}
+	return ""
 }
 
 // Issued is the answer to an exchange as a good server gives it, with changes; a
 // nil value leaves a member out.
 func (s *AuthServer) Issued(form url.Values, changes map[string]any) map[string]any {
 	audience := form.Get("audience")
+	if audience == "" {
+		audience = form.Get("resource")
+	}
+	subject := "alice"
+	if form.Get("grant_type") == clientCredentials {
+		subject = ClientID
+	}
 	claims := s.Claims(map[string]any{
-		"aud": audience, "scope": form.Get("scope"), "client_id": ClientID,
+		"sub": subject, "aud": audience, "scope": form.Get("scope"), "client_id": ClientID,
 		"jti": "exchanged", "exp": time.Now().Add(2 * time.Minute).Unix(),
 	})
 	members := map[string]any{
 		"access_token": s.Key.Sign(nil, claims), "token_type": "Bearer", "expires_in": 120,
 		"issued_token_type": "urn:ietf:params:oauth:token-type:access_token", "scope": form.Get("scope"),
+	}
+	if form.Get("grant_type") != tokenExchange {
+		delete(members, "issued_token_type") // theirs are RFC 6749's answers
 	}
 	for name, value := range changes {
 		members[name] = value

@@ -133,6 +133,10 @@ func (want expected) expect(t *testing.T, got harness.Answer, routed bool, metho
 	if want.challenge != "" {
 		challenges = []string{want.challenge}
 	}
+	// Where another login is needed the scheme is not in question.
+	if want.status == http.StatusUnauthorized && !strings.Contains(want.challenge, "insufficient_user_authentication") {
+		challenges = append(challenges, offersDPoP)
+	}
 	if want.retryAfter != "" {
 		retries = []string{want.retryAfter}
 	}

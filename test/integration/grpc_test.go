@@ -154,7 +154,7 @@ func TestRefusedCallsKeepTheirStatus(t *testing.T) {
 	answer := site.Do(request).Expect(t, http.StatusUnauthorized)
 	expectHeader(t, answer, "Content-Type", "application/grpc")
 	expectHeader(t, answer, "Grpc-Status", "16")
-	expectHeader(t, answer, "WWW-Authenticate", `Bearer realm="gatehouse"`)
+	expectHeader(t, answer, "WWW-Authenticate", offersBearer, offersDPoP)
 	expectHeader(t, answer, "Cache-Control", "no-store")
 	if answer.Body != "" {
 		t.Errorf("a body: %q", answer.Body)

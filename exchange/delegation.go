@@ -1,0 +1,76 @@
+package exchange
+
+import (
+	"errors"
+	"reflect"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// MaxActors bounds a chain of actors, the one that an exchange adds included.
+// Each is a party that could act for the user; a longer chain is a loop or a
+// design that nobody oversees.
+const MaxActors = 4
+
+var (
+	errMayAct = errors.New("the caller's token has a may_act claim that does not name the actor")
+	errItself = errors.New("the actor is the caller itself")
+	errChain  = errors.New("the caller's token names more actors than a chain may have")
+)
+
+// checkDelegation tells whether somebody may act for the caller (RFC 8693,
+// sections 4.1 and 4.4). actor is nil where nobody is named.
+func checkDelegation(caller *token.Token, actor *actorToken) error {
+	if caller == nil {
+		return nil
+	}
+	act, _ := caller.Claims.Get("act")
+	actors := chainLength(act)
+	if actor != nil {
+		actors++
+	}
+	if actors > MaxActors {
+		return newError(OutcomeChainTooLong, errChain)
+	}
+	if actor == nil {
+		return nil
+	}
+	if actor.claims["sub"] == caller.Subject && actor.claims["iss"] == caller.Issuer && caller.Subject != "" {
+		return newError(OutcomeActorDenied, errItself)
+	}
+	if caller.Claims.Has("may_act") {
+		allowed, _ := caller.Claims.Get("may_act")
+		if !mayAct(allowed, actor.claims) {
+			return newError(OutcomeActorDenied, errMayAct)
+		}
+	}
+	return nil
+}
+
+// chainLength counts the actors of an act claim.
+func chainLength(act any) int {
+	length := 0
+	for {
+		actor, ok := act.(map[string]any)
+		if !ok {
+			return length
+		}
+		length++
+		act = actor["act"]
+	}
+}
+
+// mayAct compares every member that the claim gives with what the actor is. An
+// empty object, or one that is no object, names nobody.
+func mayAct(claim any, actor map[string]any) bool {
+	wanted, ok := claim.(map[string]any)
+	if !ok || len(wanted) == 0 {
+		return false
+	}
+	for name, value := range wanted {
+		if got, ok := actor[name]; !ok || !reflect.DeepEqual(got, value) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,70 @@
+package exchange
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// An Origin says for whom a token was issued: what a revocation may name. The
+// caller's token itself is not kept.
+type Origin struct {
+	// Issuer, Subject, Client and ID are claims of the caller's token: iss, sub,
+	// client_id or azp, jti. Session is its sid, "" if absent.
+	Issuer, Subject, Client, ID, Session string
+	// Digest names the caller's token.
+	Digest token.Digest
+}
+
+// originOf copies what is needed: parts of the token's own text would keep all of
+// it in memory.
+func originOf(caller *token.Token) Origin {
+	if caller == nil {
+		return Origin{}
+	}
+	session, _ := caller.Claims.Text("sid")
+	return Origin{
+		Issuer: caller.Issuer, Subject: strings.Clone(caller.Subject), Client: strings.Clone(caller.Client),
+		ID: strings.Clone(caller.ID), Session: strings.Clone(session), Digest: caller.Digest,
+	}
+}
+
+func (o Origin) weight() uint64 {
+	return uint64(len(o.Subject) + len(o.Client) + len(o.ID) + len(o.Session))
+}
+
+// generations count evictions, so that a token asked for before one is not stored
+// after it.
+type generations struct {
+	mu     sync.RWMutex
+	number uint64
+}
+
+// begin returns the generation in which a call begins.
+func (s *State) begin() uint64 {
+	s.generations.mu.RLock()
+	defer s.generations.mu.RUnlock()
+	return s.generations.number
+}
+
+// Evict forgets every token that was issued for a caller that match finds, and all
+// remembered refusals. What is being asked for at this moment is not stored when
+// it comes. It looks at every token: it is for revocations, not for requests.
+func (s *State) Evict(match func(Origin) bool) int {
+	s.generations.mu.Lock()
+	s.generations.number++
+	s.generations.mu.Unlock()
+	s.refusals.clear()
+	if s.issued == nil {
+		return 0
+	}
+	evicted := 0
+	for key, kept := range s.issued.All() {
+		if match(kept.origin) {
+			s.issued.Invalidate(key)
+			evicted++
+		}
+	}
+	return evicted
+}

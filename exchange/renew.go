@@ -1,0 +1,100 @@
+package exchange
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+const (
+	// renewAgain is how long to wait after an attempt to renew ahead of time.
+	renewAgain = 5 * time.Second
+	// replaceAgain is how long a token that replaced a refused one is not replaced
+	// in its turn: an upstream that refuses every token must not make each request
+	// a call to the server.
+	replaceAgain = 10 * time.Second
+)
+
+// reuse hands out a remembered token, and sees to the next one when it is time. The
+// one request that does so pays nothing: the call runs beside it, and brings the
+// subject token along, which is kept nowhere.
+func (x *Exchanger) reuse(key cacheKey, kept *entry, caller Caller, now time.Time) *Issued {
+	due := kept.renewAt.Load()
+	if now.UnixNano() < due || !kept.renewAt.CompareAndSwap(due, now.Add(renewAgain).UnixNano()) {
+		return kept.issued
+	}
+	if caller.Token != nil && caller.Token.Expiry.Sub(now) < 2*kept.keepUntil.Sub(kept.freshUntil) {
+		return kept.issued // the next one would not live long enough either
+	}
+	go x.renewAhead(key, kept, caller)
+	renewing := *kept.issued
+	renewing.Renewing = true
+	return &renewing
+}
+
+// renewAhead asks for the next token. It joins whoever asks for the same one. That
+// the server says no for good ends the token that is kept; that it is down does
+// not.
+func (x *Exchanger) renewAhead(key cacheKey, kept *entry, caller Caller) {
+	ctx, cancel := context.WithTimeout(context.Background(), x.timeout)
+	defer cancel()
+	_, err := x.share(ctx, key, func(call context.Context) (*Issued, error) {
+		issued, failure := x.observed(ctx, call, key, caller)
+		if failure != nil {
+			return nil, failure
+		}
+		return issued, nil
+	})
+	failure, _ := err.(*Error) //nolint:errorlint // share returns it as it is
+	if failure != nil && (failure.Outcome.definitive() || failure.Outcome == OutcomeStepUp) {
+		x.state.drop(key, kept.issued)
+	}
+}
+
+// Replace returns another token instead of one that the upstream refused. The
+// refused one is forgotten, and who comes with the same refused token at the same
+// time gets the same new one. Errors are those of Exchange; if there is nothing
+// better to be had, OutcomeUpstreamRefused.
+func (x *Exchanger) Replace(ctx context.Context, caller Caller, refused *Issued) (*Issued, error) {
+	now := x.config.Now()
+	if !refused.replaced.IsZero() && now.Sub(refused.replaced) < replaceAgain {
+		return nil, newError(OutcomeUpstreamRefused, errRefusedAgain)
+	}
+	if err := x.admit(caller, now); err != nil {
+		return nil, err
+	}
+	key, err := x.key(nil, caller)
+	if err != nil {
+		return nil, err
+	}
+	x.state.drop(key, refused)
+	issued, err := x.share(ctx, key.derive("replace", refused.Token.Digest()), func(call context.Context) (*Issued, error) {
+		return x.replace(ctx, call, key, caller, refused.Token)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if issued.Token.Digest() == refused.Token.Digest() {
+		return nil, newError(OutcomeUpstreamRefused, errSameAgain)
+	}
+	return issued, nil
+}
+
+func (x *Exchanger) replace(first, call context.Context, key cacheKey, caller Caller, refused token.Raw) (*Issued, error) {
+	if hit := x.state.fresh(key, x.config.Now()); hit != nil && hit.Token.Digest() != refused.Digest() {
+		return hit, nil // somebody else replaced it already
+	}
+	issued, failure := x.observed(first, call, key, caller)
+	if failure != nil {
+		return nil, failure
+	}
+	replacing := *issued
+	replacing.replaced = x.config.Now()
+	x.state.markReplaced(key, &replacing)
+	return &replacing, nil
+}
+
+// UpstreamRefused is the error of a request whose upstream refused its token, and
+// that may not be sent again or was sent again in vain.
+func UpstreamRefused() *Error { return newError(OutcomeUpstreamRefused, errUpstream) }

@@ -1,0 +1,196 @@
+package handlers
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gatehouse/gatehouse/exchange"
+)
+
+// forward sends the request on with its token. An upstream that refuses the token
+// (401) is given another one, once, if the request may be sent again. Its refusal
+// never reaches the caller: it is not the caller's token that was refused.
+func (h *TokenExchange) forward(
+	w http.ResponseWriter, r *http.Request, who *caller, issued *exchange.Issued, next caddyhttp.Handler,
+) error {
+	upstream := newUpstreamAnswer(w, r)
+	out, carried := h.outgoing(r, who, issued)
+	err := next.ServeHTTP(upstream, out)
+	if carried.missedBy(err) {
+		return fault(w, r, h.app.Log(), "bind dpop, and a reverse_proxy without transport gatehouse",
+			placeOf("token_exchange", h.Place))
+	}
+	if err != nil || !upstream.refused {
+		return err
+	}
+	upstream.takeBack()
+	replaced, err := h.observed(r.Context(), func(ctx context.Context) (*exchange.Issued, error) {
+		return h.exchanger.Replace(ctx, who.exchanged(), issued)
+	})
+	if err != nil {
+		return h.refuse(w, r, who, err)
+	}
+	if !upstream.repeatable {
+		return h.refuseUpstream(w, r, who)
+	}
+	repeated := upstream.request(r)
+	again := newUpstreamAnswer(w, repeated)
+	out, _ = h.outgoing(repeated, who, replaced)
+	err = next.ServeHTTP(again, out)
+	if err != nil || !again.refused {
+		return err
+	}
+	again.takeBack()
+	return h.refuseUpstream(w, r, who)
+}
+
+// refuseUpstream answers for an upstream that refused its token.
+func (h *TokenExchange) refuseUpstream(w http.ResponseWriter, r *http.Request, who *caller) error {
+	return h.refuse(w, r, who, exchange.UpstreamRefused())
+}
+
+// An upstreamAnswer passes an answer through as it comes, and holds back one that
+// refuses the token. Nothing of that one gets out: its challenge is about a token
+// that the caller does not have.
+type upstreamAnswer struct {
+	caddyhttp.ResponseWriterWrapper
+
+	refused    bool
+	begun      bool
+	repeatable bool
+	before     []headerLine  // the answer's header before the upstream's was added
+	few        [2]headerLine // where before begins, to be one piece of memory
+
+	// What handlers behind change of the request, or remember about it.
+	url    url.URL
+	uri    string
+	groups map[string]struct{}
+}
+
+// A headerLine is one header. A few of them in a list cost less than a map.
+type headerLine struct {
+	name   string
+	values []string
+}
+
+// linesOf appends the lines of a header.
+func linesOf(lines []headerLine, header http.Header) []headerLine {
+	for name, values := range header {
+		lines = append(lines, headerLine{name, values})
+	}
+	return lines
+}
+
+// routeGroup is where Caddy notes which of several alternative routes a request
+// took, so that it takes no second one. Sent once more it must take the same.
+const routeGroup = caddy.CtxKey("route_group")
+
+func newUpstreamAnswer(w http.ResponseWriter, r *http.Request) *upstreamAnswer {
+	a := &upstreamAnswer{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		repeatable:            repeatable(r),
+	}
+	a.before = linesOf(a.few[:0], w.Header())
+	if a.repeatable {
+		a.url, a.uri = *r.URL, r.RequestURI
+		if taken, _ := r.Context().Value(routeGroup).(map[string]struct{}); len(taken) > 0 {
+			a.groups = maps.Clone(taken)
+		}
+	}
+	return a
+}
+
+// repeatable tells whether a request may be sent once more: its method does the
+// same however often (RFC 9110, section 9.2.2), and there is no body, which is gone
+// once it was sent.
+func repeatable(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return r.ContentLength == 0 // -1 if nobody knows
+	default:
+		return false
+	}
+}
+
+// request is the request as it was before it was sent for the first time.
+func (a *upstreamAnswer) request(r *http.Request) *http.Request {
+	groups := maps.Clone(a.groups)
+	if groups == nil {
+		groups = make(map[string]struct{})
+	}
+	again := r.WithContext(context.WithValue(r.Context(), routeGroup, groups))
+	// In place: placeholders read the request that Caddy began with, whose URL is
+	// this very one.
+	*again.URL, again.RequestURI = a.url, a.uri
+	return again
+}
+
+// takeBack makes the answer's header what it was before the upstream answered.
+func (a *upstreamAnswer) takeBack() {
+	header := a.ResponseWriter.Header()
+	clear(header)
+	for _, line := range a.before {
+		header[line.name] = line.values
+	}
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *upstreamAnswer) WriteHeader(status int) {
+	if !a.begun && status == http.StatusUnauthorized {
+		a.refused = true
+	}
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		a.begun = true
+	}
+	if !a.refused {
+		a.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (a *upstreamAnswer) Write(data []byte) (int, error) {
+	a.begun = true
+	if a.refused {
+		return len(data), nil
+	}
+	return a.ResponseWriter.Write(data)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (a *upstreamAnswer) ReadFrom(source io.Reader) (int64, error) {
+	a.begun = true
+	if a.refused {
+		return io.Copy(io.Discard, source)
+	}
+	return a.ResponseWriterWrapper.ReadFrom(source)
+}
+
+// FlushError implements what http.ResponseController looks for. To flush an answer
+// that is held back would begin another one.
+func (a *upstreamAnswer) FlushError() error {
+	if a.refused {
+		return nil
+	}
+	a.begun = true
+	return http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// Hijack implements http.Hijacker, for WebSockets.
+func (a *upstreamAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	a.begun = true
+	return http.NewResponseController(a.ResponseWriter).Hijack()
+}
+
+// Interface guards.
+var (
+	_ io.ReaderFrom = (*upstreamAnswer)(nil)
+	_ http.Hijacker = (*upstreamAnswer)(nil)
+)

@@ -1,0 +1,127 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+const (
+	// dpopHeader carries a caller's proofs, in Go's spelling of DPoP.
+	dpopHeader = "Dpop"
+	// chainHeader is the other field of RFC 9440. It says nothing about who holds a
+	// key, and is not read here.
+	chainHeader = "Client-Cert-Chain"
+)
+
+// presented takes the proofs off the request and returns how the token comes.
+// Like the token itself they are nobody's business behind this line, not even
+// where the token is forwarded: a proof is good at the gateway's URL for its
+// window.
+func (h *TokenAuth) presented(r *http.Request) proof.Presentation {
+	return proof.Presentation{Proofs: takeHeader(r.Header, dpopHeader), Certificate: h.certificate(r)}
+}
+
+// certificate is the client's, in DER, nil if there is none. Behind a proxy that
+// forwards it the connection's own is the proxy's, and nobody's.
+func (h *TokenAuth) certificate(r *http.Request) []byte {
+	if h.ClientCertificate != "" && fromTrustedProxy(r) {
+		return h.forwarded(r)
+	}
+	if h.ClientCertificate != "" {
+		// Whoever else sends it has made it up, and an upstream might believe it
+		// (RFC 9440, section 4).
+		takeHeader(r.Header, http.CanonicalHeaderKey(h.ClientCertificate))
+		takeHeader(r.Header, chainHeader)
+	}
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return nil
+	}
+	return r.TLS.PeerCertificates[0].Raw
+}
+
+// forwarded is a trusted proxy's certificate header. Another spelling beside it is
+// the client's own invention.
+func (h *TokenAuth) forwarded(r *http.Request) []byte {
+	name := http.CanonicalHeaderKey(h.ClientCertificate)
+	field := r.Header[name]
+	takeHeader(r.Header, name)
+	if len(field) > 0 {
+		r.Header[name] = field
+	}
+	der, err := proof.ParseClientCert(field)
+	if err != nil {
+		return nil
+	}
+	return der
+}
+
+// takeHeader removes a header under every spelling and returns the values of all.
+func takeHeader(headers http.Header, name string) []string {
+	values := headers[name]
+	delete(headers, name)
+	if !strings.ContainsAny(name, "-_.") {
+		return values // there is no other
+	}
+	for spelling := range headers {
+		if token.SameHeader(spelling, name) {
+			values = append(slices.Clip(values), headers[spelling]...)
+			delete(headers, spelling)
+		}
+	}
+	return values
+}
+
+// prove checks that the token is the presenter's own.
+func (h *TokenAuth) prove(ctx context.Context, w http.ResponseWriter, r *http.Request, who *caller, shown proof.Presentation) error {
+	shown.DPoP = who.proved
+	if who.proved {
+		shown.Method, shown.URLs = h.target(r)
+	}
+	result, err := h.sender.Check(ctx, who.raw.Digest(), who.token.Confirmation, shown)
+	if err != nil {
+		return err
+	}
+	if result.NextNonce != "" {
+		w.Header().Set("DPoP-Nonce", result.NextNonce)
+	}
+	if result.DPoP {
+		who.shown = append(who.shown, config.BoundDPoP)
+	}
+	if result.MTLS {
+		who.shown = append(who.shown, config.BoundMTLS)
+	}
+	return nil
+}
+
+// target is what a proof must be for: the method, and the URLs that the client may
+// have called. They are those of the request as it came, since directives in front
+// may have rewritten both; scheme and host those that the operator says, if any.
+func (h *TokenAuth) target(r *http.Request) (method string, urls []string) {
+	method, path := r.Method, r.URL.EscapedPath()
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		method, path = original.Method, original.URL.EscapedPath()
+	}
+	if len(h.PublicURL) == 0 {
+		return method, []string{ownOrigin(r) + path}
+	}
+	urls = make([]string, len(h.PublicURL))
+	for i, prefix := range h.PublicURL {
+		urls[i] = strings.TrimSuffix(prefix, "/") + path
+	}
+	return method, urls
+}
+
+// fromTrustedProxy tells whether the request came from one of the server's
+// trusted_proxies.
+func fromTrustedProxy(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
+}

@@ -1,0 +1,129 @@
+package handlers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-gatehouse/gatehouse/exchange"
+	"github.com/caddy-gatehouse/gatehouse/proof"
+)
+
+// Transport is the transport of reverse_proxy for tokens that an exchange binds
+// with `bind dpop`. It makes a proof for each attempt, when the upstream of that
+// attempt is known. It takes all options of the transport `http`, and requests
+// without such a token pass through it as they do there.
+type Transport struct {
+	reverseproxy.HTTPTransport
+}
+
+// CaddyModule returns the Caddy module information.
+func (Transport) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.reverse_proxy.transport.gatehouse",
+		New: func() caddy.Module { return new(Transport) },
+	}
+}
+
+// A bound token travels in the request's context, so that nothing but the transport
+// sees it: no placeholder, log or other handler.
+type bound struct {
+	issued *exchange.Issued
+	prover *proof.Prover
+	taken  atomic.Bool // a transport has seen it
+}
+
+type boundKey struct{}
+
+// unsendable is no header value: a transport that knows nothing of bound tokens
+// refuses to send it, instead of sending the request without a token.
+const unsendable = "\x00"
+
+// outgoing returns the request for the upstream; the bound token is nil for a
+// bearer token, which is in the header.
+func (h *TokenExchange) outgoing(r *http.Request, who *caller, issued *exchange.Issued) (*http.Request, *bound) {
+	prover := h.exchanger.Prover()
+	if prover == nil {
+		return withToken(r, h.header, issued.Credential, who.filled), nil
+	}
+	carried := &bound{issued: issued, prover: prover}
+	r = r.WithContext(context.WithValue(r.Context(), boundKey{}, carried))
+	out := withToken(r, h.header, issued.Credential, who.filled)
+	keepHop(out.Header, dpopHeader)
+	out.Header[h.header] = []string{unsendable}
+	return out, carried
+}
+
+// missedBy tells whether a request failed because it met a transport that does not
+// know bound tokens.
+func (b *bound) missedBy(err error) bool {
+	return b != nil && err != nil && !b.taken.Load() && strings.Contains(err.Error(), "invalid header field value")
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	carried, _ := r.Context().Value(boundKey{}).(*bound)
+	if carried == nil {
+		return t.HTTPTransport.RoundTrip(r)
+	}
+	carried.taken.Store(true)
+	t.SetScheme(r)
+	out := r.WithContext(r.Context())
+	out.Header = maps.Clone(r.Header)
+	answer, again, err := t.prove(out, carried)
+	if err != nil || !again {
+		return answer, err
+	}
+	_ = answer.Body.Close()
+	answer, _, err = t.prove(out, carried)
+	return answer, err
+}
+
+// prove sends one attempt with a proof of its own. again tells that the upstream
+// wants the nonce that it has just offered (RFC 9449, section 9), and that the
+// request has no body, so that it may be sent once more.
+func (t *Transport) prove(out *http.Request, carried *bound) (answer *http.Response, again bool, err error) {
+	target := seenAs(out)
+	proved, err := carried.prover.Prove(proof.Target{Method: out.Method, URL: target, Token: carried.issued.Token})
+	if err != nil {
+		return nil, false, fmt.Errorf("proving the upstream's token: %w", err)
+	}
+	out.Header["Authorization"] = []string{carried.issued.Credential.Reveal()}
+	out.Header[dpopHeader] = []string{proved}
+	answer, err = t.HTTPTransport.RoundTrip(out)
+	if err != nil {
+		return nil, false, err
+	}
+	fresh := carried.prover.Offered(target, answer.Header.Get("DPoP-Nonce"), true)
+	again = fresh && answer.StatusCode == http.StatusUnauthorized && (out.Body == nil || out.Body == http.NoBody) &&
+		strings.Contains(strings.Join(answer.Header.Values("WWW-Authenticate"), " "), "use_dpop_nonce")
+	return answer, again, nil
+}
+
+// seenAs is the URL of a request as its upstream sees it.
+func seenAs(r *http.Request) string {
+	host := r.Host
+	if host == "" {
+		host = r.URL.Host
+	}
+	return r.URL.Scheme + "://" + host + r.URL.EscapedPath()
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner                                = (*Transport)(nil)
+	_ caddy.CleanerUpper                               = (*Transport)(nil)
+	_ caddyfile.Unmarshaler                            = (*Transport)(nil)
+	_ http.RoundTripper                                = (*Transport)(nil)
+	_ reverseproxy.TLSTransport                        = (*Transport)(nil)
+	_ reverseproxy.H2CTransport                        = (*Transport)(nil)
+	_ reverseproxy.HealthCheckSchemeOverriderTransport = (*Transport)(nil)
+	_ reverseproxy.ProxyProtocolTransport              = (*Transport)(nil)
+)

@@ -1,0 +1,121 @@
+// Package flight runs work once for all who want the same thing at the same
+// time, and for as long as one of them still wants it.
+package flight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Err says that the work of a flight ended without a result: a fault of
+// this program.
+var Err = errors.New("the work ended without a result")
+
+// A Board runs work once for all who want the same thing at the same time.
+//
+// A flight belongs to nobody: it has its own context and deadline, so the one
+// who came first may leave without failing the others. When the last one leaves
+// it is cancelled, or callers who are gone would still cost calls. All who wait
+// share its result, failures too: were each to try again in turn, the last would
+// wait for the sum of all timeouts.
+//
+// The zero value is ready to use.
+type Board[K comparable, V any] struct {
+	mu      sync.Mutex
+	running map[K]*flight[V]
+}
+
+type flight[V any] struct {
+	cancel  context.CancelFunc
+	waiters int           // guarded by Board.mu
+	landed  chan struct{} // closed once value and err are final
+	value   V
+	err     error
+}
+
+// Do waits for the flight of that key and starts it if there is none. The work's
+// context holds none of ctx's values and ends after timeout or when nobody waits
+// any more. If ctx ends first, Do returns its error.
+func (b *Board[K, V]) Do(
+	ctx context.Context, key K, timeout time.Duration, work func(context.Context) (V, error),
+) (V, error) {
+	var none V
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	joined := b.join(key, timeout, work) //nolint:contextcheck // the flight has a context of its own
+	select {
+	case <-joined.landed:
+		return joined.value, joined.err
+	case <-ctx.Done():
+		b.leave(key, joined)
+		return none, ctx.Err()
+	}
+}
+
+func (b *Board[K, V]) join(key K, timeout time.Duration, work func(context.Context) (V, error)) *flight[V] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if under := b.running[key]; under != nil {
+		under.waiters++
+		return under
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout) //nolint:gosec // called when it lands or is left
+	started := &flight[V]{cancel: cancel, waiters: 1, landed: make(chan struct{})}
+	if b.running == nil {
+		b.running = make(map[K]*flight[V])
+	}
+	b.running[key] = started
+	go b.fly(ctx, key, started, work)
+	return started
+}
+
+func (b *Board[K, V]) leave(key K, left *flight[V]) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left.waiters--
+	if left.waiters == 0 {
+		// Whoever comes next must not board what is being cancelled.
+		b.forget(key, left)
+		left.cancel()
+	}
+}
+
+func (b *Board[K, V]) fly(ctx context.Context, key K, under *flight[V], work func(context.Context) (V, error)) {
+	under.err = Err // stands if the work panics or ends its goroutine
+	defer func() {
+		// A panic here would end the whole server, not one request.
+		if cause := recover(); cause != nil {
+			under.err = panicked(cause)
+		}
+		b.mu.Lock()
+		b.forget(key, under)
+		b.mu.Unlock()
+		close(under.landed)
+		under.cancel()
+	}()
+	under.value, under.err = work(ctx)
+}
+
+// forget takes a flight off the board unless another has taken its place.
+func (b *Board[K, V]) forget(key K, old *flight[V]) {
+	if b.running[key] == old {
+		delete(b.running, key)
+	}
+}
+
+// panicked describes a panic without printing its value, which may hold anything;
+// only the runtime's own (an index, a nil) is known to hold no secret.
+func panicked(cause any) error {
+	what := fmt.Sprintf("%T", cause)
+	var fault runtime.Error
+	if err, ok := cause.(error); ok && errors.As(err, &fault) {
+		what = fault.Error()
+	}
+	return fmt.Errorf("%w: panic: %s\n%s", Err, what, debug.Stack())
+}

@@ -1,0 +1,61 @@
+package gatehouse
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/internal/lease"
+	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/store"
+)
+
+// State of proofs that outlives configurations; see lease.Pool. A proof that was
+// used before a reload must not be good again after it, and a nonce that was
+// offered before it must be.
+var (
+	marks  = lease.NewPool[*store.Memory]()
+	nonces = lease.NewPool[*proof.Nonces]()
+)
+
+// Sender implements handlers.Services.
+func (a *App) Sender(directive *config.TokenAuth) (*proof.Sender, error) {
+	label := at("token_auth", directive.Place)
+	checked := proof.DPoPConfig{Marks: a.marks()}
+	if directive.DPoPNonce {
+		var err error
+		if checked.Nonces, err = a.nonces(); err != nil {
+			return nil, fmt.Errorf("%s: dpop_nonce: %w", label, err)
+		}
+	}
+	dpop, err := proof.NewDPoP(checked)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	sender, err := proof.NewSender(dpop, proof.Kinds{
+		DPoP: slices.Contains(directive.SenderConstrained, config.BoundDPoP),
+		MTLS: slices.Contains(directive.SenderConstrained, config.BoundMTLS),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	return sender, nil
+}
+
+func (a *App) marks() *store.Memory {
+	held := marks.Acquire(lease.KeyOf("marks"), func() *store.Memory { return store.NewMemory(0) }, nil)
+	a.releases = append(a.releases, held.Release)
+	return held.Value
+}
+
+func (a *App) nonces() (*proof.Nonces, error) {
+	// Made here, because the pool's constructors must not fail; one that came too
+	// late is dropped unused.
+	fresh, err := proof.NewNonces(nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	held := nonces.Acquire(lease.KeyOf("nonces"), func() *proof.Nonces { return fresh }, nil)
+	a.releases = append(a.releases, held.Release)
+	return held.Value, nil
+}

@@ -1,0 +1,79 @@
+package token
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// LooksLikeJWT tells whether a credential has the form of a compact JWS or JWE
+// (RFC 7515 and RFC 7516, sections 7.1): three or five parts, of which the first
+// is a JSON object in base64url. Whatever else it is, it is no text that only its
+// issuer can read.
+func (r Raw) LooksLikeJWT() bool {
+	text := r.Reveal()
+	dots := strings.Count(text, ".")
+	return strings.HasPrefix(text, "ey") && (dots == 2 || dots == 4)
+}
+
+// An Introspection is what an issuer said about a token (RFC 7662, section 2.2).
+type Introspection struct {
+	// Issuer is whom the gateway asked, and the issuer where the answer names none.
+	Issuer string
+	// Claims are the members of the answer.
+	Claims Claims
+	// Paths are where the issuer puts things.
+	Paths ClaimPaths
+	// Digest names the token.
+	Digest Digest
+	// Until is the expiry where neither the answer nor the token has one.
+	Until time.Time
+	// JWT is the token itself where it is one: what the answer does not say is taken
+	// from there. nil for an opaque token.
+	JWT *Token
+}
+
+// Introspected makes a token of what its issuer said. The shape of every
+// registered claim is checked as in a JWT; what the claims say is checked on
+// every request.
+func Introspected(said Introspection) (*Token, error) {
+	typ := ""
+	if said.JWT != nil {
+		var err error
+		if said.Claims, err = said.Claims.over(said.JWT.Claims); err != nil {
+			return nil, err
+		}
+		typ = said.JWT.Type
+	}
+	found, err := read(said.Digest, typ, said.Claims, said.Paths)
+	if err != nil {
+		return nil, err
+	}
+	found.opaque = said.JWT == nil
+	if !said.Claims.Has("iss") {
+		found.Issuer = said.Issuer
+	}
+	if !said.Claims.Has("exp") {
+		found.Expiry = said.Until
+	}
+	return found, nil
+}
+
+// over returns these claims, and of the others those that are absent here.
+func (c Claims) over(others Claims) (Claims, error) {
+	members := make(map[string]any)
+	for _, source := range []Claims{others, c} {
+		for _, name := range source.Names() {
+			members[name], _ = source.Get(name)
+		}
+	}
+	text, err := json.Marshal(members)
+	if err != nil {
+		return Claims{}, fmt.Errorf("%w: claims that cannot be written", BadClaim)
+	}
+	return ParseClaims(text)
+}
+
+// Weight estimates the bytes of memory that a token takes, for those who keep it.
+func (t *Token) Weight() uint64 { return weigh(t) }
