@@ -1,13 +1,10 @@
 package exchange
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"slices"
-	"sync"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -111,26 +108,20 @@ func targetOf(settings fingerprint, scopes []string) fingerprint {
 	return sha256.Sum256(appendList(settings[:], sorted(scopes)))
 }
 
-// A keyMaker makes keys under a random key of its own.
+// A keyMaker makes keys under a random secret of its own.
 type keyMaker struct {
-	pool sync.Pool
-}
-
-// A macScratch is what making one key needs, kept so that making the next
-// allocates nothing.
-type macScratch struct {
-	mac     hash.Hash
-	message []byte
-	sum     []byte
+	secret [sha256.Size]byte
 }
 
 func newKeyMaker() *keyMaker {
-	secret := make([]byte, sha256.Size)
-	_, _ = rand.Read(secret) // never fails since Go 1.24
-	return &keyMaker{pool: sync.Pool{New: func() any {
-		return &macScratch{mac: hmac.New(sha256.New, secret)}
-	}}}
+	maker := new(keyMaker)
+	_, _ = rand.Read(maker.secret[:]) // never fails since Go 1.24
+	return maker
 }
+
+// usualKey is room for the message of most keys, so that making one allocates
+// nothing.
+const usualKey = 512
 
 // key makes the key of one request: the settings, the token (its digest stands
 // for all its bytes), the scopes asked for, in order, and those that bound the
@@ -144,21 +135,15 @@ func (m *keyMaker) key(settings *fingerprint, digest *token.Digest, asked, bound
 func (m *keyMaker) boundKey(
 	settings *fingerprint, digest *token.Digest, asked, bound []string, binding string,
 ) cacheKey {
-	scratch := m.pool.Get().(*macScratch) //nolint:forcetypeassert // the pool makes nothing else
-	message := scratch.message[:0]
+	var space [usualKey]byte
+	message := append(space[:0], m.secret[:]...)
 	message = append(message, keyVersion...)
 	message = appendField(message, settings[:])
 	message = appendField(message, digest[:])
 	message = appendList(message, asked)
 	message = appendList(message, bound)
 	message = appendField(message, binding)
-	scratch.mac.Reset()
-	_, _ = scratch.mac.Write(message)
-	scratch.sum = scratch.mac.Sum(scratch.sum[:0])
-	key := cacheKey(scratch.sum)
-	scratch.message = message
-	m.pool.Put(scratch)
-	return key
+	return sha256.Sum256(message)
 }
 
 // derive makes the key of something that belongs to an exchange beside its result.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/url"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -21,7 +20,11 @@ import (
 func (h *TokenExchange) forward(
 	w http.ResponseWriter, r *http.Request, who *caller, issued *exchange.Issued, next caddyhttp.Handler,
 ) error {
-	upstream := newUpstreamAnswer(w, r)
+	upstream := &who.answer
+	if upstream.ResponseWriter != nil { // an earlier token_exchange has it
+		upstream = new(upstreamAnswer)
+	}
+	upstream.begin(w, r)
 	out, carried := h.outgoing(r, who, issued)
 	err := next.ServeHTTP(upstream, out)
 	if carried.missedBy(err) {
@@ -42,7 +45,8 @@ func (h *TokenExchange) forward(
 		return h.refuseUpstream(w, r, who)
 	}
 	repeated := upstream.request(r)
-	again := newUpstreamAnswer(w, repeated)
+	again := new(upstreamAnswer)
+	again.begin(w, repeated)
 	out, _ = h.outgoing(repeated, who, replaced)
 	err = next.ServeHTTP(again, out)
 	if err != nil || !again.refused {
@@ -70,9 +74,8 @@ type upstreamAnswer struct {
 	few        [2]headerLine // where before begins, to be one piece of memory
 
 	// What handlers behind change of the request, or remember about it.
-	url    url.URL
-	uri    string
-	groups map[string]struct{}
+	path, rawPath, query, uri string
+	groups                    map[string]struct{}
 }
 
 // A headerLine is one header. A few of them in a list cost less than a map.
@@ -93,19 +96,16 @@ func linesOf(lines []headerLine, header http.Header) []headerLine {
 // took, so that it takes no second one. Sent once more it must take the same.
 const routeGroup = caddy.CtxKey("route_group")
 
-func newUpstreamAnswer(w http.ResponseWriter, r *http.Request) *upstreamAnswer {
-	a := &upstreamAnswer{
-		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		repeatable:            repeatable(r),
-	}
+// begin notes what there is before the request is sent on.
+func (a *upstreamAnswer) begin(w http.ResponseWriter, r *http.Request) {
+	a.ResponseWriter, a.repeatable = w, repeatable(r)
 	a.before = linesOf(a.few[:0], w.Header())
 	if a.repeatable {
-		a.url, a.uri = *r.URL, r.RequestURI
+		a.path, a.rawPath, a.query, a.uri = r.URL.Path, r.URL.RawPath, r.URL.RawQuery, r.RequestURI
 		if taken, _ := r.Context().Value(routeGroup).(map[string]struct{}); len(taken) > 0 {
 			a.groups = maps.Clone(taken)
 		}
 	}
-	return a
 }
 
 // repeatable tells whether a request may be sent once more: its method does the
@@ -129,7 +129,8 @@ func (a *upstreamAnswer) request(r *http.Request) *http.Request {
 	again := r.WithContext(context.WithValue(r.Context(), routeGroup, groups))
 	// In place: placeholders read the request that Caddy began with, whose URL is
 	// this very one.
-	*again.URL, again.RequestURI = a.url, a.uri
+	again.URL.Path, again.URL.RawPath, again.URL.RawQuery, again.RequestURI = a.path, a.rawPath, a.query, a.uri
+	again.URL.Fragment, again.URL.RawFragment = "", "" // a request has none until it is rewritten
 	return again
 }
 

@@ -91,7 +91,7 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 			}},
 		}), nil), sender: newSender(b)},
 		require:  &TokenRequire{app: app},
-		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization", block: new(config.Exchange)},
+		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization", block: new(config.Exchange), counted: app.metrics.Exchanges("orders")},
 	}
 	if house.require.policy, err = policy.New([]policy.Rule{{Kind: policy.Scope, Values: []string{"orders:read"}}}); err != nil {
 		b.Fatal(err)

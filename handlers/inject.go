@@ -16,21 +16,30 @@ import (
 // The caller's own credential is dropped as well, wherever it may still be: where
 // token_auth was told to leave it, or where none ran. filled are the headers of
 // earlier exchanges, which stay.
-func withToken(r *http.Request, header string, credential token.Raw, filled []*TokenExchange) *http.Request {
+func (h *TokenExchange) withToken(r *http.Request, who *caller, credential token.Raw) *http.Request {
 	clone := r.WithContext(r.Context())
 	// The values stay shared, as they are between all handlers of Caddy; only
 	// which headers there are differs.
 	clone.Header = maps.Clone(r.Header)
-	dropAliases(clone.Header, header)
+	dropAliases(clone.Header, h.header)
 	for _, own := range callersHeaders {
-		if !slices.ContainsFunc(filled, func(earlier *TokenExchange) bool { return earlier.header == own }) {
+		if who.filledBy(own) == nil {
 			delete(clone.Header, own)
 		}
 	}
-	keepHop(clone.Header, header)
-	guardTrailers(clone, []string{header})
-	clone.Header[header] = []string{credential.Reveal()}
+	keepHop(clone.Header, h.header)
+	guardTrailers(clone, h.headers)
+	clone.Header[h.header] = who.fieldOf(credential)
 	return clone
+}
+
+// fieldOf is the upstream's header. The first one lies in the caller's own memory.
+func (c *caller) fieldOf(credential token.Raw) []string {
+	if c.value[0] != "" {
+		return []string{credential.Reveal()}
+	}
+	c.value[0] = credential.Reveal()
+	return c.value[:]
 }
 
 // callersHeaders are where callers present themselves (RFC 6750, section 2.1;

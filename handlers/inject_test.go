@@ -52,8 +52,9 @@ func TestWithTokenLeavesTheRequestAlone(t *testing.T) {
 	request := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	request.Header = http.Header{"X-Token": {"forged", "forged"}, "X_token": {"forged"}, "Connection": {"X-Token"}, "Accept": {"a"}}
 	before := request.Header.Clone()
+	exchange, who := &TokenExchange{header: "X-Token"}, new(caller)
 	for _, want := range []string{"issued", "Bearer issued"} {
-		clone := withToken(request, "X-Token", token.NewRaw(want), nil)
+		clone := exchange.withToken(request, who, token.NewRaw(want))
 		if diff := cmp.Diff(http.Header{"X-Token": {want}, "Accept": {"a"}}, clone.Header); diff != "" {
 			t.Errorf("the upstream's request (-want +got):\n%s", diff)
 		}

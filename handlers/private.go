@@ -17,8 +17,9 @@ import (
 type privateWriter struct {
 	caddyhttp.ResponseWriterWrapper
 
-	mine    privacy
+	mine    *privacy
 	stream  stream
+	marks   [2]string // the values that are set, to need no memory of their own
 	marked  bool
 	written bool
 }
@@ -34,8 +35,8 @@ type privacy struct {
 // privacyOf reads what a token_auth's sources mean for caches. A token in the
 // query is part of the URL, by which caches find an answer again: nothing of it
 // may be stored.
-func privacyOf(directive *config.TokenAuth) privacy {
-	mine := privacy{cacheControl: "private"}
+func privacyOf(directive *config.TokenAuth) *privacy {
+	mine := &privacy{cacheControl: "private"}
 	for _, from := range directive.From {
 		switch from.Source {
 		case config.FromCookie:
@@ -57,17 +58,23 @@ func (w *privateWriter) mark() {
 		return
 	}
 	w.marked = true
-	w.mine.mark(w.Header())
+	w.mine.mark(w.Header(), &w.marks)
 }
 
-func (p privacy) mark(header http.Header) {
+// mark marks an answer. space becomes part of the header.
+func (p *privacy) mark(header http.Header, space *[2]string) {
 	for _, name := range p.vary {
-		if !varies(header, name) {
+		switch {
+		case len(header["Vary"]) == 0:
+			space[0] = name
+			header["Vary"] = space[0:1:1]
+		case !varies(header, name):
 			header["Vary"] = append(header["Vary"], name)
 		}
 	}
 	if _, set := header["Cache-Control"]; !set {
-		header["Cache-Control"] = []string{p.cacheControl}
+		space[1] = p.cacheControl
+		header["Cache-Control"] = space[1:2:2]
 	}
 }
 

@@ -60,7 +60,7 @@ func TestMarkPrivate(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			privacyOf(new(config.TokenAuth)).mark(test.header)
+			privacyOf(new(config.TokenAuth)).mark(test.header, new([2]string))
 			if diff := cmp.Diff(test.want, test.header); diff != "" {
 				t.Errorf("the header (-want +got):\n%s", diff)
 			}

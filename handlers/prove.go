@@ -67,7 +67,7 @@ func (h *TokenAuth) forwarded(r *http.Request) []byte {
 func takeHeader(headers http.Header, name string) []string {
 	values := headers[name]
 	delete(headers, name)
-	if !strings.ContainsAny(name, "-_.") {
+	if !token.HasAliases(name) {
 		return values // there is no other
 	}
 	for spelling := range headers {

@@ -42,7 +42,7 @@ func TestTimerLeavesWrappersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &deadlined{ResponseWriter: httptest.NewRecorder()}
 		wrapper := &guarded{ResponseWriter: server}
-		w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: wrapper}}
+		w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: wrapper}, mine: new(privacy)}
 		ends := time.Now().Add(time.Minute)
 		w.stream.begin(wrapper, &http.Request{}, ends)
 		_ = w.FlushError()
@@ -60,7 +60,7 @@ func TestTimerLeavesWrappersAlone(t *testing.T) {
 
 func passage(r *http.Request, ends time.Time) (*privateWriter, *deadlined) {
 	under := &deadlined{ResponseWriter: httptest.NewRecorder()}
-	w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: under}}
+	w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: under}, mine: new(privacy)}
 	if !ends.IsZero() {
 		w.stream.begin(under, r, ends)
 	}

@@ -53,7 +53,7 @@ type TokenAuth struct {
 	sources    token.Sources
 	inQuery    bool     // one of the sources is a parameter
 	inHeaders  []string // the headers that may carry a credential
-	privacy    privacy
+	privacy    *privacy
 }
 
 // CaddyModule returns the Caddy module information.
@@ -115,7 +115,8 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
-	private := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, mine: h.privacy}
+	private := &who.private
+	private.ResponseWriter, private.mine = w, h.privacy
 	// Answers without a body, and those of error routes, are for this caller too.
 	defer private.mark()
 	r = h.forward(r, kept, found.Kind)
@@ -192,7 +193,7 @@ func (h *TokenAuth) refuse(w http.ResponseWriter, r *http.Request, who *caller, 
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = reasonOf(err), err.Error(), reply.status
 	h.app.Trail().Record(r.Context(), event)
-	h.privacy.mark(w.Header())
+	h.privacy.mark(w.Header(), new([2]string))
 	return reply.write(w, r)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 )
 
 // TokenExchange gives the upstream another token than the caller's: one made for
@@ -28,6 +29,8 @@ type TokenExchange struct {
 	block     *config.Exchange
 	label     string // for metrics: a name of the configuration, or inline
 	header    string
+	headers   []string // the same, for those who take several
+	counted   *metrics.Exchanges
 	warned    *atomic.Bool // that tokens are long: once is enough
 }
 
@@ -51,6 +54,8 @@ func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
 	if h.label = h.Name; h.label == "" {
 		h.label = "inline"
 	}
+	h.headers = []string{h.header}
+	h.counted = h.app.Metrics().Exchanges(h.label)
 	h.exchanger, err = h.app.Exchanger(&h.TokenExchange)
 	return err
 }
@@ -89,6 +94,9 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		h.app.Trail().Record(r.Context(), event)
 	}
 	r = who.withhold(r)
+	if who.filled == nil {
+		who.filled = who.few[:0]
+	}
 	who.filled = append(who.filled, h)
 	return h.forward(w, r, who, issued, next)
 }
@@ -139,7 +147,7 @@ func (h *TokenExchange) observed(
 	ctx, step := begin(ctx, "token_exchange")
 	issued, err := run(ctx)
 	outcome := string(exchange.OutcomeOf(issued, err))
-	h.app.Metrics().Exchanged(h.label, outcome, time.Since(began))
+	h.counted.Count(outcome, time.Since(began))
 	if err == nil && issued.Degraded != nil {
 		h.app.Log().WarnContext(ctx, "serving an older token, since no new one could be had",
 			"exchange", h.label, "error", issued.Degraded.Error())

@@ -51,11 +51,11 @@ const unsendable = "\x00"
 func (h *TokenExchange) outgoing(r *http.Request, who *caller, issued *exchange.Issued) (*http.Request, *bound) {
 	prover := h.exchanger.Prover()
 	if prover == nil {
-		return withToken(r, h.header, issued.Credential, who.filled), nil
+		return h.withToken(r, who, issued.Credential), nil
 	}
 	carried := &bound{issued: issued, prover: prover}
 	r = r.WithContext(context.WithValue(r.Context(), boundKey{}, carried))
-	out := withToken(r, h.header, issued.Credential, who.filled)
+	out := h.withToken(r, who, issued.Credential)
 	keepHop(out.Header, dpopHeader)
 	out.Header[h.header] = []string{unsendable}
 	return out, carried

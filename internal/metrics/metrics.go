@@ -113,13 +113,41 @@ func (m *Metrics) Decided(outcome, rule string) {
 	}
 }
 
-// Exchanged counts one token that token_exchange asked for.
-func (m *Metrics) Exchanged(exchange, outcome string, took time.Duration) {
+// Exchanges counts the tokens that one token_exchange asks for. A nil one counts
+// nothing.
+type Exchanges struct {
+	outcomes *prometheus.CounterVec
+	duration prometheus.Observer
+	// hits are what nearly every request counts.
+	hits prometheus.Counter
+}
+
+// exchangedHit is the outcome of a token that was remembered.
+const exchangedHit = "hit"
+
+// Exchanges returns what counts for the exchange of that name.
+func (m *Metrics) Exchanges(exchange string) *Exchanges {
 	if m == nil {
+		return nil
+	}
+	label := prometheus.Labels{"exchange": exchange}
+	outcomes := m.exchanges.MustCurryWith(label)
+	return &Exchanges{
+		outcomes: outcomes, hits: outcomes.WithLabelValues(exchangedHit), duration: m.exchangeDuration.With(label),
+	}
+}
+
+// Count counts one token.
+func (e *Exchanges) Count(outcome string, took time.Duration) {
+	if e == nil {
 		return
 	}
-	m.exchanges.WithLabelValues(exchange, outcome).Inc()
-	m.exchangeDuration.WithLabelValues(exchange).Observe(took.Seconds())
+	if outcome == exchangedHit {
+		e.hits.Inc()
+	} else {
+		e.outcomes.WithLabelValues(outcome).Inc()
+	}
+	e.duration.Observe(took.Seconds())
 }
 
 // KeySetRefreshed counts one renewal of an issuer's key set.

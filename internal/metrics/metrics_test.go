@@ -49,7 +49,7 @@ func TestMetrics(t *testing.T) {
 	m.Decided("denied", "scope")
 	m.Decided("denied", "scope")
 	m.Decided("shadowed", "acr")
-	m.Exchanged("orders", "hit", time.Microsecond)
+	m.Exchanges("orders").Count("hit", time.Microsecond)
 	m.KeySetRefreshed("https://a.example.com", nil)
 	m.KeySetRefreshed("https://a.example.com", errors.New("down"))
 	m.KeyLookupRefused("https://a.example.com")
@@ -100,7 +100,7 @@ func TestNoMetrics(t *testing.T) {
 	var none *metrics.Metrics
 	none.Validated("ok", 0)
 	none.Decided("allowed", "")
-	none.Exchanged("orders", "ok", 0)
+	none.Exchanges("orders").Count("ok", 0)
 	none.KeySetRefreshed("https://a.example.com", nil)
 	none.KeyLookupRefused("https://a.example.com")
 	if err := none.WatchKeySet("https://a.example.com", nil); err != nil {
