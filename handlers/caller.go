@@ -22,9 +22,11 @@ const callerVar = "gatehouse.caller"
 type caller struct {
 	auth   *TokenAuth
 	raw    token.Raw
-	proved bool          // it came under the scheme DPoP
 	token  *token.Token  // nil until it was verified
 	issuer *token.Issuer // likewise
+	proved bool          // it came under the scheme DPoP
+	// shadowed tells that a token_require in shadow would have refused the request.
+	shadowed bool
 
 	// shown are the ways in which the token was shown to be the caller's own.
 	shown []string
@@ -34,8 +36,8 @@ type caller struct {
 	scopes []string
 	// stepUp is the login they asked for so far.
 	stepUp policy.StepUp
-	// shadowed tells that a token_require in shadow would have refused the request.
-	shadowed bool
+	// untraced is a context without a span. It is compared and nothing else.
+	untraced any
 	// filled are the token_exchanges that ran, each with a header of its own.
 	filled []*TokenExchange
 
@@ -55,6 +57,16 @@ func (*caller) String() string { return "caller" }
 func callerOf(r *http.Request) *caller {
 	found, _ := caddyhttp.GetVar(r.Context(), callerVar).(*caller)
 	return found
+}
+
+// announce makes the caller known to everything behind. It returns the one that
+// is known already, if there is one, and then changes nothing.
+func (c *caller) announce(r *http.Request) (earlier *caller) {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if earlier, _ = vars[callerVar].(*caller); earlier == nil && vars != nil {
+		vars[callerVar] = c
+	}
+	return earlier
 }
 
 // speak writes refusals to this caller.

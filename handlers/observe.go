@@ -19,10 +19,15 @@ import (
 type step struct{ span trace.Span }
 
 // begin makes a child of the span that Caddy's tracing handler put into the
-// context.
-func begin(ctx context.Context, name string) (context.Context, step) {
+// context. That there is none is learned only at the end of a long chain of
+// contexts, so it is looked for once, not by every directive.
+func (c *caller) begin(ctx context.Context, name string) (context.Context, step) {
+	if c.untraced == ctx {
+		return ctx, step{}
+	}
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
+		c.untraced = ctx
 		return ctx, step{}
 	}
 	//nolint:spancheck // step.end ends it

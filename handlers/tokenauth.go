@@ -100,12 +100,11 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	shown := h.presented(r)
 	kept := h.keep(r)
 	found, err := h.take(r)
-	if earlier := callerOf(r); earlier != nil {
+	who := &caller{auth: h, raw: found.Raw, proved: found.DPoP}
+	if earlier := who.announce(r); earlier != nil {
 		return fault(w, r, h.app.Log(), "two token_auth on one request",
 			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
 	}
-	who := &caller{auth: h, raw: found.Raw, proved: found.DPoP}
-	caddyhttp.SetVar(r.Context(), callerVar, who)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(who.placeholder)
 	}
@@ -152,7 +151,7 @@ func (h *TokenAuth) judge(
 // validate checks the token, and that it is the caller's own.
 func (h *TokenAuth) validate(w http.ResponseWriter, r *http.Request, who *caller, shown proof.Presentation) (err error) {
 	began := time.Now()
-	ctx, step := begin(r.Context(), "token_auth")
+	ctx, step := who.begin(r.Context(), "token_auth")
 	held, issuer, err := h.verifier.Verify(ctx, who.raw)
 	if err == nil {
 		who.token, who.issuer = held, issuer

@@ -126,7 +126,7 @@ func (c *caller) filledBy(header string) *TokenExchange {
 }
 
 func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, error) {
-	return h.observed(ctx, func(ctx context.Context) (*exchange.Issued, error) {
+	return h.observed(ctx, who, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Exchange(ctx, who.exchanged())
 	})
 }
@@ -141,10 +141,10 @@ func (c *caller) exchanged() exchange.Caller {
 
 // observed counts an exchange and makes it a step of the trace.
 func (h *TokenExchange) observed(
-	ctx context.Context, run func(context.Context) (*exchange.Issued, error),
+	ctx context.Context, who *caller, run func(context.Context) (*exchange.Issued, error),
 ) (*exchange.Issued, error) {
 	began := time.Now()
-	ctx, step := begin(ctx, "token_exchange")
+	ctx, step := who.begin(ctx, "token_exchange")
 	issued, err := run(ctx)
 	outcome := string(exchange.OutcomeOf(issued, err))
 	h.counted.Count(outcome, time.Since(began))

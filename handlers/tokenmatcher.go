@@ -64,7 +64,7 @@ func (m *TokenMatcher) MatchWithError(r *http.Request) (bool, error) {
 	if who.token == nil {
 		return false, nil
 	}
-	return m.policy.Decide(who.question(r)).Allowed, nil
+	return m.policy.Decide(who.question(r, m.policy)).Allowed, nil
 }
 
 // CELLibrary implements caddyhttp.CELLibraryProducer. Caddy asks a matcher for it

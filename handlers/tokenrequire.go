@@ -69,10 +69,10 @@ func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 const anonymous policy.Kind = "anonymous"
 
 func (h *TokenRequire) decide(r *http.Request, who *caller) policy.Decision {
-	_, step := begin(r.Context(), "token_require")
+	_, step := who.begin(r.Context(), "token_require")
 	decision := policy.Decision{Kind: anonymous, Rule: h.policy.String(), Reason: "the request has no good token"}
 	if who.token != nil {
-		decision = h.policy.Decide(who.question(r))
+		decision = h.policy.Decide(who.question(r, h.policy))
 	}
 	if !h.Shadow {
 		who.needs(h.policy.Scopes())
@@ -95,8 +95,11 @@ func (h *TokenRequire) outcome(decision policy.Decision) string {
 }
 
 // question is what policies ask about a caller whose token is good.
-func (c *caller) question(r *http.Request) policy.Question {
+func (c *caller) question(r *http.Request, asking *policy.Policy) policy.Question {
 	question := policy.Question{Token: c.token, Request: r, Leeway: c.issuer.Leeway, Shown: c.shown}
+	if !asking.Expands() {
+		return question
+	}
 	if repl := replacerOf(r.Context()); repl != nil {
 		question.Expand = expander(repl)
 	}

@@ -24,6 +24,8 @@ type Policy struct {
 	scopes []string
 	stepUp StepUp
 	text   string
+	// expands tells that some rule has placeholders to fill in.
+	expands bool
 }
 
 // New makes a policy. It fails if the policy, or a rule of it, is empty, and if
@@ -57,6 +59,7 @@ func (p *Policy) note(rule *Rule) error {
 			}
 		}
 	}
+	p.expands = p.expands || rule.Kind == Claim && slices.ContainsFunc(rule.Values, hasPlaceholder)
 	login := StepUp{MaxAge: rule.Age}
 	if rule.Kind == ACR {
 		login.ACR = rule.Values
@@ -73,6 +76,12 @@ func (p *Policy) Scopes() []string { return p.scopes }
 
 // StepUp is the login that the policy asks for.
 func (p *Policy) StepUp() StepUp { return p.stepUp }
+
+// Expands tells whether some rule has placeholders, so that a question needs an
+// Expand.
+func (p *Policy) Expands() bool { return p.expands }
+
+func hasPlaceholder(value string) bool { return strings.Contains(value, "{") }
 
 // String is all rules, as an operator wrote them.
 func (p *Policy) String() string { return p.text }
