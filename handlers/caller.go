@@ -43,10 +43,9 @@ type caller struct {
 
 	// What serving nearly every request needs lies here, in one piece of memory with
 	// the caller: each piece more costs a request as much as a directive does.
-	private privateWriter     // of the token_auth
-	answer  upstreamAnswer    // of the first token_exchange
-	few     [1]*TokenExchange // where filled begins
-	value   [1]string         // of the first token_exchange's header
+	private privateWriter  // of the token_auth
+	answer  upstreamAnswer // of the first token_exchange
+	value   [1]string      // of the first token_exchange's header
 }
 
 // String says nothing: {http.vars.gatehouse.caller} is a placeholder like any

@@ -93,6 +93,7 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 		require:  &TokenRequire{app: app},
 		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization", block: new(config.Exchange), counted: app.metrics.Exchanges("orders")},
 	}
+	house.exchange.headers, house.exchange.alone = []string{"Authorization"}, []*TokenExchange{house.exchange}
 	if house.require.policy, err = policy.New([]policy.Rule{{Kind: policy.Scope, Values: []string{"orders:read"}}}); err != nil {
 		b.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,8 @@ type TokenExchange struct {
 	block     *config.Exchange
 	label     string // for metrics: a name of the configuration, or inline
 	header    string
-	headers   []string // the same, for those who take several
+	headers   []string         // the same, for those who take several
+	alone     []*TokenExchange // this one
 	counted   *metrics.Exchanges
 	warned    *atomic.Bool // that tokens are long: once is enough
 }
@@ -54,7 +56,7 @@ func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
 	if h.label = h.Name; h.label == "" {
 		h.label = "inline"
 	}
-	h.headers = []string{h.header}
+	h.headers, h.alone = []string{h.header}, []*TokenExchange{h}
 	h.counted = h.app.Metrics().Exchanges(h.label)
 	h.exchanger, err = h.app.Exchanger(&h.TokenExchange)
 	return err
@@ -94,10 +96,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		h.app.Trail().Record(r.Context(), event)
 	}
 	r = who.withhold(r)
-	if who.filled == nil {
-		who.filled = who.few[:0]
-	}
-	who.filled = append(who.filled, h)
+	who.fill(h)
 	return h.forward(w, r, who, issued, next)
 }
 
@@ -113,6 +112,15 @@ func (h *TokenExchange) refuseShadowed(w http.ResponseWriter, r *http.Request, w
 	event.Rule, event.Reason, event.Status = "shadow", "a rule under shadow would have denied it", reply.status
 	h.app.Trail().Record(r.Context(), event)
 	return reply.write(w, r)
+}
+
+// fill notes that a token_exchange has filled its header.
+func (c *caller) fill(h *TokenExchange) {
+	if c.filled == nil {
+		c.filled = h.alone
+		return
+	}
+	c.filled = append(slices.Clip(c.filled), h)
 }
 
 // filledBy returns the token_exchange that has filled a header, nil if none has.
