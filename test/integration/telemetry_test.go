@@ -139,6 +139,7 @@ func TestMetrics(t *testing.T) {
 		`exchanges_total{exchange="orders",outcome="hit"}`:                                  1,
 		`exchanges_total{exchange="orders",outcome="policy_denied"}`:                        1,
 		`exchanges_total{exchange="inline",outcome="ok"}`:                                   1,
+		`exchanges_total{exchange="inline",outcome="hit"}`:                                  0, // there before the first one
 		`exchange_duration_seconds_count{exchange="orders"}`:                                3,
 		`exchange_duration_seconds_count{exchange="inline"}`:                                1,
 		`keyset_refreshes_total{` + issuer + `,outcome="ok"}`:                               2,
