@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -150,7 +149,7 @@ func (h *TokenAuth) judge(
 
 // validate checks the token, and that it is the caller's own.
 func (h *TokenAuth) validate(w http.ResponseWriter, r *http.Request, who *caller, shown proof.Presentation) (err error) {
-	began := time.Now()
+	watch := startWatch()
 	ctx, step := who.begin(r.Context(), "token_auth")
 	held, issuer, err := h.verifier.Verify(ctx, who.raw)
 	if err == nil {
@@ -160,7 +159,7 @@ func (h *TokenAuth) validate(w http.ResponseWriter, r *http.Request, who *caller
 		}
 	}
 	outcome := reasonOf(err)
-	h.app.Metrics().Validated(outcome, time.Since(began))
+	h.app.Metrics().Validated(outcome, watch.took())
 	step.end(err, attribute.String("gatehouse.outcome", outcome))
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -151,16 +150,16 @@ func (c *caller) exchanged() exchange.Caller {
 func (h *TokenExchange) observed(
 	ctx context.Context, who *caller, run func(context.Context) (*exchange.Issued, error),
 ) (*exchange.Issued, error) {
-	began := time.Now()
+	watch := startWatch()
 	ctx, step := who.begin(ctx, "token_exchange")
 	issued, err := run(ctx)
 	outcome := string(exchange.OutcomeOf(issued, err))
-	h.counted.Count(outcome, time.Since(began))
+	h.counted.Count(outcome, watch.took())
 	if err == nil && issued.Degraded != nil {
 		h.app.Log().WarnContext(ctx, "serving an older token, since no new one could be had",
 			"exchange", h.label, "error", issued.Degraded.Error())
 	}
-	if err == nil && issued.Long() && h.warned.CompareAndSwap(false, true) {
+	if err == nil && !issued.Cached && issued.Long() && h.warned.CompareAndSwap(false, true) {
 		h.app.Log().WarnContext(ctx, "an upstream token is longer than many servers allow",
 			"exchange", h.label, "place", h.Place)
 	}
