@@ -18,6 +18,7 @@ type privateWriter struct {
 	caddyhttp.ResponseWriterWrapper
 
 	mine    privacy
+	nonces  []string // the gateway's own DPoP-Nonce, if the answer carries one
 	stream  stream
 	marked  bool
 	written bool
@@ -58,6 +59,18 @@ func (w *privateWriter) mark() {
 	}
 	w.marked = true
 	w.mine.mark(w.Header())
+	w.ownNonce()
+}
+
+// ownNonce leaves the gateway's nonce alone on the answer. Proofs end here, so an
+// upstream's nonce is for the gateway's own (RFC 9449, section 9): a caller would
+// put it into its next one, which is then refused.
+func (w *privateWriter) ownNonce() {
+	if len(w.nonces) == 0 {
+		delete(w.Header(), nonceHeader)
+		return
+	}
+	w.Header()[nonceHeader] = w.nonces
 }
 
 func (p privacy) mark(header http.Header) {

@@ -52,7 +52,7 @@ type TokenAuth struct {
 	challenger challenger
 	sources    token.Sources
 	inQuery    bool     // one of the sources is a parameter
-	inHeaders  []string // the headers that may carry a credential
+	inHeaders  []string // the headers that may carry a credential or a certificate
 	privacy    privacy
 }
 
@@ -76,6 +76,9 @@ func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
 	h.sources = sourcesOf(&h.TokenAuth)
 	h.inQuery = slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.FromQuery })
 	h.inHeaders = credentialHeaders(h.sources)
+	if h.ClientCertificate != "" {
+		h.inHeaders = append(h.inHeaders, h.ClientCertificate, chainHeader)
+	}
 	h.warn(ctx)
 	h.verifier, err = h.app.Verifier(&h.TokenAuth)
 	return err
@@ -115,7 +118,7 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
-	private := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, mine: h.privacy}
+	private := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, mine: h.privacy, nonces: w.Header()[nonceHeader]}
 	// Answers without a body, and those of error routes, are for this caller too.
 	defer private.mark()
 	r = h.forward(r, kept, found.Kind)
