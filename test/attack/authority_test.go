@@ -91,7 +91,8 @@ func overHTTP3(t *testing.T, address string, fields ...string) []byte {
 		t.Fatal(err)
 	}
 	_ = stream.Close()
-	defer context.AfterFunc(ctx, func() { stream.CancelRead(0) })()
+	stopReading := context.AfterFunc(ctx, func() { stream.CancelRead(0) })
+	defer stopReading()
 	answer, _ := io.ReadAll(stream)
 	if ctx.Err() != nil {
 		t.Fatal("no answer")
