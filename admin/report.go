@@ -32,7 +32,7 @@ func (p *report) linef(format string, values ...any) {
 func (p *report) token(raw token.Raw, explained *token.Explanation) {
 	p.linef("token %s, %d bytes", raw, len(raw.Reveal()))
 	if len(explained.Header.Names()) == 0 {
-		p.linef("it is not a JWT that can be read: see the check named format")
+		p.linef("it is not a JWT that can be read: see the check named format. Nobody is asked about opaque tokens")
 		return
 	}
 	p.linef("\nheader")
