@@ -88,7 +88,9 @@ func (x *Exchanger) actor(ctx context.Context, l *leg) (*actorToken, error) {
 
 // selfActor is the client's own access token, kept as long as it is good.
 func (x *Exchanger) selfActor(ctx context.Context, l *leg) (*actorToken, error) {
-	key := x.state.keys.key(&l.settings, &token.Digest{}, []string{"", "actor"}, nil)
+	// Derived, so that no exchange with whatever scopes has this key: the upstream
+	// would be given the gateway's own token.
+	key := x.state.keys.key(&l.settings, &noDigest, nil, nil).derive("actor", noDigest)
 	kept := x.state.fresh(key, x.config.Now())
 	if kept == nil {
 		var err error
