@@ -45,6 +45,16 @@ func NewFileActor(path, kind string) *Actor {
 	return &Actor{File: path, Type: kind, file: &actorFile{path: path}}
 }
 
+// Check reads the file, if there is one: what is not there at load is seen then, and
+// not by the first caller.
+func (a *Actor) Check() error {
+	if a == nil || a.file == nil {
+		return nil
+	}
+	_, err := a.file.read()
+	return err
+}
+
 // name lists what tells an actor from another for keys. Its token is not in it:
 // that is a new one every few minutes, and the actor is the same.
 func (a *Actor) name() []string {

@@ -139,6 +139,17 @@ func (c *caller) filledBy(header string) *TokenExchange {
 	return nil
 }
 
+// filledAsGateway returns a token_exchange that has put the gateway's own token on
+// the request, nil if none has.
+func (c *caller) filledAsGateway() *TokenExchange {
+	for _, earlier := range c.filled {
+		if earlier.exchanger.AsGateway() {
+			return earlier
+		}
+	}
+	return nil
+}
+
 func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, error) {
 	return h.observed(ctx, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Exchange(ctx, who.exchanged())
