@@ -70,7 +70,7 @@ func TestSecondLegRefusesTheGateway(t *testing.T) {
 				})
 				fake.say = func(form url.Values, w http.ResponseWriter) {
 					if form.Has("assertion") {
-						refuse(http.StatusBadRequest, code)(w, &http.Request{PostForm: url.Values{}})
+						writeJSON(w, http.StatusBadRequest, map[string]any{"error": code})
 						return
 					}
 					sayToken(w, "gateways-own")
@@ -90,7 +90,7 @@ func TestActorsTokenIsNobodyElses(t *testing.T) {
 	})
 	fake.say = func(form url.Values, w http.ResponseWriter) {
 		if form.Has("actor_token") {
-			refuse(http.StatusBadRequest, "invalid_target")(w, &http.Request{PostForm: url.Values{}})
+			writeJSON(w, http.StatusBadRequest, map[string]any{"error": "invalid_target"})
 			return
 		}
 		sayToken(w, "gateways-own")
