@@ -161,6 +161,9 @@ func (a *App) leg(block *config.Exchange) (exchange.Leg, error) {
 	for _, param := range block.Params {
 		leg.Params = append(leg.Params, exchange.Param(param))
 	}
+	if err := leg.Actor.Check(); err != nil {
+		return leg, err
+	}
 	if block.Accept == nil {
 		return leg, nil
 	}

@@ -157,6 +157,8 @@ func (e *Exchange) contradiction() error {
 		return errors.New("scope_map and scope_exact exclude each other: write the names that the server knows in scope_exact")
 	case e.Anonymous && len(e.Scope) > 0:
 		return errors.New("anonymous and scope exclude each other: a caller without a token holds no scope, so write scope_exact")
+	case e.CacheEntries == off && e.MaxTTL != "":
+		return errors.New("max_ttl and cache_entries off exclude each other: no token is used again")
 	}
 	for _, part := range []interface{ contradiction() error }{e.Actor, e.accept(), bindWritten{e}} {
 		if err := part.contradiction(); err != nil {

@@ -45,6 +45,16 @@ func NewFileActor(path, kind string) *Actor {
 	return &Actor{File: path, Type: kind, file: &actorFile{path: path}}
 }
 
+// Check reads the file, if there is one: what is not there at load is seen then, and
+// not by the first caller.
+func (a *Actor) Check() error {
+	if a == nil || a.file == nil {
+		return nil
+	}
+	_, err := a.file.read()
+	return err
+}
+
 // name lists what tells an actor from another for keys. Its token is not in it:
 // that is a new one every few minutes, and the actor is the same.
 func (a *Actor) name() []string {
@@ -88,7 +98,9 @@ func (x *Exchanger) actor(ctx context.Context, l *leg) (*actorToken, error) {
 
 // selfActor is the client's own access token, kept as long as it is good.
 func (x *Exchanger) selfActor(ctx context.Context, l *leg) (*actorToken, error) {
-	key := x.state.keys.key(&l.settings, &token.Digest{}, []string{"", "actor"}, nil)
+	// Derived, so that no exchange with whatever scopes has this key: the upstream
+	// would be given the gateway's own token.
+	key := x.state.keys.key(&l.settings, &noDigest, nil, nil).derive("actor", noDigest)
 	kept := x.state.fresh(key, x.config.Now())
 	if kept == nil {
 		var err error

@@ -20,12 +20,16 @@ func (x *Exchanger) chain(ctx context.Context, caller Caller) (*grant, *Error) {
 		x.state.drop(key, issued)
 	}
 	checked, _, failure = x.run(ctx, caller)
-	return checked, x.blame(failure)
+	again := failure != nil && failure.Leg > 1 && failure.aboutSubject()
+	if failure = x.blame(failure); again {
+		failure.settled = true
+	}
+	return checked, failure
 }
 
 // aboutSubject tells whether a refusal may be about the token that was sent.
 func (e *Error) aboutSubject() bool {
-	return e.Outcome == OutcomeSubjectRejected || e.ASCode == "invalid_request"
+	return e.ASCode == "invalid_grant" || e.ASCode == "invalid_request"
 }
 
 // blame says whose fault the refusal of a later leg's subject is: the caller never
@@ -91,8 +95,8 @@ func (x *Exchanger) ask(ctx context.Context, l *leg, caller Caller, subject toke
 	if err != nil {
 		return nil, err
 	}
-	if l.number == 1 && l.Grant.hasSubject() {
-		if err := checkDelegation(caller.Token, actor); err != nil {
+	if !x.AsGateway() && (l.number == 1 || actor != nil) {
+		if err := checkDelegation(caller.Token, actor, x.actors); err != nil {
 			return nil, err
 		}
 	}

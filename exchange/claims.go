@@ -57,9 +57,10 @@ func claimsOf(members map[string]any) issuedClaims {
 		}
 	}
 	claims.audience, _ = readTexts(members["aud"], false)
-	claims.scope, claims.hasScope = readTexts(members["scope"], true)
-	if !claims.hasScope {
-		claims.scope, claims.hasScope = readTexts(members["scp"], true)
+	for _, name := range []string{"scope", "scp"} { // who has both may be read by either
+		if texts, ok := readTexts(members[name], true); ok {
+			claims.scope, claims.hasScope = append(claims.scope, texts...), true
+		}
 	}
 	if id, ok := members["jti"].(string); ok && len(id) <= maxID && visible(id) {
 		claims.id = id

@@ -19,17 +19,14 @@ var (
 )
 
 // checkDelegation tells whether somebody may act for the caller (RFC 8693,
-// sections 4.1 and 4.4). actor is nil where nobody is named.
-func checkDelegation(caller *token.Token, actor *actorToken) error {
+// sections 4.1 and 4.4). actor is nil where nobody is named; added is how many
+// actors all legs together add to the caller's.
+func checkDelegation(caller *token.Token, actor *actorToken, added int) error {
 	if caller == nil {
 		return nil
 	}
 	act, _ := caller.Claims.Get("act")
-	actors := chainLength(act)
-	if actor != nil {
-		actors++
-	}
-	if actors > MaxActors {
+	if chainLength(act)+added > MaxActors {
 		return newError(OutcomeChainTooLong, errChain)
 	}
 	if actor == nil {

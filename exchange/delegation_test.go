@@ -46,7 +46,11 @@ func TestDelegation(t *testing.T) {
 			}
 			caller := &token.Token{Issuer: testIssuer, Claims: claims}
 			caller.Subject, _ = claims.Text("sub")
-			err = checkDelegation(caller, test.actor)
+			added := 0
+			if test.actor != nil {
+				added++
+			}
+			err = checkDelegation(caller, test.actor, added)
 			got := OutcomeOK
 			if failure, ok := errors.AsType[*Error](err); ok {
 				got = failure.Outcome

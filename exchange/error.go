@@ -106,6 +106,9 @@ type Error struct {
 	Leg int
 
 	cause error
+	// settled tells that a later leg refused what the legs before it had just got
+	// anew: to ask again now would be three calls in vain.
+	settled bool
 }
 
 // Error names the outcome and its cause. It holds no token and no secret.

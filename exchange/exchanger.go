@@ -29,6 +29,8 @@ type Exchanger struct {
 	// bounded tells that some leg asks for no scope, so that what the caller holds
 	// bounds its answer.
 	bounded bool
+	// actors is how many legs name one.
+	actors int
 	// timeout bounds all requests of one exchange together.
 	timeout time.Duration
 }
@@ -52,6 +54,9 @@ func New(config Config) (*Exchanger, error) {
 		exchanger.legs = append(exchanger.legs, made)
 		exchanger.bounded = exchanger.bounded || (made.asksNothing() && !made.Accept.WiderScope)
 		exchanger.timeout += settings.Client.Timeout()
+		if settings.Actor != nil {
+			exchanger.actors++
+		}
 		if settings.Actor != nil && settings.Actor.Self {
 			exchanger.timeout += settings.Client.Timeout()
 		}
@@ -237,9 +242,11 @@ func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (
 	checked, failure := x.chain(call, caller)
 	now := x.config.Now()
 	if failure != nil {
+		var end time.Time
 		if caller.Token != nil {
-			x.state.refusals.remember(key, failure, now, caller.Token.Expiry)
+			end = caller.Token.Expiry
 		}
+		x.state.refusals.remember(key, failure, now, end)
 		return nil, failure
 	}
 	issued, life := x.issue(checked)

@@ -46,6 +46,7 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) error {
 		// Never wrapped: Caddy looks for the bare type.
 		return caddyhttp.Error(a.status, publicError(a.description))
 	}
+	markOwn(w)
 	if isGRPC(r) {
 		return a.writeGRPC(w)
 	}

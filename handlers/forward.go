@@ -68,6 +68,7 @@ type upstreamAnswer struct {
 	caddyhttp.ResponseWriterWrapper
 
 	refused    bool
+	own        bool // the answer is a refusal of the gateway's, not the upstream's
 	begun      bool
 	repeatable bool
 	before     []headerLine  // the answer's header before the upstream's was added
@@ -76,6 +77,21 @@ type upstreamAnswer struct {
 	// What handlers behind change of the request, or remember about it.
 	path, rawPath, query, uri string
 	groups                    map[string]struct{}
+}
+
+// markOwn tells every token_exchange on the way of an answer that no upstream gave
+// it: a directive behind them refuses the caller, and no other token would help.
+func markOwn(w http.ResponseWriter) {
+	for {
+		if held, ok := w.(*upstreamAnswer); ok {
+			held.own = true
+		}
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = wrapper.Unwrap()
+	}
 }
 
 // A headerLine is one header. A few of them in a list cost less than a map.
@@ -145,7 +161,7 @@ func (a *upstreamAnswer) takeBack() {
 
 // WriteHeader implements http.ResponseWriter.
 func (a *upstreamAnswer) WriteHeader(status int) {
-	if !a.begun && status == http.StatusUnauthorized {
+	if !a.begun && !a.own && status == http.StatusUnauthorized {
 		a.refused = true
 	}
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // TokenExchange gives the upstream another token than the caller's: one made for
@@ -66,7 +67,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	who := callerOf(r)
 	switch {
 	case who == nil && h.block.Anonymous:
-		who = new(caller) // whoever it is: no token_auth looked
+		who = nobodyOf(r)
 	case who == nil:
 		return fault(w, r, h.app.Log(), "token_exchange without a token_auth before it",
 			placeOf("token_exchange", h.Place))
@@ -96,7 +97,27 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	}
 	r = who.withhold(r)
 	who.fill(h)
+	// Only what is behind gets that header: an error route begins without it.
+	defer func() { who.filled = who.filled[:len(who.filled)-1] }()
 	return h.forward(w, r, who, issued, next)
+}
+
+// nobodyVar is the request variable of a caller whom no token_auth looked at.
+const nobodyVar = "gatehouse.nobody"
+
+// nobodyOf returns the caller of a route without a token_auth, whoever it is. What
+// it presents is taken off the request: error routes have upstreams of their own.
+func nobodyOf(r *http.Request) *caller {
+	if known, ok := caddyhttp.GetVar(r.Context(), nobodyVar).(*caller); ok {
+		return known
+	}
+	who := new(caller)
+	caddyhttp.SetVar(r.Context(), nobodyVar, who)
+	for _, own := range callersHeaders {
+		dropAliases(r.Header, own)
+	}
+	guardTrailers(r, callersHeaders)
+	return who
 }
 
 // refuseShadowed answers a request that a rule under shadow would have denied: with
@@ -122,10 +143,22 @@ func (c *caller) fill(h *TokenExchange) {
 	c.filled = append(slices.Clip(c.filled), h)
 }
 
-// filledBy returns the token_exchange that has filled a header, nil if none has.
+// filledBy returns the token_exchange that has filled a header, under whatever
+// spelling an upstream may take for it, nil if none has.
 func (c *caller) filledBy(header string) *TokenExchange {
 	for _, earlier := range c.filled {
-		if earlier.header == header {
+		if token.SameHeader(earlier.header, header) {
+			return earlier
+		}
+	}
+	return nil
+}
+
+// filledAsGateway returns a token_exchange that has put the gateway's own token on
+// the request, nil if none has.
+func (c *caller) filledAsGateway() *TokenExchange {
+	for _, earlier := range c.filled {
+		if earlier.exchanger.AsGateway() {
 			return earlier
 		}
 	}

@@ -102,6 +102,9 @@ func (t *Transport) prove(out *http.Request, carried *bound) (answer *http.Respo
 		return nil, false, err
 	}
 	fresh := carried.prover.Offered(target, answer.Header.Get("DPoP-Nonce"), true)
+	// It is the gateway's: a caller would prove its own key with it, and the
+	// gateway's nonce for the caller may stand beside it.
+	delete(answer.Header, "Dpop-Nonce")
 	again = fresh && answer.StatusCode == http.StatusUnauthorized && (out.Body == nil || out.Body == http.NoBody) &&
 		strings.Contains(strings.Join(answer.Header.Values("WWW-Authenticate"), " "), "use_dpop_nonce")
 	return answer, again, nil

@@ -224,8 +224,12 @@ func TestBindDPoPUpstreamNonce(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
+		w.Header().Set("DPoP-Nonce", "upstream-1")
 		judge.upstream(w, r)
 	})
 	gateway := harness.Start(t, boundExchange, "$IDP", idp.URL, "$FIRST", upstream.Address, "$SECOND", upstream.Address)
-	gateway.Await("/x", idp.Token(nil), http.StatusOK)
+	// The nonce is the gateway's. A caller would prove a key of its own with it.
+	if got := gateway.Await("/x", idp.Token(nil), http.StatusOK); got.Header.Get("DPoP-Nonce") != "" {
+		t.Errorf("the caller got the upstream's nonce: %v", got.Header)
+	}
 }
