@@ -225,11 +225,12 @@ func (a *App) Verifier(directive *config.TokenAuth) (handlers.Verifier, error) {
 		trusted = append(trusted, found)
 	}
 	verifier := token.NewVerifier(token.VerifierConfig{Issuers: trusted, Audience: audience, Bindings: true, Cache: a.cache.Value})
-	a.doors = append(a.doors, admin.Door{Place: directive.Place, Issuers: a.issuerURLs(directive.Issuers), Verifier: verifier})
-	gate, err := a.gate(verifier, a.issuerURLs(directive.Issuers))
+	urls := a.issuerURLs(directive.Issuers)
+	gate, err := a.gate(verifier, urls)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", label, err)
 	}
+	a.doors = append(a.doors, admin.Door{Place: directive.Place, Issuers: urls, Gate: gate, Bound: requiredKinds(directive)})
 	return gate, nil
 }
 
