@@ -32,7 +32,7 @@ func (h *TokenExchange) forward(
 		return err
 	}
 	upstream.takeBack()
-	replaced, err := h.observed(r.Context(), func(ctx context.Context) (*exchange.Issued, error) {
+	replaced, err := h.observed(r.Context(), who, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Replace(ctx, who.exchanged(), issued)
 	})
 	if err != nil {

@@ -58,6 +58,9 @@ func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	who := callerOf(r)
+	if who != nil {
+		who.waited = 0 // for another exchange
+	}
 	switch {
 	case who == nil && h.block.Anonymous:
 		who = new(caller) // whoever it is: no token_auth looked
@@ -118,7 +121,7 @@ func (c *caller) filledBy(header string) *TokenExchange {
 }
 
 func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, error) {
-	return h.observed(ctx, func(ctx context.Context) (*exchange.Issued, error) {
+	return h.observed(ctx, who, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Exchange(ctx, who.exchanged())
 	})
 }
@@ -133,13 +136,14 @@ func (c *caller) exchanged() exchange.Caller {
 
 // observed counts an exchange and makes it a step of the trace.
 func (h *TokenExchange) observed(
-	ctx context.Context, run func(context.Context) (*exchange.Issued, error),
+	ctx context.Context, who *caller, run func(context.Context) (*exchange.Issued, error),
 ) (*exchange.Issued, error) {
 	began := time.Now()
 	ctx, step := begin(ctx, "token_exchange")
 	issued, err := run(ctx)
 	outcome := string(exchange.OutcomeOf(issued, err))
-	h.app.Metrics().Exchanged(h.label, outcome, time.Since(began))
+	who.waited = time.Since(began)
+	h.app.Metrics().Exchanged(h.label, outcome, who.waited)
 	if err == nil && issued.Degraded != nil {
 		h.app.Log().WarnContext(ctx, "serving an older token, since no new one could be had",
 			"exchange", h.label, "error", issued.Degraded.Error())
@@ -155,7 +159,9 @@ func (h *TokenExchange) observed(
 func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcome) audit.Event {
 	event := requestEvent(r, who, outcome)
 	event.Directive, event.Place = "token_exchange", h.Place
-	event.Exchange = h.label
+	event.Exchange, event.Duration = h.label, who.waited
+	event.Server, event.ServerClient = h.exchanger.Server(0)
+	event.ActDepth = h.exchanger.ActDepth(who.token)
 	if who.token != nil {
 		event.Scope = h.exchanger.Asked(who.token)
 	}
@@ -183,7 +189,8 @@ func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *call
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = string(exchange.OutcomeOf(nil, err)), err.Error(), reply.status
 	if failed, ok := errors.AsType[*exchange.Error](err); ok {
-		event.ServerError, event.ServerStatus = failed.ASCode, failed.ASStatus
+		event.ServerError, event.ServerStatus, event.Leg = failed.ASCode, failed.ASStatus, failed.Leg
+		event.Server, event.ServerClient = h.exchanger.Server(failed.Leg)
 		h.report(r.Context(), failed)
 	}
 	h.app.Trail().Record(r.Context(), event)
