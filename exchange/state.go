@@ -26,6 +26,7 @@ type State struct {
 	floor   uint64                         // what an entry weighs at least
 	flights flight.Board[cacheKey, *Issued]
 	memory  memory
+	faults  faults
 
 	refusals    refusals
 	generations generations
