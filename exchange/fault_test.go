@@ -28,8 +28,8 @@ func TestExchangeRefusedClientIsNotAskedAgain(t *testing.T) {
 				}
 			}
 			refused(2)
-			for _, wait := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
-				r.clock.pass(wait*time.Second - time.Millisecond)
+			for _, seconds := range []int{1, 2, 4, 8, 16, 30, 30} {
+				r.clock.pass(time.Duration(seconds)*time.Second - time.Millisecond)
 				refused(0)
 				r.clock.pass(time.Millisecond)
 				refused(1)

@@ -42,7 +42,7 @@ type held struct {
 
 func newShares(maxEntries int, maxBytes int64) *shares {
 	return &shares{
-		most:  uint64(maxBytes) / shareOf,
+		most:  uint64(max(maxBytes, 0)) / shareOf,
 		least: max(min(shareLeast, maxEntries/2), 1), //nolint:mnd // two callers fit in any memory
 		held:  make(map[subject]*holding),
 	}

@@ -152,9 +152,7 @@ func TestExchangeClientGoneEndsTheFlight(t *testing.T) {
 	for _, leave := range hangUp {
 		leave()
 	}
-	for range 1 + others {
-		<-site.gaveUp
-	}
+	harness.Eventually(t, "each call is given up", func() bool { return len(site.gaveUp) == 1+others })
 	site.expectGone(t, waiting+others)
 	if n := len(site.upstream.Received()) - reached; n != 0 {
 		t.Errorf("%d requests reached the upstream", n)
