@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -39,8 +38,6 @@ type caller struct {
 	shadowed bool
 	// filled are the token_exchanges that ran, each with a header of its own.
 	filled []*TokenExchange
-	// waited is how long the last exchange took, for the audit trail.
-	waited time.Duration
 }
 
 // String says nothing: {http.vars.gatehouse.caller} is a placeholder like any
