@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
@@ -122,6 +123,20 @@ func (c *Client) Issuer() string {
 		return ""
 	}
 	return c.options.Server.Issuer()
+}
+
+// Host is the server's host and port, as its issuer identifier or its endpoint names
+// it.
+func (c *Client) Host() string {
+	address := c.options.TokenEndpoint
+	if address == "" {
+		address = c.Issuer()
+	}
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return parsed.Host
 }
 
 // Timeout bounds one request for a token.

@@ -88,8 +88,9 @@ type Exchange struct {
 	// The longest time that a token is reused. Default: 5m.
 	MaxTTL Duration `json:"max_ttl,omitempty"`
 
-	// How many tokens are remembered, or `off`. They take 128 MiB at most. Default:
-	// 100000.
+	// How many tokens are remembered, or `off`. They take 128 MiB at most. One caller
+	// (`sub` at one issuer) has a hundredth of both and 16 tokens at least: further
+	// ones push out its own oldest. Default: 100000.
 	CacheEntries Count `json:"cache_entries,omitempty"`
 
 	// Where the upstream's token goes. Default: the header Authorization with the

@@ -78,16 +78,29 @@ func (x *Exchanger) legKey(upTo *leg, caller Caller) cacheKey {
 
 // fly makes the request of one leg and judges its answer.
 func (x *Exchanger) fly(ctx context.Context, l *leg, caller Caller, subject token.Raw) (*grant, *Error) {
+	if known := x.state.faults.find(l.target, x.config.Now()); known != nil {
+		return nil, known
+	}
 	checked, err := x.ask(ctx, l, caller, subject)
 	if err == nil {
 		x.state.memory.succeeded(l.target, x.config.Now())
+		x.state.faults.learn(l.target, l.sentFor(caller), nil, x.config.Now())
 		return checked, nil
 	}
 	failure := x.failed(ctx, l, caller, err)
 	if len(x.legs) > 1 {
 		failure.Leg = l.number
 	}
+	x.state.faults.learn(l.target, l.sentFor(caller), failure, x.config.Now())
 	return nil, failure
+}
+
+// sentFor is whose token is sent, zero if nobody's.
+func (l *leg) sentFor(caller Caller) subject {
+	if !l.Grant.hasSubject() {
+		return subject{}
+	}
+	return subjectOf(caller.Token)
 }
 
 func (x *Exchanger) ask(ctx context.Context, l *leg, caller Caller, subject token.Raw) (*grant, error) {

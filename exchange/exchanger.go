@@ -74,6 +74,39 @@ func (x *Exchanger) Audience() []string { return x.last().targets() }
 // it holds, or what is asked for in any case.
 func (x *Exchanger) Asked(caller *token.Token) []string { return x.last().ask(nil, caller) }
 
+// Server names who is asked in a leg, counted from one, or in the last one for 0: the
+// server's host and the client_id that the gateway has there, as far as the client
+// says so. It is for the audit trail.
+func (x *Exchanger) Server(number int) (host, client string) {
+	asked := x.last()
+	if number > 0 && number <= len(x.legs) {
+		asked = x.legs[number-1]
+	}
+	if named, ok := asked.Client.(interface{ Host() string }); ok {
+		host = named.Host()
+	}
+	if named, ok := asked.Client.(interface{ ID() string }); ok {
+		client = named.ID()
+	}
+	return host, client
+}
+
+// ActDepth is how many parties act for the caller once the token is exchanged: those
+// that its own token names, and the actors of the exchange (RFC 8693, section 4.1).
+func (x *Exchanger) ActDepth(caller *token.Token) int {
+	depth := 0
+	if caller != nil && !x.AsGateway() {
+		act, _ := caller.Claims.Get("act")
+		depth = chainLength(act)
+	}
+	for _, leg := range x.legs {
+		if leg.Actor != nil {
+			depth++
+		}
+	}
+	return depth
+}
+
 // Prover makes the proofs that go with the issued tokens, nil if they are bearer
 // tokens.
 func (x *Exchanger) Prover() *proof.Prover { return x.config.Bind.Prover }

@@ -35,11 +35,11 @@ func (h *TokenExchange) forward(
 		return err
 	}
 	upstream.takeBack()
-	replaced, err := h.observed(r.Context(), who, func(ctx context.Context) (*exchange.Issued, error) {
+	replaced, waited, err := h.observed(r.Context(), who, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Replace(ctx, who.exchanged(), issued)
 	})
 	if err != nil {
-		return h.refuse(w, r, who, err)
+		return h.refuse(w, r, who, err, waited)
 	}
 	if !upstream.repeatable {
 		return h.refuseUpstream(w, r, who)
@@ -58,7 +58,7 @@ func (h *TokenExchange) forward(
 
 // refuseUpstream answers for an upstream that refused its token.
 func (h *TokenExchange) refuseUpstream(w http.ResponseWriter, r *http.Request, who *caller) error {
-	return h.refuse(w, r, who, exchange.UpstreamRefused())
+	return h.refuse(w, r, who, exchange.UpstreamRefused(), 0)
 }
 
 // An upstreamAnswer passes an answer through as it comes, and holds back one that

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -85,13 +86,13 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if r.Method == http.MethodTrace {
 		return h.refuseTrace(w, r, who)
 	}
-	issued, err := h.exchange(r.Context(), who)
+	issued, waited, err := h.exchange(r.Context(), who)
 	if err != nil {
-		return h.refuse(w, r, who, err)
+		return h.refuse(w, r, who, err, waited)
 	}
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		event := h.event(r, who, audit.Granted)
-		event.Rule = string(exchange.OutcomeOf(issued, nil))
+		event.Rule, event.Duration = string(exchange.OutcomeOf(issued, nil)), waited
 		event.Granted, event.IssuedID = issued.Scope, issued.ID
 		h.app.Trail().Record(r.Context(), event)
 	}
@@ -165,7 +166,7 @@ func (c *caller) filledAsGateway() *TokenExchange {
 	return nil
 }
 
-func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, error) {
+func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, time.Duration, error) {
 	return h.observed(ctx, who, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Exchange(ctx, who.exchanged())
 	})
@@ -179,15 +180,17 @@ func (c *caller) exchanged() exchange.Caller {
 	return exchange.Caller{Raw: c.raw, Token: c.token}
 }
 
-// observed counts an exchange and makes it a step of the trace.
+// observed counts an exchange, makes it a step of the trace and says how long it
+// took.
 func (h *TokenExchange) observed(
 	ctx context.Context, who *caller, run func(context.Context) (*exchange.Issued, error),
-) (*exchange.Issued, error) {
+) (*exchange.Issued, time.Duration, error) {
 	watch := startWatch()
 	ctx, step := who.begin(ctx, "token_exchange")
 	issued, err := run(ctx)
 	outcome := string(exchange.OutcomeOf(issued, err))
-	h.counted.Count(outcome, watch.took())
+	waited := watch.took()
+	h.counted.Count(outcome, waited)
 	if err == nil && issued.Degraded != nil {
 		h.app.Log().WarnContext(ctx, "serving an older token, since no new one could be had",
 			"exchange", h.label, "error", issued.Degraded.Error())
@@ -197,13 +200,15 @@ func (h *TokenExchange) observed(
 			"exchange", h.label, "place", h.Place)
 	}
 	step.end(err, attribute.String("gatehouse.exchange", h.label), attribute.String("gatehouse.outcome", outcome))
-	return issued, err
+	return issued, waited, err
 }
 
 func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcome) audit.Event {
 	event := requestEvent(r, who, outcome)
 	event.Directive, event.Place = "token_exchange", h.Place
 	event.Exchange = h.label
+	event.Server, event.ServerClient = h.exchanger.Server(0)
+	event.ActDepth = h.exchanger.ActDepth(who.token)
 	if who.token != nil {
 		event.Scope = h.exchanger.Asked(who.token)
 	}
@@ -225,13 +230,15 @@ func (h *TokenExchange) refuseTrace(w http.ResponseWriter, r *http.Request, who 
 	return reply.write(w, r)
 }
 
-func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error) error {
+func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error, waited time.Duration) error {
 	reply := exchangeRefusal(who.speak(), err)
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = string(exchange.OutcomeOf(nil, err)), err.Error(), reply.status
+	event.Duration = waited
 	if failed, ok := errors.AsType[*exchange.Error](err); ok {
-		event.ServerError, event.ServerStatus = failed.ASCode, failed.ASStatus
+		event.ServerError, event.ServerStatus, event.Leg = failed.ASCode, failed.ASStatus, failed.Leg
+		event.Server, event.ServerClient = h.exchanger.Server(failed.Leg)
 		h.report(r.Context(), failed)
 	}
 	h.app.Trail().Record(r.Context(), event)
