@@ -2,11 +2,14 @@ package gatehouse
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
 
@@ -52,6 +55,7 @@ type App struct {
 	// introspected and decrypters are by issuer URL and by issuer block.
 	introspected map[string]introspected
 	decrypters   map[*config.Issuer]token.Decrypter
+	certificates map[authserver.CertificateFiles]*authserver.Certificate
 
 	doors []admin.Door // the token_auths, as they were provisioned
 
@@ -82,6 +86,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.exchanges = make(map[string]*exchange.Exchanger)
 	a.introspected = make(map[string]introspected)
 	a.decrypters = make(map[*config.Issuer]token.Decrypter)
+	a.certificates = make(map[authserver.CertificateFiles]*authserver.Certificate)
 	core := ctx.Logger().Core()
 	a.log = logger(core, "gatehouse")
 	a.trail = audit.NewTrail(logger(core, "gatehouse.audit"))
@@ -123,6 +128,9 @@ func logger(core zapcore.Core, name string) *slog.Logger {
 // starts while an issuer is down, and an issuer may be served by this very
 // Caddy.
 func (a *App) Start() error {
+	if err := a.checkRoutes(); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	a.running.Go(func() { a.emitter.run(ctx) })
@@ -130,6 +138,22 @@ func (a *App) Start() error {
 		a.running.Go(func() { known.source.Run(ctx) })
 	}
 	return nil
+}
+
+// checkRoutes looks at the routes of the HTTP app: only now are all of them there.
+func (a *App) checkRoutes() error {
+	found, err := a.ctx.AppIfConfigured("http")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	app, ok := found.(*caddyhttp.App)
+	if !ok {
+		return fmt.Errorf("app http is a %T, not Caddy's", found)
+	}
+	return handlers.CheckRoutes(app, a)
 }
 
 // Stop implements caddy.App.

@@ -84,20 +84,20 @@ func (x *Exchanger) fly(ctx context.Context, l *leg, caller Caller, subject toke
 	checked, err := x.ask(ctx, l, caller, subject)
 	if err == nil {
 		x.state.memory.succeeded(l.target, x.config.Now())
-		x.state.faults.learn(l.target, l.sentFor(caller), nil, x.config.Now())
+		x.state.faults.learn(l.target, x.sentFor(caller), nil, x.config.Now())
 		return checked, nil
 	}
 	failure := x.failed(ctx, l, caller, err)
 	if len(x.legs) > 1 {
 		failure.Leg = l.number
 	}
-	x.state.faults.learn(l.target, l.sentFor(caller), failure, x.config.Now())
+	x.state.faults.learn(l.target, x.sentFor(caller), failure, x.config.Now())
 	return nil, failure
 }
 
-// sentFor is whose token is sent, zero if nobody's.
-func (l *leg) sentFor(caller Caller) subject {
-	if !l.Grant.hasSubject() {
+// sentFor is whose token is sent, or was where the legs began; zero if nobody's.
+func (x *Exchanger) sentFor(caller Caller) subject {
+	if x.AsGateway() {
 		return subject{}
 	}
 	return subjectOf(caller.Token)

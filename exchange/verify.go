@@ -30,5 +30,8 @@ func (x *Exchanger) verify(ctx context.Context, g *grant) error {
 		issued.Issuer == caller.Issuer && issued.Subject != caller.Subject {
 		return fmt.Errorf("%w: %w", authserver.ErrBadAnswer, errOtherSubject)
 	}
+	if err := x.checkVerified(g, issued); err != nil {
+		return fmt.Errorf("%w: %w", authserver.ErrBadAnswer, err)
+	}
 	return nil
 }
