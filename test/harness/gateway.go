@@ -33,6 +33,8 @@ type Gateway struct {
 	log     *logBuffer
 	exited  chan struct{}
 	replace *strings.Replacer
+	// reloaded tells that servers of before may still be closing.
+	reloaded bool
 }
 
 // Start starts a Caddy with a Caddyfile. In it, $SITE stands for the address of
@@ -148,6 +150,7 @@ func (g *Gateway) Reload(caddyfile string) error {
 	if answer.StatusCode != http.StatusOK {
 		return errors.New(string(body))
 	}
+	g.reloaded = true
 	return nil
 }
 

@@ -159,6 +159,7 @@ func TestExchangeClientGoneEndsTheFlight(t *testing.T) {
 	}
 	want := map[string]string{
 		`exchanges_total{exchange="slow",outcome="canceled"}`:                                   fmt.Sprint(waiting + others),
+		`exchanges_total{exchange="slow",outcome="hit"}`:                                        "0",
 		`breaker_open{endpoint="` + site.idp.URL + `/slow",server="` + site.idp.URL + `/slow"}`: "0",
 	}
 	got := make(map[string]string)
