@@ -139,7 +139,7 @@ func (c Config) check() error {
 		return errors.New("an empty value in subject_issuer")
 	}
 	if c.Anonymous && c.grant() != GrantClientCredentials {
-		return errors.New("anonymous needs grant client_credentials: a caller without a token has nothing to exchange")
+		return errors.New("anonymous needs grant client_credentials or local: a caller without a token has nothing to exchange")
 	}
 	if c.grant().hasSubject() && len(c.SubjectIssuers) == 0 && c.Client.Issuer() == "" {
 		return errors.New("subject_issuer is missing: the client names an endpoint and no issuer, so nothing says whose tokens may be sent there")
