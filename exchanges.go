@@ -44,6 +44,7 @@ func (a *App) provisionExchanges() error {
 			return fmt.Errorf("%s: %w", at("exchange "+name, block.Place), err)
 		}
 		a.exchanges[name] = exchanger
+		a.asks(name, block)
 		if block.Anonymous {
 			a.warnAnonymous(name, block.Place)
 		}
@@ -280,5 +281,6 @@ func (a *App) Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", at("token_exchange", directive.Place), err)
 	}
+	a.asks("inline", directive.Exchange)
 	return exchanger, nil
 }

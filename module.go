@@ -52,6 +52,7 @@ type App struct {
 	policies  map[string][]policy.Rule // compiled, by name
 	ring      *signing.Ring            // nil without sign
 	// introspected and decrypters are by issuer URL and by issuer block.
+	audiences    audiences // of exchanges and of the front door
 	introspected map[string]introspected
 	decrypters   map[*config.Issuer]token.Decrypter
 
