@@ -59,6 +59,9 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 		Asked:      block.Introspection != nil && block.Introspection.Always,
 	}
 	a.issuers[url] = &issuer{trusted: trusted, source: source}
+	if err := a.distinguishes(); err != nil {
+		return err
+	}
 	return a.metrics.WatchKeySet(url, source)
 }
 

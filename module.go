@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -49,6 +50,7 @@ type App struct {
 	watched   map[string]bool // servers whose breakers are published
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
+	ring      *signing.Ring            // nil without sign
 	// introspected and decrypters are by issuer URL and by issuer block.
 	introspected map[string]introspected
 	decrypters   map[*config.Issuer]token.Decrypter
@@ -98,6 +100,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.leaseCache()
+	if err := a.provisionSigning(); err != nil {
+		return err
+	}
 	if err := a.provisionIssuers(); err != nil {
 		return err
 	}

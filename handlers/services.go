@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -40,6 +41,8 @@ type Services interface {
 	// PolicyRules are the rules of a named policy, those of the policies it uses
 	// included. The names in the configuration are checked.
 	PolicyRules(name string) []policy.Rule
+	// Ring has the gateway's own keys; nil where the configuration has no `sign`.
+	Ring() *signing.Ring
 	// TrustsMany tells whether the configuration trusts more than one issuer, so
 	// that a subject alone names nobody. It is settled once every handler is
 	// provisioned, so it is asked on each request.
