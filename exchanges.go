@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,8 +123,11 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
 	}
-	if block.Bind == config.BindDPoP {
+	switch block.BindKind() {
+	case config.BindDPoP:
 		settings.Scheme, settings.Bind.Prover = "DPoP", a.prover()
+	case config.BindMTLS:
+		return nil, errors.New("bind: mtls: a grant that asks a server cannot show a certificate for the token yet")
 	}
 	for _, part := range block.Legs() {
 		leg, err := a.leg(part)

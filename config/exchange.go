@@ -26,9 +26,6 @@ const (
 	GrantClientCredentials = "client_credentials"
 )
 
-// BindDPoP binds a token to a key by DPoP (RFC 9449).
-const BindDPoP = "dpop"
-
 // Exchange says what one upstream gets instead of the caller's token.
 type Exchange struct {
 	// How the token is obtained: `token_exchange` (RFC 8693), `jwt_bearer` with the
@@ -96,12 +93,9 @@ type Exchange struct {
 	// scheme Bearer.
 	Inject *Inject `json:"inject,omitempty"`
 
-	// Whether the upstream's token is bound to a key of the gateway's, so that it is
-	// no good to whoever steals it: `dpop` proves the key to the server and, with each
-	// request, to the upstream (RFC 9449). The upstream's reverse_proxy needs
-	// `transport gatehouse`; without it requests are answered with 500. Default: not
-	// bound, a bearer token.
-	Bind string `json:"bind,omitempty"`
+	// Which key of the gateway's the upstream's token is bound to, so that it is no
+	// good to whoever steals it. Default: not bound, a bearer token.
+	Bind *Bind `json:"bind,omitempty"`
 
 	// Whether callers without a token are served too. Grant `client_credentials`
 	// only: everybody who reaches the route then has the gateway's own access.
@@ -160,7 +154,7 @@ func (e *Exchange) Legs() []*Exchange {
 //		max_ttl        <duration>
 //		cache_entries  <n> | off
 //		inject         <header> [<scheme>]
-//		bind           dpop
+//		bind           dpop | mtls [<cert file> <key file>]
 //		anonymous
 //		accept {
 //			...
@@ -188,7 +182,7 @@ func (e *Exchange) options() []option {
 		{word: "max_ttl", read: readOne(&e.MaxTTL)},
 		{word: "cache_entries", read: readOne(&e.CacheEntries)},
 		{word: "inject", read: e.readInject},
-		{word: "bind", read: readOne(&e.Bind)},
+		{word: "bind", read: e.readBind},
 		{word: "anonymous", read: readFlag(&e.Anonymous)},
 		{word: "accept", read: e.readAccept},
 		{word: "then", read: e.readThen},
@@ -212,7 +206,7 @@ func (e *Exchange) settings() []setting {
 		one("max_ttl", (*string)(&e.MaxTTL), checkPositive),
 		one("cache_entries", (*string)(&e.CacheEntries), checkCountOrOff),
 		e.Inject.settings(),
-		one("bind", &e.Bind, checkOneOf("binding", BindDPoP)),
+		e.Bind.settings(),
 	)
 	if e.Accept != nil {
 		settings = append(settings, within("accept", e.Accept.settings())...)

@@ -171,22 +171,6 @@ func (e *Exchange) contradiction() error {
 	return nil
 }
 
-// bindWritten is what bind does not go together with.
-type bindWritten struct{ *Exchange }
-
-func (b bindWritten) contradiction() error {
-	legs := b.Legs()
-	switch {
-	case b.Bind == "":
-		return nil
-	case b.Inject != nil:
-		return errors.New("bind and inject exclude each other: a bound token goes into Authorization with the scheme DPoP (RFC 9449, section 7.1)")
-	case len(legs[len(legs)-1].accept().TokenType) > 0:
-		return errors.New("bind and accept: token_type exclude each other: nothing but a DPoP token may come back")
-	}
-	return nil
-}
-
 // accept returns what is accepted, empty for the usual.
 func (e *Exchange) accept() *Accept {
 	if e.Accept == nil {
@@ -241,7 +225,7 @@ func (e *Exchange) legContradiction() error {
 	if word := firstWritten(
 		wordWritten{"subject_issuer", len(e.SubjectIssuer) > 0}, wordWritten{"max_ttl", e.MaxTTL != ""},
 		wordWritten{"cache_entries", e.CacheEntries != ""}, wordWritten{"inject", e.Inject != nil},
-		wordWritten{"anonymous", e.Anonymous}, wordWritten{"bind", e.Bind != ""},
+		wordWritten{"anonymous", e.Anonymous}, wordWritten{"bind", e.Bind != nil},
 	); word != "" {
 		return fmt.Errorf("%s belongs to the whole exchange: write it outside of then", word)
 	}
