@@ -118,7 +118,7 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 		return exchange.NewState(entries, exchange.DefaultCacheBytes)
 	}, (*exchange.State).Close)
 	a.releases = append(a.releases, held.Release)
-	_, scheme := block.Inject.Target()
+	_, scheme := block.Target()
 	settings := exchange.Config{
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
@@ -127,7 +127,15 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 	case config.BindDPoP:
 		settings.Scheme, settings.Bind.Prover = "DPoP", a.prover()
 	case config.BindMTLS:
+		if block.IsLocal() {
+			break
+		}
 		return nil, errors.New("bind: mtls: a grant that asks a server cannot show a certificate for the token yet")
+	}
+	if block.IsLocal() {
+		if settings.Local, err = a.local(block); err != nil {
+			return nil, err
+		}
 	}
 	for _, part := range block.Legs() {
 		leg, err := a.leg(part)
@@ -151,10 +159,12 @@ func (a *App) prover() *proof.Prover {
 // leg makes one request of an exchange.
 func (a *App) leg(block *config.Exchange) (exchange.Leg, error) {
 	leg := exchange.Leg{
-		Grant: exchange.Grant(block.GrantType()), Client: a.clients[block.Client],
+		Grant:       exchange.Grant(block.GrantType()),
 		SubjectType: tokenType(block.SubjectType), RequestedType: tokenType(block.RequestedType),
 		Audience: block.Audience, Resource: block.Resource, Scope: block.Scope, ScopeExact: block.ScopeExact,
-		Actor: actor(block.Actor),
+	}
+	if !block.IsLocal() {
+		leg.Client, leg.Actor = a.clients[block.Client], actor(block.Actor)
 	}
 	for _, pair := range block.ScopeMap {
 		if leg.ScopeMap == nil {
@@ -190,7 +200,7 @@ func tokenType(word string) string {
 
 func actor(block *config.Actor) *exchange.Actor {
 	switch {
-	case block == nil:
+	case block == nil || block.None:
 		return nil
 	case block.Self:
 		return exchange.NewSelfActor()
@@ -249,6 +259,9 @@ func (a *App) exchangeKey(block *config.Exchange) (lease.Key, error) {
 		return lease.Key{}, fmt.Errorf("reading the exchange: %w", err)
 	}
 	parts := []string{"exchange", string(text), strings.Join(a.subjectIssuers(block), "\n")}
+	if block.IsLocal() {
+		return lease.KeyOf(parts...), nil
+	}
 	for _, leg := range block.Legs() {
 		parts = append(parts, strings.Join(a.clients[leg.Client].Identity(), "\n"))
 	}

@@ -51,6 +51,16 @@ func NewMinter(keys Keys, issuer string, now func() time.Time) *Minter {
 // Issuer is the iss of every token.
 func (m *Minter) Issuer() string { return m.issuer }
 
+// KeyID is the kid that the next token of that purpose is signed with, "" if there
+// is no key.
+func (m *Minter) KeyID(purpose Purpose) string {
+	signer, err := m.keys.Signer(purpose)
+	if err != nil {
+		return ""
+	}
+	return signer.KeyID()
+}
+
 // A Minted is a token and what is to be known of it without reading it.
 type Minted struct {
 	// Token is the signed token. It prints as its fingerprint.
