@@ -35,11 +35,18 @@ func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", label, err)
 	}
+	subjects, err := a.Subjects()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	naming := func(subject *token.Token, audience string) (string, signing.SubjectID) {
+		return subjects.Name(subject, a.Sign.Issuer, audience)
+	}
 	crowd := crowds.Acquire(lease.KeyOf("crowd"), sts.NewCrowd, nil)
 	a.releases = append(a.releases, crowd.Release)
 	settings := sts.Config{
 		Issuer: a.Sign.Issuer, TokenEndpoint: directive.Address(a.Sign.Issuer, config.EndpointToken),
-		Minter: signing.NewMinter(a.ring, a.Sign.Issuer, nil), Keys: a.ring,
+		Minter: a.Minter(), Keys: a.ring, Naming: naming,
 		Own:   token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{a.own(0)}, Bindings: true, Cache: a.cache.Value}),
 		Marks: a.marks(), Values: a.marks(), DPoP: dpop, Crowd: crowd.Value,
 	}
