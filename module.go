@@ -131,6 +131,10 @@ func logger(core zapcore.Core, name string) *slog.Logger {
 func (a *App) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
+	if err := a.startSigning(ctx); err != nil {
+		stop() // Caddy stops only what has started
+		return err
+	}
 	a.running.Go(func() { a.emitter.run(ctx) })
 	for _, known := range a.issuers {
 		a.running.Go(func() { known.source.Run(ctx) })

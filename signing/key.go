@@ -101,6 +101,13 @@ func kidOf(public *jose.Key) string {
 	return base64.RawURLEncoding.EncodeToString(thumbprint[:])
 }
 
+// starting is the key as it is made now, to sign after the lead.
+func (k *key) starting(now time.Time, lead time.Duration) *key {
+	copied := *k
+	copied.created, copied.from = now, now.Add(lead)
+	return &copied
+}
+
 // erased is the key without its private part, to be published until then.
 func (k *key) erased(gone time.Time) *key {
 	copied := *k
@@ -142,13 +149,13 @@ func (s *set) newest(purpose Purpose) *key {
 	return nil
 }
 
-// active returns the key of a purpose that signs at that time, nil if there is
-// none.
-func (s *set) active(purpose Purpose, now time.Time) *key {
-	for _, k := range slices.Backward(s.keys) {
-		if k.purpose == purpose && k.signer != nil && !k.from.After(now) {
-			return k
+// adopt takes over the public keys of an earlier set: tokens that they verified
+// stay remembered as long as the very key is held. It belongs to reading, before
+// anybody else sees the set.
+func (s *set) adopt(earlier *set) {
+	for _, k := range s.keys {
+		if same := earlier.find(k.id); same != nil && same.public.Equal(k.public) {
+			k.public = same.public
 		}
 	}
-	return nil
 }

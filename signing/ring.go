@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,8 +28,22 @@ type Config struct {
 	Timing Timing
 	// State is what is known already.
 	State *State
+	// Storage is where all nodes have the key set.
+	Storage Storage
+	// Seal are the secrets that seal the key set, the one that is used for it first.
+	// Default: it is not sealed.
+	Seal []string
+	// Open tells whether a key set that is not sealed is believed, as in a file
+	// system. Default: false.
+	Open bool
 	// Peers are the other regions. Default: none.
 	Peers []Peer
+	// Rotated is told that another key signs. It must return at once. Default: nobody
+	// is told.
+	Rotated func(Rotation)
+	// Failed is told of each time that the storage could not be read or written. It
+	// must return at once. Default: nobody is told.
+	Failed func(error)
 	// Log gets what operators must know. Default: nothing is logged.
 	Log *slog.Logger
 }
@@ -37,20 +52,47 @@ type Config struct {
 // safe for concurrent use.
 type Ring struct {
 	config   Config
+	codec    *codec
+	storage  *patient
 	document atomic.Pointer[document]
 	now      func() time.Time
+
+	working sync.Mutex // one look into the storage at a time
+	trouble atomic.Pointer[error]
+}
+
+// A Rotation tells that another key signs.
+type Rotation struct {
+	Purpose Purpose
+	// Kid signs now, Previous did so before.
+	Kid, Previous string
 }
 
 // NewRing makes a ring. Nothing is read or made before it starts.
-func NewRing(config Config) *Ring {
+func NewRing(config Config) (*Ring, error) {
 	if config.Algorithm == "" {
 		config.Algorithm = jose.ES256
 	}
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
+	if config.Rotated == nil {
+		config.Rotated = func(Rotation) {}
+	}
+	if config.Failed == nil {
+		config.Failed = func(error) {}
+	}
 	config.Timing = config.Timing.withDefaults()
-	return &Ring{config: config, now: time.Now}
+	made, err := newSealer(config.Seal)
+	if err != nil {
+		return nil, err
+	}
+	return &Ring{
+		config:  config,
+		codec:   &codec{place: Place(config.Issuer), sealer: made, open: config.Open},
+		storage: newPatient(config.Storage),
+		now:     time.Now,
+	}, nil
 }
 
 // Issuer is the issuer of the tokens.

@@ -52,14 +52,15 @@ func (t Timing) skew() time.Duration { return min(longestSkew, t.Overlap/4) }
 // lead is how long a key is published before it signs.
 func (t Timing) lead() time.Duration { return t.Overlap }
 
-// hold is how long a key stays published after the last node signed with it.
-func (t Timing) hold() time.Duration {
-	return max(t.Overlap, LongestLife+t.MaxAge()) + t.skew()
-}
-
 // grace is how long after its planned end a key signs on while the storage, and
 // with it every successor, is out of reach.
-func (t Timing) grace() time.Duration { return t.Rotate }
+func (t Timing) grace() time.Duration { return t.Overlap }
+
+// hold is how long a key stays published after its planned end: until the last
+// token has ended that a node signed with it in its grace.
+func (t Timing) hold() time.Duration {
+	return t.grace() + LongestLife + t.MaxAge() + t.skew()
+}
 
 // urgent is the lead of a key that replaces one retired in an emergency: every
 // node must publish it, but nobody waits for the caches of the world.
