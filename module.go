@@ -56,7 +56,8 @@ type App struct {
 	introspected map[string]introspected
 	decrypters   map[*config.Issuer]token.Decrypter
 
-	doors []admin.Door // the token_auths, as they were provisioned
+	doors   []admin.Door   // the token_auths, as they were provisioned
+	sources []*keys.Source // of keys of clients of token_service
 
 	releases []func()
 	stop     context.CancelFunc
@@ -138,6 +139,9 @@ func (a *App) Start() error {
 	a.running.Go(func() { a.emitter.run(ctx) })
 	for _, known := range a.issuers {
 		a.running.Go(func() { known.source.Run(ctx) })
+	}
+	for _, source := range a.sources {
+		a.running.Go(func() { source.Run(ctx) })
 	}
 	return nil
 }

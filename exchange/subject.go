@@ -62,6 +62,12 @@ func (s Subjects) fields() []string {
 	return []string{string(s.Form), string(key[:])}
 }
 
+// Name returns what a token of the gateway's own for that audience calls the subject
+// of a verified token: sub, and sub_id where it has one. own is the gateway's issuer.
+func (s Subjects) Name(subject *token.Token, own, audience string) (string, signing.SubjectID) {
+	return s.name(subject, own, audience)
+}
+
 // name returns sub and sub_id of a caller. A token of the gateway's own names its
 // subject as it is to be named already; only pairwise subjects are made anew, for
 // the other audience.
