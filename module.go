@@ -55,6 +55,7 @@ type App struct {
 	audiences    audiences // of exchanges and of the front door
 	introspected map[string]introspected
 	decrypters   map[*config.Issuer]token.Decrypter
+	certificates map[authserver.CertificateFiles]*authserver.Certificate
 
 	doors   []admin.Door   // the token_auths, as they were provisioned
 	sources []*keys.Source // of keys of clients of token_service
@@ -86,6 +87,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.exchanges = make(map[string]*exchange.Exchanger)
 	a.introspected = make(map[string]introspected)
 	a.decrypters = make(map[*config.Issuer]token.Decrypter)
+	a.certificates = make(map[authserver.CertificateFiles]*authserver.Certificate)
 	core := ctx.Logger().Core()
 	a.log = logger(core, "gatehouse")
 	a.trail = audit.NewTrail(logger(core, "gatehouse.audit"))

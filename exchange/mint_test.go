@@ -337,28 +337,29 @@ func TestMintTransaction(t *testing.T) {
 
 func TestMintBound(t *testing.T) {
 	prover := proof.NewProver()
-	thumb := token.Thumbprint{1}
+	shown := &certificate{"AQ" + strings.Repeat("A", 41)}
 	m := newMint(t, func(c *Config) {
-		c.Bind.Prover = prover
-		c.Local.Certificate = func() (token.Thumbprint, error) { return thumb, nil }
+		c.Bind = Binding{Prover: prover, Certificate: shown}
 	})
 	first, claims := m.minted(m.caller(alice))
 	cnf, _ := claims["cnf"].(map[string]any)
 	if cnf["jkt"] == nil || cnf["x5t#S256"] != "AQ"+strings.Repeat("A", 41) {
 		t.Errorf("cnf %v", cnf)
 	}
-	thumb = token.Thumbprint{2} // the certificate was replaced
+	shown.thumb = "Ag" + strings.Repeat("A", 41) // the certificate was replaced
 	if second, _ := m.minted(m.caller(alice)); second.ID == first.ID {
 		t.Error("a token serves on for a certificate that is gone")
 	}
-	m.Config().Certificate = func() (token.Thumbprint, error) { return thumb, errors.New("unreadable") }
+	shown.thumb = "unreadable"
 	if got := m.outcome(m.caller(alice)); got != OutcomeFault {
 		t.Errorf("without a certificate: %s", got)
 	}
 }
 
-// Config gives a test the settings of what is minted.
-func (m *mint) Config() *Local { return m.config.Local }
+// A certificate is one that a test replaces.
+type certificate struct{ thumb string }
+
+func (c *certificate) Thumbprint() string { return c.thumb }
 
 func TestMintNobody(t *testing.T) {
 	if got := newMint(t, nil).outcome(Caller{}); got != OutcomeFault {

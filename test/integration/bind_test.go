@@ -187,9 +187,10 @@ func TestBindDPoPNeedsTheTransport(t *testing.T) {
 	if n := len(upstream.Received()); n != 0 {
 		t.Errorf("%d requests reached the upstream", n)
 	}
-	if lines := gateway.Lines("route is misconfigured"); len(lines) == 0 || !strings.Contains(lines[0]["problem"].(string), "transport gatehouse") {
-		t.Errorf("log: %v", lines)
-	}
+	harness.Eventually(t, "the log names the directive", func() bool {
+		lines := gateway.Lines("route is misconfigured")
+		return len(lines) > 0 && strings.Contains(lines[0]["problem"].(string), "transport gatehouse")
+	})
 }
 
 // RFC 9449, section 5: what comes back unbound, or bound to somebody else's key, is
