@@ -72,6 +72,9 @@ func (a *App) keySource(url string, block *config.Issuer) (*keys.Source, error) 
 	if file := block.JWKS; file != "" && !isURL(file) {
 		return a.fileKeys(url, file, block)
 	}
+	if a.ring != nil && url == a.Sign.Issuer && block.JWKS == "" {
+		return a.ownKeys(url), nil
+	}
 	server, err := a.server(url, block)
 	if err != nil {
 		return nil, err

@@ -51,6 +51,7 @@ type App struct {
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
 	ring      *signing.Ring            // nil without sign
+	regions   []*keys.Source           // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
 	audiences    audiences // of exchanges and of the front door
 	introspected map[string]introspected
@@ -200,4 +201,5 @@ var (
 	_ caddy.CleanerUpper = (*App)(nil)
 	_ handlers.Services  = (*App)(nil)
 	_ admin.Gate         = (*App)(nil)
+	_ admin.Operated     = (*App)(nil)
 )
