@@ -73,7 +73,7 @@ func TestS02ClientsProveThemselves(t *testing.T) {
 // S2: what is not named for a client is denied to it.
 func TestS02WhatIsNotNamedIsDenied(t *testing.T) {
 	r := newRig(t, nil)
-	token := r.subject(nil)
+	token, bot := r.subject(nil), r.subject(map[string]any{"sub": "bot", "client_id": "other"})
 	for name, tt := range map[string]struct {
 		form params
 		want sts.Outcome
@@ -87,7 +87,7 @@ func TestS02WhatIsNotNamedIsDenied(t *testing.T) {
 		"scope of others":          {clientForm(params{"scope": "admin"}), sts.OutcomeScope},
 		"scope where none is had":  {clientForm(params{"client_id": "plain", "audience": "one", "scope": "a"}), sts.OutcomeScope},
 		"another type of subject":  {exchangeForm(token, params{"subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}), sts.OutcomeType},
-		"an actor of others":       {exchangeForm(token, params{"actor_token": r.subject(map[string]any{"sub": "bot", "client_id": "other"}), "actor_token_type": sts.TypeAccessToken}), sts.OutcomeActor},
+		"an actor of others":       {exchangeForm(token, params{"actor_token": bot, "actor_token_type": sts.TypeAccessToken}), sts.OutcomeActor},
 		"another type of token":    {exchangeForm(token, params{"requested_token_type": "urn:ietf:params:oauth:token-type:id_token"}), sts.OutcomeRequestedType},
 		"a refresh token":          {exchangeForm(token, params{"requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"}), sts.OutcomeRequestedType},
 		"all that is named":        {exchangeForm(token, params{"scope": "orders:read", "requested_token_type": sts.TypeAccessToken}), sts.OutcomeOK},
@@ -107,6 +107,9 @@ func TestS02Assertions(t *testing.T) {
 	now := time.Now()
 	other := tokentest.NewKey(t, "ES256", "client-1")
 	type claims = map[string]any
+	good := claims{"iss": "keyed", "sub": "keyed", "aud": issuer, "jti": "a", "exp": now.Add(time.Minute).Unix()}
+	const saml = "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"
+	hs := claims{"alg": "HS256", "typ": "JWT", "kid": "client-1"}
 	for name, tt := range map[string]struct {
 		assertion string
 		more      params
@@ -136,12 +139,12 @@ func TestS02Assertions(t *testing.T) {
 		"exp is endless":          {r.assertion(nil, claims{"exp": 1e300}), nil, sts.OutcomeClient},
 		"iat in the future":       {r.assertion(nil, claims{"iat": now.Add(2 * time.Minute).Unix()}), nil, sts.OutcomeClient},
 		"nbf in the future":       {r.assertion(nil, claims{"nbf": now.Add(2 * time.Minute).Unix()}), nil, sts.OutcomeClient},
-		"another key":             {other.Sign(claims{"typ": "JWT"}, claims{"iss": "keyed", "sub": "keyed", "aud": issuer, "jti": "a", "exp": now.Add(time.Minute).Unix()}), nil, sts.OutcomeClient},
+		"another key":             {other.Sign(claims{"typ": "JWT"}, good), nil, sts.OutcomeClient},
 		"unknown kid":             {r.assertion(claims{"kid": "x"}, nil), nil, sts.OutcomeClient},
 		"alg none":                {r.assertion(claims{"alg": "none"}, nil), nil, sts.OutcomeClient},
-		"HS256 with a public key": {tokentest.HS256(tokentest.JSON(r.clientKey.JWK()), claims{"alg": "HS256", "typ": "JWT", "kid": "client-1"}, claims{"iss": "keyed", "sub": "keyed", "aud": issuer, "jti": "b", "exp": now.Add(time.Minute).Unix()}), nil, sts.OutcomeClient},
+		"HS256 with a public key": {tokentest.HS256(tokentest.JSON(r.clientKey.JWK()), hs, good), nil, sts.OutcomeClient},
 		"no JWT":                  {"a.b.c", nil, sts.OutcomeClient},
-		"another type":            {r.assertion(nil, nil), params{"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"}, sts.OutcomeClient},
+		"another type":            {r.assertion(nil, nil), params{"client_assertion_type": saml}, sts.OutcomeClient},
 		"no type":                 {r.assertion(nil, nil), params{"client_assertion_type": ""}, sts.OutcomeClient},
 		"a type alone":            {"", nil, sts.OutcomeClient},
 	} {
@@ -228,7 +231,7 @@ func TestS02Certificates(t *testing.T) {
 				}
 			})
 			form := clientForm(params{"client_id": "mesh", "client_secret": ""})
-			r.certficate = tt.certificate
+			r.certificate = tt.certificate
 			r.ask(form, tt.want)
 			request := r.request(form.body())
 			request.TLS.VerifiedChains = nil

@@ -182,7 +182,8 @@ func TestMetadataIsHonest(t *testing.T) {
 	r.must(err)
 	keysOnly, err := r.service.Metadata(sts.Endpoints{KeySet: "k"}, "ES256")
 	r.must(err)
-	if diff := cmp.Diff(claimSet{"issuer": issuer, "jwks_uri": "k", "response_types_supported": []any{}, "grant_types_supported": []any{}}, mapOf(t, keysOnly)); diff != "" {
+	bare := claimSet{"issuer": issuer, "jwks_uri": "k", "response_types_supported": []any{}, "grant_types_supported": []any{}}
+	if diff := cmp.Diff(bare, mapOf(t, keysOnly)); diff != "" {
 		t.Errorf("keys only (-want +got):\n%s", diff)
 	}
 	got := mapOf(t, all)

@@ -44,15 +44,15 @@ const (
 
 // A rig is a token service with an issuer whose tokens it takes, all of it real.
 type rig struct {
-	t          *testing.T
-	idp        *tokentest.Key // signs tokens of idp
-	clientKey  *tokentest.Key // signs assertions of the client keyed
-	signer     *jose.Signer   // signs tokens of the service
-	settings   sts.Config
-	service    *sts.Service
-	memory     *store.Memory
-	verifyOwn  *token.Verifier
-	certficate *x509.Certificate // of the next requests' connection
+	t           *testing.T
+	idp         *tokentest.Key // signs tokens of idp
+	clientKey   *tokentest.Key // signs assertions of the client keyed
+	signer      *jose.Signer   // signs tokens of the service
+	settings    sts.Config
+	service     *sts.Service
+	memory      *store.Memory
+	verifyOwn   *token.Verifier
+	certificate *x509.Certificate // of the next requests' connection
 }
 
 // newRig makes a service; change is called with its settings before.
@@ -187,9 +187,9 @@ func (p params) body() string {
 func (r *rig) request(body string) *http.Request {
 	request := httptest.NewRequestWithContext(r.t.Context(), http.MethodPost, endpoint, strings.NewReader(body))
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if r.certficate != nil {
-		request.TLS.PeerCertificates = []*x509.Certificate{r.certficate}
-		request.TLS.VerifiedChains = [][]*x509.Certificate{{r.certficate}}
+	if r.certificate != nil {
+		request.TLS.PeerCertificates = []*x509.Certificate{r.certificate}
+		request.TLS.VerifiedChains = [][]*x509.Certificate{{r.certificate}}
 	}
 	return request
 }

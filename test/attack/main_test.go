@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	if !minting.life.end() {
 		status = 1
 	}
+	if sharedService.service != nil && !sharedService.service.end() {
+		status = 1
+	}
 	harness.Discard()
 	os.Exit(status)
 }
