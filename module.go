@@ -2,11 +2,14 @@ package gatehouse
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
 
@@ -133,6 +136,9 @@ func logger(core zapcore.Core, name string) *slog.Logger {
 // starts while an issuer is down, and an issuer may be served by this very
 // Caddy.
 func (a *App) Start() error {
+	if err := a.checkRoutes(); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	if err := a.startSigning(ctx); err != nil {
@@ -147,6 +153,22 @@ func (a *App) Start() error {
 		a.running.Go(func() { source.Run(ctx) })
 	}
 	return nil
+}
+
+// checkRoutes looks at the routes of the HTTP app: only now are all of them there.
+func (a *App) checkRoutes() error {
+	found, err := a.ctx.AppIfConfigured("http")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	app, ok := found.(*caddyhttp.App)
+	if !ok {
+		return fmt.Errorf("app http is a %T, not Caddy's", found)
+	}
+	return handlers.CheckRoutes(app, a)
 }
 
 // Stop implements caddy.App.

@@ -37,7 +37,7 @@ func NewCertificate(files CertificateFiles, log *slog.Logger) (*Certificate, err
 	if made.key, err = watch(files.Key, log, keep); err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	if made.Pair(); made.last == nil {
+	if pair, _ := made.Pair(); pair == nil {
 		// The library's error may quote a file; the names say enough.
 		return nil, errors.New("certificate: the certificate and the key are not a pair in PEM")
 	}

@@ -133,13 +133,15 @@ func (e *Exchange) bindLinks(g *Gatehouse) error {
 	own := client.Certificate
 	switch {
 	case e.Bind.Certificate == "" && own == nil:
-		return fmt.Errorf("bind: mtls has no certificate to show, and neither has %s: write bind mtls <cert file> <key file>", client.Label(name))
+		return fmt.Errorf("bind: mtls has no certificate to show, and neither has %s: write bind mtls <cert file> <key file>",
+			client.Label(name))
 	case strings.HasPrefix(client.TokenEndpoint, "http:"):
 		return fmt.Errorf("bind: mtls needs TLS, and the token_endpoint of %s is plain http", client.Label(name))
 	case e.Bind.Certificate == "" || client.AuthMethod() != AuthTLS:
 		return nil
 	case *own != ClientCertificate{Certificate: e.Bind.Certificate, Key: e.Bind.Key}:
-		return fmt.Errorf("bind: mtls shows another certificate than the one that %s proves itself by, and a connection shows one: leave the files out", client.Label(name))
+		return fmt.Errorf("bind: mtls shows another certificate than the one that %s proves itself by, "+
+			"and a connection shows one: leave the files out", client.Label(name))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -149,9 +150,7 @@ func (w *certifiedWorld) tokens(changes map[string]any, known func(*http.Request
 		w.issued.Add(1)
 		token := w.idp.Key.Sign(nil, w.idp.Claims(map[string]any{"aud": "orders", "cnf": map[string]any{"x5t#S256": shownBy(r)}}))
 		members := map[string]any{"access_token": token}
-		for name, value := range changes {
-			members[name] = value
-		}
+		maps.Copy(members, changes)
 		answer.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(answer).Encode(w.idp.Issued(r.PostForm, members))
 	})
