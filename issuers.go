@@ -23,6 +23,7 @@ func (a *App) provisionIssuers() error {
 		if block.Outbound {
 			continue // who calls it makes its server
 		}
+		a.accepts("issuer "+name, block.Place, block.Audience)
 		prefix := name + "/"
 		for _, url := range block.URLs {
 			if len(block.URLs) > 1 {
@@ -217,6 +218,7 @@ func at(label, place string) string {
 func (a *App) Verifier(directive *config.TokenAuth) (handlers.Verifier, error) {
 	label := at("token_auth", directive.Place)
 	audience := accepted(directive.Audience)
+	a.accepts("token_auth", directive.Place, directive.Audience)
 	var trusted []*token.Issuer
 	for _, url := range a.issuerURLs(directive.Issuers) {
 		if a.issuers[url] == nil {

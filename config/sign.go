@@ -69,8 +69,8 @@ type Sign struct {
 
 	// What the `sub` claim of the gateway's own tokens is: `plain`, the caller's
 	// subject, which is unique only within one issuer; `issuer_scoped`, the issuer's
-	// name or URL and the subject, as `{http.auth.user.id}` has them; or `pairwise`, a
-	// hash that is another one for each audience. Default: `plain` with one trusted
+	// URL, a `#` and the subject; or `pairwise`, a hash that is another one for each
+	// audience, made with `seal`. Default: `plain` with one trusted
 	// issuer. Required with more, since two callers could otherwise be one to an
 	// upstream.
 	Subject string `json:"subject,omitempty"`

@@ -46,6 +46,10 @@ func New(config Config) (*Exchanger, error) {
 			prefix = prefixOf(config, i+1)
 		}
 		made := newLeg(settings, i+1, prefix)
+		if settings.Grant == GrantLocal {
+			exchanger.legs = append(exchanger.legs, made)
+			return exchanger, nil
+		}
 		if i == len(config.Then) && config.Bind.Prover != nil {
 			made.prover = tokenProver{config.Bind.Prover}
 		}
@@ -73,13 +77,20 @@ func (x *Exchanger) Asked(caller *token.Token) []string { return x.last().ask(ni
 // tokens.
 func (x *Exchanger) Prover() *proof.Prover { return x.config.Bind.Prover }
 
+// Certificate is what connections to the upstream must show, nil if the issued
+// tokens are bound to none.
+func (x *Exchanger) Certificate() Certificate { return x.config.Bind.Certificate }
+
 // Evict forgets every token that was issued for a caller that match finds; see
 // State.Evict.
 func (x *Exchanger) Evict(match func(Origin) bool) int { return x.state.Evict(match) }
 
 // AsGateway tells whether tokens are the gateway's own: what the caller may do is
 // then for the gateway alone to decide.
-func (x *Exchanger) AsGateway() bool { return !x.config.Grant.hasSubject() }
+func (x *Exchanger) AsGateway() bool { return x.config.Grant == GrantLocal || x.forAll() }
+
+// forAll tells whether all callers get the same token.
+func (x *Exchanger) forAll() bool { return !x.config.Grant.hasSubject() }
 
 // Exchange returns the token that the upstream gets instead of the caller's.
 //
@@ -88,6 +99,9 @@ func (x *Exchanger) AsGateway() bool { return !x.config.Grant.hasSubject() }
 // well be a deadline, of another context. There is no third kind, and no error
 // comes with a token.
 func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error) {
+	if x.config.Local != nil {
+		return x.mint(caller, nil)
+	}
 	now := x.config.Now()
 	if err := x.admit(caller, now); err != nil {
 		return nil, err
@@ -118,16 +132,19 @@ var (
 
 // admit tells whether this token may be sent to the server at all.
 func (x *Exchanger) admit(caller Caller, now time.Time) error {
-	if x.AsGateway() {
-		if caller.Token == nil && !x.config.Anonymous {
+	if caller.Token == nil && x.AsGateway() {
+		if !x.config.Anonymous {
 			return newError(OutcomeFault, errNobody)
 		}
+		return nil
+	}
+	if x.forAll() {
 		return nil // nothing of it is sent
 	}
 	switch {
 	case caller.Token == nil || caller.Raw.IsZero() || caller.Raw.Digest() != caller.Token.Digest:
 		return newError(OutcomeFault, errCaller)
-	case !slices.Contains(x.config.SubjectIssuers, caller.Token.Issuer):
+	case x.config.Local == nil && !slices.Contains(x.config.SubjectIssuers, caller.Token.Issuer):
 		// Another server would learn a token that is good elsewhere.
 		return newError(OutcomeForeignIssuer, errForeign)
 	case !now.Before(caller.Token.Expiry):
@@ -164,7 +181,7 @@ func (x *Exchanger) key(space []string, caller Caller) (cacheKey, error) {
 var noDigest token.Digest
 
 func (x *Exchanger) digest(caller Caller) *token.Digest {
-	if x.AsGateway() {
+	if x.forAll() {
 		return &noDigest
 	}
 	return &caller.Token.Digest
@@ -248,7 +265,7 @@ func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (
 }
 
 func (x *Exchanger) origin(caller Caller) Origin {
-	if x.AsGateway() {
+	if x.forAll() {
 		return Origin{} // one token for all: nobody's logout ends it
 	}
 	return originOf(caller.Token)

@@ -206,6 +206,8 @@ func (hotServer) Token(context.Context, url.Values) (*authserver.TokenResponse, 
 // A hotApp has the metrics and the trail that the app has; grants are not
 // written, as it is by default.
 type hotApp struct {
+	Services // nil: what is asked while provisioning only
+
 	metrics *metrics.Metrics
 	trail   *audit.Trail
 }
@@ -227,6 +229,10 @@ func (hotApp) Verifier(*config.TokenAuth) (Verifier, error) { return nil, errors
 func (hotApp) Sender(*config.TokenAuth) (*proof.Sender, error) { return nil, errors.ErrUnsupported }
 
 func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (hotApp) Certificate(authserver.CertificateFiles) (*authserver.Certificate, error) {
 	return nil, errors.ErrUnsupported
 }
 func (hotApp) PolicyRules(string) []policy.Rule { return nil }
