@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -286,7 +287,10 @@ func (n *signingNode) active(t *testing.T) string {
 func TestRegionsPublishEachOther(t *testing.T) {
 	addresses := []string{harness.FreeAddress(t), harness.FreeAddress(t)}
 	// One list for all regions, each itself in it.
-	words := fmt.Sprintf("rotate 1h\n\t\t\tpublish http://%s/oauth2/jwks http://%s/oauth2/jwks", addresses[0], addresses[1])
+	words := "rotate 1h\n\t\t\tpublish"
+	for _, address := range addresses {
+		words += " http://" + address + "/oauth2/jwks"
+	}
 	var regions []*signingNode
 	for _, address := range addresses {
 		regions = append(regions, startNode(t, t.TempDir(), address, words, ""))
@@ -425,7 +429,7 @@ func TestKeysAreSealed(t *testing.T) {
 	if err := n.Reload(both); err != nil {
 		t.Errorf("the old one second: %v", err)
 	}
-	if after, err := os.ReadFile(documents[0]); err != nil || string(after) == string(before) {
+	if after, err := os.ReadFile(documents[0]); err != nil || bytes.Equal(after, before) {
 		t.Errorf("it was not sealed anew: %v", err)
 	}
 	if err := n.Reload(other); err != nil {
