@@ -43,6 +43,7 @@ func (a *App) provisionExchanges() error {
 			return fmt.Errorf("%s: %w", at("exchange "+name, block.Place), err)
 		}
 		a.exchanges[name] = exchanger
+		a.asks(name, block)
 		if block.Anonymous {
 			a.warnAnonymous(name, block.Place)
 		}
@@ -117,10 +118,15 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 		return exchange.NewState(entries, exchange.DefaultCacheBytes)
 	}, (*exchange.State).Close)
 	a.releases = append(a.releases, held.Release)
-	_, scheme := block.Inject.Target()
+	_, scheme := block.Target()
 	settings := exchange.Config{
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
+	}
+	if block.IsLocal() {
+		if settings.Local, err = a.local(block); err != nil {
+			return nil, err
+		}
 	}
 	for _, part := range block.Legs() {
 		leg, err := a.leg(part, block.Bind != nil && part.Then == nil)
@@ -142,6 +148,12 @@ func (a *App) bind(block *config.Exchange, settings *exchange.Config) error {
 	case config.BindDPoP:
 		settings.Scheme, settings.Bind.Prover = "DPoP", a.prover()
 	case config.BindMTLS:
+		if block.IsLocal() {
+			files := authserver.CertificateFiles{Certificate: block.Bind.Certificate, Key: block.Bind.Key}
+			certificate, err := authserver.NewCertificate(files, a.log)
+			settings.Bind.Certificate = certificate
+			return err
+		}
 		legs := block.Legs()
 		client, err := a.showing(block.Bind, legs[len(legs)-1].Client)
 		if err != nil {
@@ -185,10 +197,12 @@ func (a *App) prover() *proof.Prover {
 // leg makes one request of an exchange; bound tells that its token is bound.
 func (a *App) leg(block *config.Exchange, bound bool) (exchange.Leg, error) {
 	leg := exchange.Leg{
-		Grant: exchange.Grant(block.GrantType()), Client: a.clients[block.Client],
+		Grant:       exchange.Grant(block.GrantType()),
 		SubjectType: tokenType(block.SubjectType), RequestedType: tokenType(block.RequestedType),
 		Audience: block.Audience, Resource: block.Resource, Scope: block.Scope, ScopeExact: block.ScopeExact,
-		Actor: actor(block.Actor),
+	}
+	if !block.IsLocal() {
+		leg.Client, leg.Actor = a.clients[block.Client], actor(block.Actor)
 	}
 	for _, pair := range block.ScopeMap {
 		if leg.ScopeMap == nil {
@@ -227,7 +241,7 @@ func tokenType(word string) string {
 
 func actor(block *config.Actor) *exchange.Actor {
 	switch {
-	case block == nil:
+	case block == nil || block.None:
 		return nil
 	case block.Self:
 		return exchange.NewSelfActor()
@@ -289,6 +303,9 @@ func (a *App) exchangeKey(block *config.Exchange) (lease.Key, error) {
 		return lease.Key{}, fmt.Errorf("reading the exchange: %w", err)
 	}
 	parts := []string{"exchange", string(text), strings.Join(a.subjectIssuers(block), "\n")}
+	if block.IsLocal() {
+		return lease.KeyOf(parts...), nil
+	}
 	for _, leg := range block.Legs() {
 		parts = append(parts, strings.Join(a.clients[leg.Client].Identity(), "\n"))
 	}
@@ -307,5 +324,6 @@ func (a *App) Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", at("token_exchange", directive.Place), err)
 	}
+	a.asks("inline", directive.Exchange)
 	return exchanger, nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -52,12 +53,16 @@ type App struct {
 	watched   map[string]bool // servers whose breakers are published
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
+	ring      *signing.Ring            // nil without sign
+	regions   []*keys.Source           // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
+	audiences    audiences // of exchanges and of the front door
 	introspected map[string]introspected
 	decrypters   map[*config.Issuer]token.Decrypter
 	certificates map[authserver.CertificateFiles]*authserver.Certificate
 
-	doors []admin.Door // the token_auths, as they were provisioned
+	doors   []admin.Door   // the token_auths, as they were provisioned
+	sources []*keys.Source // of keys of clients of token_service
 
 	releases []func()
 	stop     context.CancelFunc
@@ -103,6 +108,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.leaseCache()
+	if err := a.provisionSigning(); err != nil {
+		return err
+	}
 	if err := a.provisionIssuers(); err != nil {
 		return err
 	}
@@ -133,9 +141,16 @@ func (a *App) Start() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
+	if err := a.startSigning(ctx); err != nil {
+		stop() // Caddy stops only what has started
+		return err
+	}
 	a.running.Go(func() { a.emitter.run(ctx) })
 	for _, known := range a.issuers {
 		a.running.Go(func() { known.source.Run(ctx) })
+	}
+	for _, source := range a.sources {
+		a.running.Go(func() { source.Run(ctx) })
 	}
 	return nil
 }
@@ -208,4 +223,5 @@ var (
 	_ caddy.CleanerUpper = (*App)(nil)
 	_ handlers.Services  = (*App)(nil)
 	_ admin.Gate         = (*App)(nil)
+	_ admin.Operated     = (*App)(nil)
 )

@@ -26,7 +26,7 @@ const (
 // An Event is one decision about one request. Empty fields are left out.
 type Event struct {
 	Outcome Outcome
-	// Directive decided: token_auth, token_require or token_exchange.
+	// Directive decided: token_auth, token_require, token_exchange or token_service.
 	Directive string
 	// Place is where the directive is written, file:line.
 	Place string
@@ -68,6 +68,14 @@ type Event struct {
 	// far as it can be read.
 	Granted  []string
 	IssuedID string
+	// Endpoint is the one of token_service that was asked, Requester the client that
+	// proved itself to it, and Grant what it wanted.
+	Endpoint, Requester, Grant string
+	// SubjectIssuer and SubjectHash say for whom token_service made a token, and
+	// Actor who acts with it.
+	SubjectIssuer, SubjectHash, Actor string
+	// KeyID is the key that signed the token.
+	KeyID string
 }
 
 // A Trail writes events. The zero value writes nothing.
@@ -118,6 +126,8 @@ func (e Event) attributes() []slog.Attr {
 		"asked_scope", strings.Join(e.Scope, " "), "server_error", e.ServerError,
 		"granted_scope", strings.Join(e.Granted, " "), "issued_jti", e.IssuedID,
 		"token", e.Fingerprint,
+		"endpoint", e.Endpoint, "requester", e.Requester, "grant", e.Grant,
+		"subject_issuer", e.SubjectIssuer, "subject_hash", e.SubjectHash, "actor", e.Actor, "issued_kid", e.KeyID,
 	)
 	for _, number := range []slog.Attr{
 		slog.Int("status", e.Status), slog.Int("server_status", e.ServerStatus),

@@ -206,7 +206,7 @@ func (x *Exchanger) caps(g *grant) []time.Time {
 	if g.actor != nil {
 		caps = append(caps, g.actor.expiry)
 	}
-	if !x.AsGateway() {
+	if !x.forAll() {
 		caps = append(caps, g.caller.Token.Expiry)
 	}
 	return caps

@@ -48,6 +48,10 @@ func New(config Config) (*Exchanger, error) {
 			prefix = prefixOf(config, i+1)
 		}
 		made := newLeg(settings, i+1, prefix)
+		if settings.Grant == GrantLocal {
+			exchanger.legs = append(exchanger.legs, made)
+			return exchanger, nil
+		}
 		if i == len(config.Then) && config.Bind.Prover != nil {
 			made.prover = tokenProver{config.Bind.Prover}
 		}
@@ -121,7 +125,10 @@ func (x *Exchanger) Evict(match func(Origin) bool) int { return x.state.Evict(ma
 
 // AsGateway tells whether tokens are the gateway's own: what the caller may do is
 // then for the gateway alone to decide.
-func (x *Exchanger) AsGateway() bool { return !x.config.Grant.hasSubject() }
+func (x *Exchanger) AsGateway() bool { return x.config.Grant == GrantLocal || x.forAll() }
+
+// forAll tells whether all callers get the same token.
+func (x *Exchanger) forAll() bool { return !x.config.Grant.hasSubject() }
 
 // Exchange returns the token that the upstream gets instead of the caller's.
 //
@@ -130,6 +137,9 @@ func (x *Exchanger) AsGateway() bool { return !x.config.Grant.hasSubject() }
 // well be a deadline, of another context. There is no third kind, and no error
 // comes with a token.
 func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error) {
+	if x.config.Local != nil {
+		return x.mint(caller, nil)
+	}
 	now := x.config.Now()
 	if err := x.admit(caller, now); err != nil {
 		return nil, err
@@ -160,16 +170,19 @@ var (
 
 // admit tells whether this token may be sent to the server at all.
 func (x *Exchanger) admit(caller Caller, now time.Time) error {
-	if x.AsGateway() {
-		if caller.Token == nil && !x.config.Anonymous {
+	if caller.Token == nil && x.AsGateway() {
+		if !x.config.Anonymous {
 			return newError(OutcomeFault, errNobody)
 		}
+		return nil
+	}
+	if x.forAll() {
 		return nil // nothing of it is sent
 	}
 	switch {
 	case caller.Token == nil || caller.Raw.IsZero() || caller.Raw.Digest() != caller.Token.Digest:
 		return newError(OutcomeFault, errCaller)
-	case !slices.Contains(x.config.SubjectIssuers, caller.Token.Issuer):
+	case x.config.Local == nil && !slices.Contains(x.config.SubjectIssuers, caller.Token.Issuer):
 		// Another server would learn a token that is good elsewhere.
 		return newError(OutcomeForeignIssuer, errForeign)
 	case !now.Before(caller.Token.Expiry):
@@ -206,7 +219,7 @@ func (x *Exchanger) key(space []string, caller Caller) (cacheKey, error) {
 var noDigest token.Digest
 
 func (x *Exchanger) digest(caller Caller) *token.Digest {
-	if x.AsGateway() {
+	if x.forAll() {
 		return &noDigest
 	}
 	return &caller.Token.Digest
@@ -292,7 +305,7 @@ func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (
 }
 
 func (x *Exchanger) origin(caller Caller) Origin {
-	if x.AsGateway() {
+	if x.forAll() {
 		return Origin{} // one token for all: nobody's logout ends it
 	}
 	return originOf(caller.Token)

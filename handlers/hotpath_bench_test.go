@@ -215,6 +215,8 @@ func (hotServer) Token(context.Context, url.Values) (*authserver.TokenResponse, 
 // A hotApp has the metrics and the trail that the app has; grants are not
 // written, as it is by default.
 type hotApp struct {
+	Services // nil: what is asked while provisioning only
+
 	metrics *metrics.Metrics
 	trail   *audit.Trail
 }

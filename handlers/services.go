@@ -14,6 +14,8 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/signing"
+	"github.com/caddy-gatehouse/gatehouse/sts"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -43,6 +45,10 @@ type Services interface {
 	// PolicyRules are the rules of a named policy, those of the policies it uses
 	// included. The names in the configuration are checked.
 	PolicyRules(name string) []policy.Rule
+	// Ring has the gateway's own keys; nil where the configuration has no `sign`.
+	Ring() *signing.Ring
+	// TokenService makes what decides at one token_service.
+	TokenService(directive *config.TokenService) (*sts.Service, error)
 	// TrustsMany tells whether the configuration trusts more than one issuer, so
 	// that a subject alone names nobody. It is settled once every handler is
 	// provisioned, so it is asked on each request.

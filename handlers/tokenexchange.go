@@ -52,7 +52,7 @@ func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
 	}
 	h.warned = new(atomic.Bool)
 	h.block = h.Resolve(h.app.Config())
-	h.header, _ = h.block.Inject.Target()
+	h.header, _ = h.block.Target()
 	h.header = http.CanonicalHeaderKey(h.header)
 	if h.label = h.Name; h.label == "" {
 		h.label = "inline"
