@@ -110,6 +110,17 @@ func TestS04OnlyConfiguredTokens(t *testing.T) {
 	})
 }
 
+// S4: not even a client that the configuration would let send any JWT may do so.
+func TestS04NoAnyJWT(t *testing.T) {
+	const anyJWT = "urn:ietf:params:oauth:token-type:jwt"
+	r := newRig(t, func(r *rig) {
+		for _, client := range r.settings.Clients {
+			client.SubjectTypes = append(client.SubjectTypes, anyJWT)
+		}
+	})
+	r.ask(exchangeForm(r.subject(nil), params{"subject_token_type": anyJWT}), sts.OutcomeType)
+}
+
 // S5: the token was meant for this service or for the client that sends it.
 func TestS05TheTokenWasMeantForTheClient(t *testing.T) {
 	r := newRig(t, nil)
