@@ -23,6 +23,7 @@ func (a *App) provisionIssuers() error {
 		if block.Outbound {
 			continue // who calls it makes its server
 		}
+		a.accepts("issuer "+name, block.Place, block.Audience)
 		prefix := name + "/"
 		for _, url := range block.URLs {
 			if len(block.URLs) > 1 {
@@ -70,6 +71,9 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 func (a *App) keySource(url string, block *config.Issuer) (*keys.Source, error) {
 	if file := block.JWKS; file != "" && !isURL(file) {
 		return a.fileKeys(url, file, block)
+	}
+	if a.ring != nil && url == a.Sign.Issuer && block.JWKS == "" {
+		return a.ownKeys(url), nil
 	}
 	server, err := a.server(url, block)
 	if err != nil {
@@ -214,6 +218,7 @@ func at(label, place string) string {
 func (a *App) Verifier(directive *config.TokenAuth) (handlers.Verifier, error) {
 	label := at("token_auth", directive.Place)
 	audience := accepted(directive.Audience)
+	a.accepts("token_auth", directive.Place, directive.Audience)
 	var trusted []*token.Issuer
 	for _, url := range a.issuerURLs(directive.Issuers) {
 		if a.issuers[url] == nil {

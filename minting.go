@@ -7,7 +7,6 @@ import (
 
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
-	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/signing"
 )
 
@@ -46,13 +45,6 @@ func (a *App) local(block *config.Exchange) (*exchange.Local, error) {
 	}
 	for _, claim := range block.Claims {
 		local.Claims = append(local.Claims, exchange.CopiedClaim(claim))
-	}
-	if block.BindKind() == config.BindMTLS {
-		file, err := proof.NewCertificateFile(block.Bind.Certificate, block.Bind.Key)
-		if err != nil {
-			return nil, fmt.Errorf("bind mtls: %w", err)
-		}
-		local.Certificate = file.Thumbprint
 	}
 	return local, nil
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -115,6 +117,31 @@ func (b bindWritten) contradiction() error {
 		return errors.New("bind and inject exclude each other: a bound token goes into Authorization with the scheme DPoP (RFC 9449, section 7.1)")
 	case len(legs[len(legs)-1].accept().TokenType) > 0:
 		return errors.New("bind and accept: token_type exclude each other: nothing but a DPoP token may come back")
+	}
+	return nil
+}
+
+// bindLinks finds a certificate that cannot be shown by the client that asks for the
+// token, which is known with all blocks alone.
+func (e *Exchange) bindLinks(g *Gatehouse) error {
+	if e.BindKind() != BindMTLS {
+		return nil
+	}
+	legs := e.Legs()
+	name := legs[len(legs)-1].Client
+	client := g.Clients[name]
+	own := client.Certificate
+	switch {
+	case e.Bind.Certificate == "" && own == nil:
+		return fmt.Errorf("bind: mtls has no certificate to show, and neither has %s: write bind mtls <cert file> <key file>",
+			client.Label(name))
+	case strings.HasPrefix(client.TokenEndpoint, "http:"):
+		return fmt.Errorf("bind: mtls needs TLS, and the token_endpoint of %s is plain http", client.Label(name))
+	case e.Bind.Certificate == "" || client.AuthMethod() != AuthTLS:
+		return nil
+	case *own != ClientCertificate{Certificate: e.Bind.Certificate, Key: e.Bind.Key}:
+		return fmt.Errorf("bind: mtls shows another certificate than the one that %s proves itself by, "+
+			"and a connection shows one: leave the files out", client.Label(name))
 	}
 	return nil
 }

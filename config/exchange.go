@@ -284,6 +284,9 @@ func (e *Exchange) links(g *Gatehouse) error {
 	if err := e.legLinks(g); err != nil {
 		return err
 	}
+	if err := e.bindLinks(g); err != nil {
+		return err
+	}
 	client := g.Clients[e.Client]
 	if client.Issuer == "" && len(e.SubjectIssuer) == 0 && e.GrantType() != GrantClientCredentials {
 		return fmt.Errorf("subject_issuer is missing: %s has a token_endpoint and no issuer, so write whose tokens it may be sent",

@@ -115,7 +115,10 @@ func (x *Exchanger) fetchActor(ctx context.Context, l *leg, key cacheKey) (*Issu
 	generation := x.state.begin()
 	form := map[string][]string{"grant_type": {grantTypes[GrantClientCredentials]}}
 	plain := *l
-	plain.prover = nil // it is sent to the server and to nobody else
+	// A binding protects a token from those it is shown to (RFC 9449, section 1).
+	// This one is shown to the server that made it alone, and servers that know no
+	// bound actor_token would refuse it.
+	plain.prover = nil
 	answer, err := x.post(ctx, &plain, form, true)
 	if err != nil {
 		return nil, actorFailure(err)

@@ -77,6 +77,10 @@ func (x *Exchanger) Asked(caller *token.Token) []string { return x.last().ask(ni
 // tokens.
 func (x *Exchanger) Prover() *proof.Prover { return x.config.Bind.Prover }
 
+// Certificate is what connections to the upstream must show, nil if the issued
+// tokens are bound to none.
+func (x *Exchanger) Certificate() Certificate { return x.config.Bind.Certificate }
+
 // Evict forgets every token that was issued for a caller that match finds; see
 // State.Evict.
 func (x *Exchanger) Evict(match func(Origin) bool) int { return x.state.Evict(match) }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/signing"
-	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // Lifetimes of tokens that the gateway mints.
@@ -56,9 +55,6 @@ type Local struct {
 	// Impersonate leaves the gateway out of act. Default: it is named there as the
 	// current actor (RFC 8693, section 4.1).
 	Impersonate bool
-	// Certificate returns the thumbprint of the certificate that the token is bound
-	// to. Default: none.
-	Certificate func() (token.Thumbprint, error)
 }
 
 func (l *Local) withDefaults() *Local {

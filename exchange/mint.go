@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"encoding/base64"
 	"errors"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 const keyRetry = 5 * time.Second
 
 var (
-	errNoSubject = errors.New("the caller's token has no subject, so there is nobody to mint a token for")
-	errOwnName   = errors.New("the caller's subject is the gateway's own identifier")
+	errThumbprint = errors.New("the certificate has no SHA-256 thumbprint")
+	errNoSubject  = errors.New("the caller's token has no subject, so there is nobody to mint a token for")
+	errOwnName    = errors.New("the caller's subject is the gateway's own identifier")
 )
 
 // mint returns the token that the gateway itself makes for a caller. No call is
@@ -74,10 +76,13 @@ func (x *Exchanger) confirmation() (bound token.Confirmation, err error) {
 			return token.Confirmation{}, err
 		}
 	}
-	if certificate := x.config.Local.Certificate; certificate != nil {
-		bound.Certificate, err = certificate()
+	if shown := x.config.Bind.Certificate; shown != nil {
+		text := shown.Thumbprint()
+		if n, err := base64.RawURLEncoding.Decode(bound.Certificate[:], []byte(text)); err != nil || n != len(bound.Certificate) {
+			return token.Confirmation{}, errThumbprint
+		}
 	}
-	return bound, err
+	return bound, nil
 }
 
 // sign mints one token.

@@ -231,6 +231,10 @@ func (hotApp) Sender(*config.TokenAuth) (*proof.Sender, error) { return nil, err
 func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) {
 	return nil, errors.ErrUnsupported
 }
+
+func (hotApp) Certificate(authserver.CertificateFiles) (*authserver.Certificate, error) {
+	return nil, errors.ErrUnsupported
+}
 func (hotApp) PolicyRules(string) []policy.Rule { return nil }
 func (hotApp) TrustsMany() bool                 { return false }
 func (a hotApp) Metrics() *metrics.Metrics      { return a.metrics }

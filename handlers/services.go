@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
@@ -39,6 +40,8 @@ type Services interface {
 	Sender(directive *config.TokenAuth) (*proof.Sender, error)
 	// Exchanger returns the exchanger for one token_exchange.
 	Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error)
+	// Certificate returns a client certificate in files, one for all who name them.
+	Certificate(files authserver.CertificateFiles) (*authserver.Certificate, error)
 	// PolicyRules are the rules of a named policy, those of the policies it uses
 	// included. The names in the configuration are checked.
 	PolicyRules(name string) []policy.Rule

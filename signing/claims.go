@@ -60,7 +60,7 @@ var reserved = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "act", "may_act", "scope", "scp", "client_id", "azp",
 	"auth_time", "acr", "amr", "authorization_details", "sub_id", "txn", "tctx", "rctx", "req_wl", "purp", "azd",
 	"nonce", "at_hash", "c_hash", "s_hash", "sub_jwk", "events", "toe", "token_introspection", "status",
-	"_claim_names", "_claim_sources",
+	"_claim_names", "_claim_sources", "typ", "token_use", "token_type",
 }
 
 // Reserved tells whether a claim is one that no configuration may write.

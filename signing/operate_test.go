@@ -62,7 +62,7 @@ func TestRetire(t *testing.T) {
 		if _, err := w.nodes[0].Signer(TransactionTokens); err != nil {
 			t.Errorf("the other purpose: %v", err)
 		}
-		time.Sleep(testTiming.poll() + time.Second)
+		time.Sleep(testTiming.Poll() + time.Second)
 		if w.nodes[1].Holds(stolen) || verifier.Holds(found[0]) {
 			t.Error("the other node still holds it after a turn")
 		}

@@ -2,12 +2,15 @@ package signing
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
+	"github.com/caddy-gatehouse/gatehouse/keys"
 )
 
 // maxRelayed bounds the keys of peers in the published set. Many verifiers take
@@ -92,4 +95,25 @@ func member(public *jose.Key, kid string, alg jose.Algorithm) map[string]any {
 		written["alg"] = string(alg)
 	}
 	return written
+}
+
+// KeySet implements keys.Fetcher, so that the gateway takes its own tokens at its
+// door without asking itself over the network.
+func (r *Ring) KeySet(context.Context) (jose.KeySet, time.Duration, error) {
+	document, _ := r.Published()
+	set, err := jose.ParseKeySet(document)
+	return set, r.MaxAge(), err
+}
+
+// OwnKeys fetches the key set of a peer without the keys that the peer has from
+// others. Two regions would otherwise hand each other a retired key for ever.
+func OwnKeys(peer keys.Fetcher) keys.Fetcher { return ownKeys{peer} }
+
+type ownKeys struct{ peer keys.Fetcher }
+
+// KeySet implements keys.Fetcher.
+func (o ownKeys) KeySet(ctx context.Context) (jose.KeySet, time.Duration, error) {
+	set, life, err := o.peer.KeySet(ctx)
+	set.Keys = slices.DeleteFunc(set.Keys, (*jose.Key).Relayed)
+	return set, life, err
 }

@@ -132,7 +132,7 @@ func (r *Ring) active(current *view, purpose Purpose, now time.Time) *key {
 
 // fresh tells whether the storage was read as often as it should be.
 func (r *Ring) fresh(current *view, now time.Time) bool {
-	return now.Sub(current.read) <= missedPolls*r.config.Timing.poll()
+	return now.Sub(current.read) <= missedPolls*r.config.Timing.Poll()
 }
 
 // missedPolls is how many reads may fail before the ring counts as degraded.

@@ -48,7 +48,7 @@ func (r *Ring) signs() bool {
 func (r *Ring) Run(ctx context.Context) {
 	for {
 		// Jitter, so that many nodes do not ask for the lock together.
-		poll := r.config.Timing.poll()
+		poll := r.config.Timing.Poll()
 		if pause(ctx, poll*3/4+rand.N(poll/4+1)) != nil { //nolint:gosec // not a secret
 			return
 		}

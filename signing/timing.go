@@ -43,8 +43,8 @@ func (t Timing) MaxAge() time.Duration {
 	return max(time.Second, min(longestMaxAge, t.Overlap/2).Truncate(time.Second))
 }
 
-// poll is how often a node reads what the others did.
-func (t Timing) poll() time.Duration { return min(longestPoll, t.Overlap/8) }
+// Poll is how often a node reads what the others did.
+func (t Timing) Poll() time.Duration { return min(longestPoll, t.Overlap/8) }
 
 // skew is how far the clocks of two nodes may be apart.
 func (t Timing) skew() time.Duration { return min(longestSkew, t.Overlap/4) }
@@ -64,7 +64,7 @@ func (t Timing) hold() time.Duration {
 
 // urgent is the lead of a key that replaces one retired in an emergency: every
 // node must publish it, but nobody waits for the caches of the world.
-func (t Timing) urgent() time.Duration { return t.poll() + t.skew() }
+func (t Timing) urgent() time.Duration { return t.Poll() + t.skew() }
 
 // settle is how long after a key was made it must still be there to be believed:
 // until then another node, which read before it was written, may write over it.

@@ -71,6 +71,7 @@ var examples = map[string]func(*testing.T, *stage){
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,
+	"bound-upstream":      actBoundUpstream,
 
 	"exchange-keycloak": actProvider("keycloak"),
 	"exchange-entra":    actProvider("entra"),
@@ -160,6 +161,8 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
 	case "resilient-upstreams", "upstream-mtls":
 		return "\n" + s.fitUpstreams(t, name, caddyfile)
+	case "bound-upstream":
+		return s.fitBound(t, caddyfile)
 	case "mtls":
 		address := harness.FreeAddress(t)
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
