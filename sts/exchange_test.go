@@ -1,6 +1,8 @@
 package sts_test
 
 import (
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
+	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/sts"
 )
 
@@ -295,6 +298,18 @@ func TestS12BoundTokensStayBound(t *testing.T) {
 	if cnf := r.claims(grant.AccessToken)["cnf"]; !cmp.Equal(cnf, any(claimSet{"jkt": alice.jkt()})) || grant.TokenType != "DPoP" {
 		t.Errorf("cnf is %v, token_type %s", cnf, grant.TokenType)
 	}
+	held, other := &x509.Certificate{Raw: []byte("alice's")}, &x509.Certificate{Raw: []byte("another")}
+	thumb := proof.CertificateThumbprint(held.Raw)
+	cnf := claimSet{"x5t#S256": base64.RawURLEncoding.EncodeToString(thumb[:])}
+	byCertificate := exchangeForm(r.subject(claimSet{"cnf": cnf}), nil)
+	r.ask(byCertificate, sts.OutcomeUnproved)
+	r.certificate = other
+	r.ask(byCertificate, sts.OutcomeUnproved)
+	r.certificate = held
+	if got := r.claims(r.ask(byCertificate, sts.OutcomeOK).AccessToken)["cnf"]; !cmp.Equal(got, any(cnf)) {
+		t.Errorf("cnf is %v", got)
+	}
+	r.certificate = nil
 	unknown := exchangeForm(r.subject(claimSet{"cnf": claimSet{"kid": "x"}}), nil)
 	r.ask(unknown, sts.OutcomeSubject)
 	actor := exchangeForm(r.subject(nil), params{
