@@ -89,7 +89,7 @@ func (s *Seal) links(*Gatehouse) error { return nil }
 // checkSeal accepts a secret that nobody can guess. It is never quoted.
 func checkSeal(text string) error {
 	if len(text) < minSeal {
-		return fmt.Errorf("it has %d bytes, and at least %d are needed: make one with `openssl rand -base64 32`", len(text), minSeal)
+		return fmt.Errorf("it has %d bytes, and at least %d are needed: make one with openssl rand -base64 32", len(text), minSeal)
 	}
 	return nil
 }
