@@ -3,6 +3,7 @@ package exchange
 import (
 	"encoding/base64"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/signing"
@@ -16,6 +17,7 @@ var (
 	errThumbprint = errors.New("the certificate has no SHA-256 thumbprint")
 	errNoSubject  = errors.New("the caller's token has no subject, so there is nobody to mint a token for")
 	errOwnName    = errors.New("the caller's subject is the gateway's own identifier")
+	errClientName = errors.New("the caller's subject is one that only clients of the token service have")
 )
 
 // mint returns the token that the gateway itself makes for a caller. No call is
@@ -135,6 +137,9 @@ func (x *Exchanger) claims(caller *token.Token) (*signing.Claims, error) {
 	if claims.Subject == own {
 		// Whoever is called like the gateway would be taken for it.
 		return nil, newError(OutcomeActorDenied, errOwnName)
+	}
+	if caller.Issuer != own && strings.HasPrefix(claims.Subject, ClientPrefix) {
+		return nil, newError(OutcomeActorDenied, errClientName)
 	}
 	var err error
 	if claims.Act, err = x.act(caller); err != nil {
