@@ -205,6 +205,7 @@ func TestS09ScopesOnlyShrink(t *testing.T) {
 		"another case":              {"Orders:read", "orders:read", "", sts.OutcomeScope},
 		"a tab is no separator":     {"orders:read\torders:write", "orders:write", "", sts.OutcomeScope},
 		"asked in a bad form":       {"orders:read", `orders:read"`, "", sts.OutcomeScope},
+		"asked for far too much":    {"orders:read", "orders:read " + strings.Repeat("x ", 3000), "", sts.OutcomeScope},
 		"scopes in a list":          {[]string{"orders:read"}, "orders:read", "orders:read", sts.OutcomeOK},
 		"a blank in a listed scope": {[]string{"orders:read orders:write"}, "orders:write", "", sts.OutcomeScope},
 	} {
