@@ -23,6 +23,7 @@ type world struct {
 	issuer   *httptest.Server
 	upstream *httptest.Server
 
+	mints  bool                // ours signs a token for each request
 	tokens map[string]struct{} // the callers' own
 	calls  []string            // one request for each caller, as its bytes
 	next   atomic.Uint64       // whose turn it is
@@ -30,8 +31,9 @@ type world struct {
 	own, other atomic.Int64 // requests at the upstream with and without a caller's own token
 }
 
-func newWorld(callers int) (*world, error) {
-	w := &world{tokens: make(map[string]struct{}, callers)}
+func newWorld(s scenario) (*world, error) {
+	callers := s.callers
+	w := &world{mints: s.mints, tokens: make(map[string]struct{}, callers)}
 	mux := http.NewServeMux()
 	w.issuer = httptest.NewServer(mux)
 	w.upstream = httptest.NewServer(http.HandlerFunc(w.serveUpstream))
@@ -91,6 +93,12 @@ $SITE {
 	text := plain
 	if r == ours {
 		text = full
+	}
+	if r == ours && w.mints {
+		text = strings.NewReplacer(
+			"\t\t\tclient gateway\n", "\t\t\tgrant local\n\t\t\tcache_entries off\n", "\t\t\tmax_ttl 4h\n", "",
+			"\t\texchange orders", "\t\tsign {\n\t\t\tissuer https://gateway.example.com\n\t\t}\n\t\texchange orders",
+		).Replace(full)
 	}
 	return strings.NewReplacer("$ISSUER", w.issuer.URL, "$UPSTREAM", w.upstream.Listener.Addr().String()).Replace(text)
 }

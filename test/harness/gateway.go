@@ -221,3 +221,20 @@ func (b *logBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.text.String()
 }
+
+// Kill ends the gateway as a power failure would: it cleans nothing up.
+func (g *Gateway) Kill() {
+	g.tb.Helper()
+	if err := g.command.Process.Kill(); err != nil {
+		g.tb.Fatal(err)
+	}
+	<-g.exited
+}
+
+// Run runs a command of the gateway's own binary, and returns what it says and
+// whether it ended well.
+func (g *Gateway) Run(arguments ...string) (said string, ok bool) {
+	g.tb.Helper()
+	out, err := exec.Command(Binary(g.tb), arguments...).CombinedOutput()
+	return string(out), err == nil
+}
