@@ -99,7 +99,8 @@ func parseForm(body string) (form, *Error) {
 	found := make(form)
 	count := 0
 	for pair := range strings.SplitSeq(body, "&") {
-		if count++; count > maxParameters {
+		count++
+		if count > maxParameters {
 			return nil, refuse(OutcomeMalformed, errMany)
 		}
 		if refused := found.add(pair); refused != nil {
