@@ -206,7 +206,7 @@ func TestServicePublishes(t *testing.T) {
 		t.Errorf("the key set: %v: %s", err, answer.Body)
 	}
 	request := gateway.Request(http.MethodGet, "/oauth2/jwks", "")
-	request.Header.Set("If-None-Match", `"x", W/`+answer.Header.Get("Etag"))
+	request.Header.Set("If-None-Match", `"x", W/`+answer.Header.Get("ETag"))
 	if again := gateway.Do(request).Expect(t, http.StatusNotModified); again.Body != "" {
 		t.Errorf("a known key set is sent again: %s", again.Body)
 	}
