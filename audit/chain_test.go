@@ -12,7 +12,7 @@ func TestEarlierActors(t *testing.T) {
 	for claims, want := range map[string]string{
 		`{}`: "", `{"act":{"sub":"a"}}`: "", `{"act":"a"}`: "", `{"act":{"sub":"a","act":"b"}}`: "",
 		`{"act":{"sub":"a","act":{"sub":"b","act":{"sub":"c"}}}}`: "b c",
-		`{"act":` + endless + `}`:                                 "x x x x x x x",
+		`{"act":` + endless + `}`:                                 strings.TrimSpace(strings.Repeat("x ", maxActors-1)),
 	} {
 		parsed, err := token.ParseClaims([]byte(claims))
 		if err != nil {

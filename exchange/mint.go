@@ -39,14 +39,14 @@ func (x *Exchanger) mint(caller Caller, refused *Issued) (*Issued, error) {
 		return nil, newError(OutcomeFault, err)
 	}
 	if x.state.issued == nil || x.config.Local.Type == signing.TransactionTokens {
-		return x.sign(caller, asked, bound, now)
+		return x.sign(caller, asked, bound)
 	}
 	key := x.mintKey(caller, asked, bound)
 	if kept := x.state.fresh(key, now); kept != nil && (refused == nil || kept.Token.Digest() != refused.Token.Digest()) {
 		return kept, nil
 	}
 	generation := x.state.begin()
-	issued, err := x.sign(caller, asked, bound, now)
+	issued, err := x.sign(caller, asked, bound)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (x *Exchanger) confirmation() (bound token.Confirmation, err error) {
 }
 
 // sign mints one token.
-func (x *Exchanger) sign(caller Caller, asked []string, bound token.Confirmation, now time.Time) (*Issued, error) {
+func (x *Exchanger) sign(caller Caller, asked []string, bound token.Confirmation) (*Issued, error) {
 	claims, err := x.claims(caller.Token)
 	if err != nil {
 		return nil, err

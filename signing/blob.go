@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -150,9 +151,9 @@ func (c *codec) sealOf(whole *blob) (*seal, error) {
 // key reads one key. Its kid is recomputed, so that none stands under the name of
 // another.
 func (c *codec) key(entry *blobKey, seal *seal) (*key, error) {
-	member := make(map[string]string, len(entry.Public)+1)
-	for name, value := range entry.Public {
-		member[name] = value
+	member := maps.Clone(entry.Public)
+	if member == nil {
+		return nil, errBroken
 	}
 	member["kid"], member["alg"] = entry.Kid, string(entry.Alg)
 	document, err := json.Marshal(map[string]any{"keys": []any{member}})
@@ -174,5 +175,8 @@ func (c *codec) key(entry *blobKey, seal *seal) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read, read.unpack(private)
+	if err := read.unpack(private); err != nil {
+		return nil, err
+	}
+	return read, nil
 }

@@ -61,7 +61,10 @@ func generate(purpose Purpose, alg jose.Algorithm) (*key, error) {
 		return nil, fmt.Errorf("making a key for %s: %w", alg, err)
 	}
 	made := &key{purpose: purpose, alg: alg, private: encoded}
-	return made, made.pair(private)
+	if err := made.pair(private); err != nil {
+		return nil, err
+	}
+	return made, nil
 }
 
 // pair gives the key its signer.

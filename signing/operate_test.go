@@ -62,7 +62,7 @@ func TestRetire(t *testing.T) {
 		if _, err := w.nodes[0].Signer(TransactionTokens); err != nil {
 			t.Errorf("the other purpose: %v", err)
 		}
-		time.Sleep(testTiming.Poll() + time.Second)
+		elapse(testTiming.Poll() + time.Second)
 		if w.nodes[1].Holds(stolen) || verifier.Holds(found[0]) {
 			t.Error("the other node still holds it after a turn")
 		}
@@ -158,7 +158,7 @@ func TestLateLockIsFreed(t *testing.T) {
 			t.Error("rotated through a storage that hangs")
 		}
 		w.nodes[0].access.set(func(a *access) { a.stuck = 0 })
-		time.Sleep(2 * time.Minute)
+		elapse(2 * time.Minute)
 		if _, err := w.nodes[1].Rotate(t.Context()); err != nil {
 			t.Errorf("the lock was left behind: %v", err)
 		}

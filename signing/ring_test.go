@@ -35,8 +35,8 @@ func TestRotationInACalmWorld(t *testing.T) {
 			if k := n.remembered().find(first[0]); k.private != nil || k.signer != nil {
 				t.Errorf("node %d still has the private part of a retired key", i)
 			}
-			if len(n.turns) != 2 {
-				t.Errorf("node %d told of %d rotations, want one for each purpose", i, len(n.turns))
+			if turns := n.turns.Load(); turns != 2 {
+				t.Errorf("node %d told of %d rotations, want one for each purpose", i, turns)
 			}
 		}
 		w.watch(5*24*time.Hour, time.Minute)
@@ -98,7 +98,7 @@ func TestOutagesDoNotStopRotation(t *testing.T) {
 				if status := w.nodes[0].Status(); !status.Degraded || status.Trouble == nil {
 					t.Errorf("the ring says it is well: %+v", status)
 				}
-				if w.nodes[0].failed == 0 {
+				if w.nodes[0].failed.Load() == 0 {
 					t.Error("nobody was told")
 				}
 				for _, n := range w.nodes {
@@ -123,16 +123,16 @@ func TestGraceEnds(t *testing.T) {
 		w.start()
 		defer w.end()
 		w.nodes[0].access.set(func(a *access) { a.down = errDown })
-		time.Sleep(testTiming.Rotate + testTiming.grace() - time.Minute)
+		elapse(testTiming.Rotate + testTiming.grace() - time.Minute)
 		if _, err := w.nodes[0].Signer(AccessTokens); err != nil {
 			t.Errorf("within the grace: %v", err)
 		}
-		time.Sleep(2 * time.Minute)
+		elapse(2 * time.Minute)
 		if _, err := w.nodes[0].Signer(AccessTokens); !errors.Is(err, ErrNoKey) {
 			t.Errorf("after the grace: %v, want ErrNoKey", err)
 		}
 		w.nodes[0].access.set(func(a *access) { a.down = nil })
-		time.Sleep(2 * time.Minute)
+		elapse(2 * time.Minute)
 		if _, err := w.nodes[0].Signer(AccessTokens); err != nil {
 			t.Errorf("with the storage back: %v", err)
 		}
@@ -153,7 +153,7 @@ func TestOneNodeCutOff(t *testing.T) {
 				if _, err := w.nodes[0].Rotate(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				for end := time.Now().Add(30 * time.Hour); time.Now().Before(end); time.Sleep(time.Minute) {
+				for end := time.Now().Add(30 * time.Hour); time.Now().Before(end); elapse(time.Minute) {
 					signer, err := cut.Signer(AccessTokens)
 					if err == nil && !w.nodes[0].Holds(signer.KeyID()) {
 						t.Fatalf("the node that is cut off signs with %s, which the other one has dropped", signer.KeyID())
@@ -233,7 +233,7 @@ func TestFirstBoot(t *testing.T) {
 			if err := w.nodes[0].Start(t.Context()); err == nil {
 				t.Error("started without keys")
 			}
-			time.Sleep(2 * time.Hour) // let the call end
+			elapse(2 * time.Hour) // let the call end
 		})
 	})
 	t.Run("after a reload with the storage down", func(t *testing.T) {
@@ -295,7 +295,7 @@ func TestOverwrittenKeyNeverSigns(t *testing.T) {
 		if _, err := w.nodes[1].Rotate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * testTiming.lead())
+		elapse(2 * testTiming.lead())
 		signer, err := w.nodes[0].Signer(AccessTokens)
 		if err != nil || !w.nodes[1].Holds(signer.KeyID()) {
 			t.Errorf("it signs with a key that the others do not publish: %v", err)

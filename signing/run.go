@@ -96,7 +96,7 @@ func (r *Ring) readAndWrite(ctx context.Context, starting bool) error {
 		now := r.now()
 		due := r.plan(s, now, starting, current)
 		if due.empty() && s != nil {
-			return nil, nil //nolint:nilnil // another node did it
+			return nil, nil // another node did it
 		}
 		for _, purpose := range due.create {
 			if fresh[purpose] == nil {

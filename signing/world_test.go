@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,8 +140,8 @@ type node struct {
 	*Ring
 
 	access *access
-	failed int
-	turns  []Rotation
+	failed atomic.Int32
+	turns  atomic.Int32
 	stop   func()
 }
 
@@ -176,8 +177,8 @@ func (w *world) add(change func(*Config)) *node {
 	n := &node{access: &access{shared: w.shared}, stop: func() {}}
 	config := Config{
 		Issuer: testIssuer, Timing: testTiming, State: NewState(), Storage: n.access, Seal: []string{"a secret that is long enough to seal"},
-		Failed:  func(error) { n.failed++ },
-		Rotated: func(turn Rotation) { n.turns = append(n.turns, turn) },
+		Failed:  func(error) { n.failed.Add(1) },
+		Rotated: func(Rotation) { n.turns.Add(1) },
 	}
 	change(&config)
 	ring, err := NewRing(config)
@@ -229,7 +230,7 @@ func (w *world) watch(length, step time.Duration) {
 	w.t.Helper()
 	for end := time.Now().Add(length); time.Now().Before(end) && !w.t.Failed(); {
 		w.witness()
-		time.Sleep(step)
+		elapse(step)
 	}
 }
 
@@ -295,3 +296,6 @@ func (n *node) kids(purpose Purpose, state KeyState) []string {
 	}
 	return slices.Sorted(slices.Values(kids))
 }
+
+// elapse lets time pass in the bubble of the test.
+func elapse(length time.Duration) { <-time.After(length) }

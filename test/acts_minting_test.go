@@ -168,7 +168,7 @@ func actMesh(t *testing.T, s *stage) {
 	if !slices.Contains(policy["audiences"], claims["aud"].(string)) || !slices.Equal(policy["jwksUri"], []string{"https://gateway.example.com/oauth2/jwks"}) {
 		t.Errorf("Istio wants %v from %v, aud %v", policy["audiences"], policy["jwksUri"], claims["aud"])
 	}
-	for _, scope := range strings.Fields(claims["scope"].(string)) {
+	for scope := range strings.FieldsSeq(claims["scope"].(string)) {
 		if !slices.Contains(policy["values"], scope) {
 			t.Errorf("no rule of Istio's is about %s", scope)
 		}

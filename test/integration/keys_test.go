@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,12 +22,17 @@ import (
 
 // A gateway that mints for everybody, and publishes its keys at a second address.
 const keysCaddyfile = `{
+	debug
 	storage file_system $STORAGE
 	gatehouse {
 		issuer main $IDP {
 			audience https://api.example.com
 		}
+		issuer own https://gateway.example {
+			audience orders
+		}
 		sign {
+			subject issuer_scoped
 			issuer https://gateway.example
 			overlap 6s
 			$WORDS
@@ -44,11 +50,17 @@ http://$KEYS {
 	token_service
 }
 $SITE {
-	token_auth main {
-		optional
+	handle /own/* {
+		token_auth own
+		respond "one of ours"
 	}
-	token_exchange minted
-	reverse_proxy $UPSTREAM
+	handle {
+		token_auth main {
+			optional
+		}
+		token_exchange minted
+		reverse_proxy $UPSTREAM
+	}
 }
 `
 
@@ -286,7 +298,10 @@ func (n *signingNode) active(t *testing.T) string {
 func TestRegionsPublishEachOther(t *testing.T) {
 	addresses := []string{harness.FreeAddress(t), harness.FreeAddress(t)}
 	// One list for all regions, each itself in it.
-	words := fmt.Sprintf("rotate 1h\n\t\t\tpublish http://%s/oauth2/jwks http://%s/oauth2/jwks", addresses[0], addresses[1])
+	words := "rotate 1h\n\t\t\tpublish"
+	for _, address := range addresses {
+		words += " http://" + address + "/oauth2/jwks"
+	}
 	var regions []*signingNode
 	for _, address := range addresses {
 		regions = append(regions, startNode(t, t.TempDir(), address, words, ""))
@@ -367,6 +382,7 @@ func TestKeysCommand(t *testing.T) {
 	harness.Eventually(t, "the rotation is counted", func() bool {
 		return strings.Contains(n.Metrics(), `caddy_gatehouse_signing_rotations_total{purpose="at"} 1`)
 	})
+	harness.Eventually(t, "an event tells of it", func() bool { return events(n.Gateway, "signing_key_rotated") == 2 })
 	if said, ok = keys("retire", first); !ok || !strings.Contains(said, "which was retired for at") {
 		t.Errorf("retire: %s", said)
 	}
@@ -425,7 +441,7 @@ func TestKeysAreSealed(t *testing.T) {
 	if err := n.Reload(both); err != nil {
 		t.Errorf("the old one second: %v", err)
 	}
-	if after, err := os.ReadFile(documents[0]); err != nil || string(after) == string(before) {
+	if after, err := os.ReadFile(documents[0]); err != nil || bytes.Equal(after, before) {
 		t.Errorf("it was not sealed anew: %v", err)
 	}
 	if err := n.Reload(other); err != nil {
@@ -434,4 +450,22 @@ func TestKeysAreSealed(t *testing.T) {
 	if _, err := n.mint(); err != nil {
 		t.Error(err)
 	}
+}
+
+// An issuer block with the gateway's own URL takes its tokens at the door, with keys
+// that are not asked for over the network, and lets go of a retired one.
+func TestOwnTokensAtTheDoor(t *testing.T) {
+	n := startNode(t, t.TempDir(), harness.FreeAddress(t), "rotate 1h", "")
+	token, err := n.mint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Await("/own/", token, http.StatusOK)
+	if answer := n.Get("/", token); answer.Status != http.StatusUnauthorized {
+		t.Errorf("where only another issuer is trusted: %d", answer.Status)
+	}
+	if said, ok := n.Run("gatehouse", "keys", "retire", n.active(t), "--address", n.address()); !ok {
+		t.Fatal(said)
+	}
+	n.Await("/own/", token, http.StatusUnauthorized)
 }
