@@ -93,7 +93,8 @@ func TestDelegate(t *testing.T) {
 		"first": {`{"sub":"alice"}`, actor, map[string]any{"iss": testIssuer, "sub": "gateway"}, ""},
 		"second": {
 			`{"act":{"sub":"a"}}`, actor,
-			map[string]any{"iss": testIssuer, "sub": "gateway", "act": map[string]any{"sub": "a"}}, "",
+			map[string]any{"iss": testIssuer, "sub": "gateway", "act": map[string]any{"sub": "a"}},
+			"",
 		},
 		"nobody":           {`{"sub":"alice"}`, nil, nil, ""},
 		"nobody more":      {`{"act":{"sub":"a"}}`, nil, map[string]any{"sub": "a"}, ""},

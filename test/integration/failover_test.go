@@ -163,6 +163,7 @@ func (r *regions) served() (first, next int) {
 // none, is served by the next one, the first such request included; once the first is
 // back the next one is left alone.
 func TestRequestsFailOver(t *testing.T) {
+	t.Parallel()
 	for name, prepare := range map[string]func(*borderRegion){
 		"dead": func(*borderRegion) {},
 		"hanging": func(first *borderRegion) {

@@ -66,7 +66,7 @@ func TestDPoPOverEachVersion(t *testing.T) {
 	}
 	for _, version := range slices.Sorted(maps.Keys(ways)) {
 		good := ask(version, http.MethodGet, http.MethodGet, b.secure+"/dpop/a%2Fb/", http.StatusOK)
-		if got := b.upstream.Last(t); got.Method != http.MethodGet || got.Query != "c=d" || got.Header.Get("Dpop") != "" {
+		if got := b.upstream.Last(t); got.Method != http.MethodGet || got.Query != "c=d" || got.Header.Get("DPoP") != "" {
 			t.Errorf("HTTP/%d: the upstream got %s ?%s, %v", version, got.Method, got.Query, got.Header)
 		}
 		for other, way := range ways {

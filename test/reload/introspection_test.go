@@ -107,9 +107,12 @@ func TestIntrospectionOutlivesAReload(t *testing.T) {
 	good := s.endpoint.Issue("good-token", map[string]any{"exp": 4102444800})
 	s.expect(t, good, http.StatusOK, 1)
 	for generation, change := range []asked{
-		{}, {other: "\t\ttoken_cache 10 1MiB\n"}, {claims: "\t\t\tleeway 1m\n"},
+		{},
+		{other: "\t\ttoken_cache 10 1MiB\n"},
+		{claims: "\t\t\tleeway 1m\n"},
 		// A secret that rotates is no other client.
-		{secret: "another-secret"}, {},
+		{secret: "another-secret"},
+		{},
 	} {
 		change.generation = generation + 1
 		// Made anew each time: a no is remembered for ten seconds only, and this test
