@@ -1,0 +1,194 @@
+package node
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/test/harness"
+)
+
+// A Resource is an API that oidc-provider makes tokens for (RFC 8707).
+type Resource struct {
+	Scope  string `json:"scope"`
+	Format string `json:"format"` // jwt or opaque
+}
+
+// A Provider is a running oidc-provider.
+type Provider struct {
+	// Issuer is its issuer identifier, and Secure where clients show certificates.
+	Issuer, Secure string
+	// CA is a PEM file with the certificate of Secure.
+	CA string
+
+	tb testing.TB
+}
+
+// NewProvider starts oidc-provider with those resources; it ends with the test.
+func NewProvider(tb testing.TB, resources map[string]Resource) *Provider {
+	tb.Helper()
+	open, secure := harness.FreeAddress(tb), harness.FreeAddress(tb)
+	folder := tb.TempDir()
+	certificate, key := serverCertificate(tb, folder)
+	settings, err := json.Marshal(map[string]any{
+		"http": open, "https": secure, "cert": certificate, "key": key, "resources": resources,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	file := filepath.Join(folder, "settings.json")
+	if err := os.WriteFile(file, settings, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	Start(tb, Folder("interop/node"), "server.mjs", file)
+	return &Provider{Issuer: "http://" + open, Secure: "https://" + secure, CA: certificate, tb: tb}
+}
+
+func serverCertificate(tb testing.TB, folder string) (certificate, key string) {
+	tb.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "oidc-provider"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return writePEM(tb, folder, "server.pem", "CERTIFICATE", der), writePEM(tb, folder, "server.key", "PRIVATE KEY", secret)
+}
+
+func writePEM(tb testing.TB, folder, name, kind string, content []byte) string {
+	tb.Helper()
+	path := filepath.Join(folder, name)
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// A Reply is what an endpoint of the provider answered.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   map[string]any
+}
+
+// Text is a member of the answer, "" unless it is a text.
+func (r Reply) Text(name string) string {
+	text, _ := r.Body[name].(string)
+	return text
+}
+
+// Post sends a form to a URL, as a client with that secret if it has one.
+func Post(tb testing.TB, transport http.RoundTripper, target, clientID, secret string, header http.Header, form url.Values) Reply {
+	tb.Helper()
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	request.Header = header.Clone()
+	if request.Header == nil {
+		request.Header = make(http.Header)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(clientID, secret)
+	answer, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	reply := Reply{Status: answer.StatusCode, Header: answer.Header}
+	if len(body) > 0 && json.Unmarshal(body, &reply.Body) != nil {
+		tb.Fatalf("POST %s: %d: %s", target, answer.StatusCode, body)
+	}
+	return reply
+}
+
+// machine is the form of a request for a token without a user.
+func machine(resource, scope string) url.Values {
+	return url.Values{"grant_type": {"client_credentials"}, "resource": {resource}, "scope": {scope}}
+}
+
+const callerSecret = "caller-secret"
+
+// Machine is a token of the client "caller" for a resource.
+func (p *Provider) Machine(resource, scope string) string {
+	p.tb.Helper()
+	reply := Post(p.tb, nil, p.Issuer+"/token", "caller", callerSecret, nil, machine(resource, scope))
+	return p.token(reply, "Bearer")
+}
+
+// Bound is a token that is bound to the key of a holder. The provider wants its
+// own nonce in the proof (RFC 9449, section 8).
+func (p *Provider) Bound(holder *harness.Holder, resource, scope string) string {
+	p.tb.Helper()
+	target := p.Issuer + "/token"
+	ask := func(nonce string) Reply {
+		header := http.Header{"Dpop": {holder.Proof(http.MethodPost, target, "", nonce)}}
+		return Post(p.tb, nil, target, "caller-dpop", callerSecret, header, machine(resource, scope))
+	}
+	first := ask("")
+	nonce := first.Header.Get("DPoP-Nonce")
+	if first.Status != http.StatusBadRequest || first.Text("error") != "use_dpop_nonce" || nonce == "" {
+		p.tb.Fatalf("without a nonce: %d %v", first.Status, first.Body)
+	}
+	return p.token(ask(nonce), "DPoP")
+}
+
+// Certified is a token that is bound to a certificate (RFC 8705).
+func (p *Provider) Certified(certificate harness.Certificate, resource, scope string) string {
+	p.tb.Helper()
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+		InsecureSkipVerify: true, //nolint:gosec // the provider of this test, on loopback
+		Certificates:       []tls.Certificate{certificate.Certificate},
+	}}
+	reply := Post(p.tb, transport, p.Secure+"/token", "caller-mtls", callerSecret, nil, machine(resource, scope))
+	return p.token(reply, "Bearer")
+}
+
+// Revoke revokes a token at the provider (RFC 7009).
+func (p *Provider) Revoke(token string) {
+	p.tb.Helper()
+	reply := Post(p.tb, nil, p.Issuer+"/token/revocation", "caller", callerSecret, nil, url.Values{"token": {token}})
+	if reply.Status != http.StatusOK {
+		p.tb.Fatalf("revoking: %d %v", reply.Status, reply.Body)
+	}
+}
+
+func (p *Provider) token(reply Reply, kind string) string {
+	p.tb.Helper()
+	text := reply.Text("access_token")
+	if reply.Status != http.StatusOK || reply.Text("token_type") != kind || text == "" {
+		p.tb.Fatalf("asking for a token: %d %v", reply.Status, reply.Body)
+	}
+	return text
+}
