@@ -12,13 +12,14 @@ const gateway = {
   grant_types: ['client_credentials', exchange],
   response_types: [],
   redirect_uris: [],
-  client_secret: 'gateway-secret',
+  client_secret: 'gateway-secret-of-at-least-32-bytes',
 }
 
 export const clients = [
-  // The gateway. It signs its answers to introspection for the second only.
-  { ...gateway, client_id: 'gateway' },
-  { ...gateway, client_id: 'gateway-signed', introspection_signed_response_alg: 'ES256' },
+  // The gateway. What it is answered about tokens is signed with the issuer's key,
+  // for the second client with that client's own secret.
+  { ...gateway, client_id: 'gateway', introspection_signed_response_alg: 'ES256' },
+  { ...gateway, client_id: 'gateway-hs', introspection_signed_response_alg: 'HS256' },
   // Callers.
   { ...machine, client_id: 'caller' },
   { ...machine, client_id: 'caller-dpop', dpop_bound_access_tokens: true },

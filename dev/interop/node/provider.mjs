@@ -23,7 +23,7 @@ export async function makeProvider(settings) {
     clientDefaults: { id_token_signed_response_alg: 'ES256', authorization_signed_response_alg: 'ES256' },
     enabledJWA: {
       idTokenSigningAlgValues: ['ES256', 'RS256'],
-      introspectionSigningAlgValues: ['ES256', 'RS256'],
+      introspectionSigningAlgValues: ['ES256', 'RS256', 'HS256'],
     },
     discovery: {
       mtls_endpoint_aliases: { token_endpoint: `https://${settings.https}/token` },
