@@ -138,7 +138,11 @@ func machine(resource, scope string) url.Values {
 	return url.Values{"grant_type": {"client_credentials"}, "resource": {resource}, "scope": {scope}}
 }
 
-const callerSecret = "caller-secret"
+// The secrets of the clients in clients.mjs.
+const (
+	callerSecret  = "caller-secret"
+	GatewaySecret = "gateway-secret-of-at-least-32-bytes"
+)
 
 // Machine is a token of the client "caller" for a resource.
 func (p *Provider) Machine(resource, scope string) string {

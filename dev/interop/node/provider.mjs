@@ -8,13 +8,16 @@ import Provider, { errors } from 'oidc-provider'
 import { clients } from './clients.mjs'
 import { addExchange } from './exchange.mjs'
 import { addInteraction } from './interaction.mjs'
+import { widenRegistration } from './registration.mjs'
 
 export async function makeProvider(settings) {
   const jwks = { keys: [await signingKey('ES256', 'es'), await signingKey('RS256', 'rs')] }
   const issuer = `http://${settings.http}`
+  const scopes = ['openid', 'offline_access', ...resourceScopes(settings)]
   const provider = new Provider(issuer, {
     jwks,
     clients,
+    scopes,
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     // One account for every name: the login asks for no password.
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
@@ -51,6 +54,7 @@ export async function makeProvider(settings) {
     ttl: { AccessToken: 600, ClientCredentials: 600 },
   })
   addInteraction(provider)
+  widenRegistration(provider, scopes)
   addExchange(provider, { issuer, jwks, resourceServer: (name) => resourceServer(settings, name) })
   provider.on('server_error', (_ctx, error) => console.error('server_error', error))
   return provider
@@ -59,6 +63,10 @@ export async function makeProvider(settings) {
 async function signingKey(alg, kid) {
   const { privateKey } = await generateKeyPair(alg, { extractable: true })
   return { ...(await exportJWK(privateKey)), alg, kid, use: 'sig' }
+}
+
+function resourceScopes(settings) {
+  return new Set(Object.values(settings.resources).flatMap(({ scope }) => scope.split(' ')))
 }
 
 // resourceServer is what RFC 8707 calls a resource: one audience, its scopes and
