@@ -67,6 +67,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"dpop":               actDPoP,
 	"mtls":               actMTLS,
 	"opaque":             actOpaque,
+	"mcp":                actMCP,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,

@@ -15,6 +15,29 @@ const gateway = {
   client_secret: 'gateway-secret-of-at-least-32-bytes',
 }
 
+// ownClients are those whose keys a run brings along.
+export function ownClients({ gatewayKey, gatewayCertificate }) {
+  return [
+    {
+      ...gateway,
+      client_id: 'gateway-key',
+      client_secret: undefined,
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: { keys: [gatewayKey] },
+      introspection_signed_response_alg: 'ES256',
+    },
+    {
+      ...gateway,
+      client_id: 'gateway-tls',
+      client_secret: undefined,
+      token_endpoint_auth_method: 'self_signed_tls_client_auth',
+      jwks: { keys: [gatewayCertificate] },
+      tls_client_certificate_bound_access_tokens: true,
+      introspection_signed_response_alg: 'ES256',
+    },
+  ]
+}
+
 export const clients = [
   // The gateway. What it is answered about tokens is signed with the issuer's key,
   // for the second client with that client's own secret.

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
 import Provider, { errors } from 'oidc-provider'
 
-import { clients } from './clients.mjs'
+import { clients, ownClients } from './clients.mjs'
 import { addExchange } from './exchange.mjs'
 import { addInteraction } from './interaction.mjs'
 import { widenRegistration } from './registration.mjs'
@@ -16,7 +16,7 @@ export async function makeProvider(settings) {
   const scopes = ['openid', 'offline_access', ...resourceScopes(settings)]
   const provider = new Provider(issuer, {
     jwks,
-    clients,
+    clients: [...clients, ...(settings.gatewayKey ? ownClients(settings) : [])],
     scopes,
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     // One account for every name: the login asks for no password.
@@ -29,7 +29,10 @@ export async function makeProvider(settings) {
       introspectionSigningAlgValues: ['ES256', 'RS256', 'HS256'],
     },
     discovery: {
-      mtls_endpoint_aliases: { token_endpoint: `https://${settings.https}/token` },
+      mtls_endpoint_aliases: {
+        token_endpoint: `https://${settings.https}/token`,
+        introspection_endpoint: `https://${settings.https}/token/introspection`,
+      },
     },
     features: {
       devInteractions: { enabled: false },
