@@ -32,7 +32,6 @@ export function ownClients({ gatewayKey, gatewayCertificate }) {
       client_secret: undefined,
       token_endpoint_auth_method: 'self_signed_tls_client_auth',
       jwks: { keys: [gatewayCertificate] },
-      tls_client_certificate_bound_access_tokens: true,
       introspection_signed_response_alg: 'ES256',
     },
   ]

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-gatehouse/gatehouse/dev/interop/node"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
@@ -130,7 +131,9 @@ func (w *world) unknownTarget(t *testing.T) {
 // to a gateway that believes the issuer's keys, so the token is not judged by it.
 func TestSignedWithASecret(t *testing.T) {
 	w := start(t, "client_id gateway", "client_id gateway-hs")
+	lines := len(w.Audit())
 	w.Get("/", w.provider.Machine(opaque, "orders:read")).Expect(t, http.StatusServiceUnavailable)
+	w.denied(t, lines, "introspection_unavailable")
 }
 
 // With a URL the gateway asks for no signature, and the provider gives none.
@@ -139,4 +142,12 @@ func TestPlainAnswers(t *testing.T) {
 	w.Get("/", w.provider.Machine(opaque, "orders:read")).Expect(t, http.StatusOK)
 	w.refuses(t, w.provider.Machine(other, "orders:read"), "wrong_audience")
 	w.refuses(t, "never-issued", "inactive")
+}
+
+// The provider answers no questions about JWTs: it refuses them with 400. Where
+// the gateway is to ask about each token, its JWTs are refused, never let pass.
+func TestAlways(t *testing.T) {
+	w := startWith(t, node.NewProvider(t, resources), "introspection {", "introspection {\n\t\t\t\talways")
+	w.Await("/", w.provider.Machine(opaque, "orders:read"), http.StatusOK)
+	w.refuses(t, w.provider.Machine(jwt, "orders:read"), "inactive")
 }

@@ -29,6 +29,10 @@ type Resource struct {
 	Format string `json:"format"` // jwt or opaque
 }
 
+// Registered are the public JWKs of a gateway that proves itself by key or by
+// certificate.
+type Registered struct{ Key, Certificate map[string]any }
+
 // A Provider is a running oidc-provider.
 type Provider struct {
 	// Issuer is its issuer identifier, and Secure where clients show certificates.
@@ -40,14 +44,17 @@ type Provider struct {
 }
 
 // NewProvider starts oidc-provider with those resources; it ends with the test.
-func NewProvider(tb testing.TB, resources map[string]Resource) *Provider {
+// Keys are what its clients gateway-key and gateway-tls are registered with.
+func NewProvider(tb testing.TB, resources map[string]Resource, keys ...Registered) *Provider {
 	tb.Helper()
 	open, secure := harness.FreeAddress(tb), harness.FreeAddress(tb)
 	folder := tb.TempDir()
 	certificate, key := serverCertificate(tb, folder)
-	settings, err := json.Marshal(map[string]any{
-		"http": open, "https": secure, "cert": certificate, "key": key, "resources": resources,
-	})
+	all := map[string]any{"http": open, "https": secure, "cert": certificate, "key": key, "resources": resources}
+	for _, one := range keys {
+		all["gatewayKey"], all["gatewayCertificate"] = one.Key, one.Certificate
+	}
+	settings, err := json.Marshal(all)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -79,10 +86,11 @@ func serverCertificate(tb testing.TB, folder string) (certificate, key string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return writePEM(tb, folder, "server.pem", "CERTIFICATE", der), writePEM(tb, folder, "server.key", "PRIVATE KEY", secret)
+	return WritePEM(tb, folder, "server.pem", "CERTIFICATE", der), WritePEM(tb, folder, "server.key", "PRIVATE KEY", secret)
 }
 
-func writePEM(tb testing.TB, folder, name, kind string, content []byte) string {
+// WritePEM writes a PEM file into a folder and returns its path.
+func WritePEM(tb testing.TB, folder, name, kind string, content []byte) string {
 	tb.Helper()
 	path := filepath.Join(folder, name)
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600); err != nil {

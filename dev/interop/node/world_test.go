@@ -41,16 +41,26 @@ type world struct {
 	secure   string // where the gateway asks for certificates
 }
 
+// resources are what the provider makes tokens for.
+var resources = map[string]node.Resource{
+	opaque: {Scope: "orders:read orders:write", Format: "opaque"},
+	jwt:    {Scope: "orders:read orders:write", Format: "jwt"},
+	other:  {Scope: "orders:read", Format: "opaque"},
+	orders: {Scope: "orders:read", Format: "jwt"},
+}
+
 // start starts all three, with changes to the gateway's Caddyfile.
 func start(t *testing.T, changes ...string) *world {
 	t.Helper()
-	w := &world{upstream: harness.NewUpstream(t)}
-	w.provider = node.NewProvider(t, map[string]node.Resource{
-		opaque: {Scope: "orders:read orders:write", Format: "opaque"},
-		jwt:    {Scope: "orders:read orders:write", Format: "jwt"},
-		other:  {Scope: "orders:read", Format: "opaque"},
-		orders: {Scope: "orders:read", Format: "jwt"},
-	})
+	w := startWith(t, node.NewProvider(t, resources), changes...)
+	w.Await("/", w.provider.Machine(jwt, "orders:read"), http.StatusOK)
+	return w
+}
+
+// startWith starts a gateway and an upstream for a provider.
+func startWith(t *testing.T, provider *node.Provider, changes ...string) *world {
+	t.Helper()
+	w := &world{provider: provider, upstream: harness.NewUpstream(t)}
 	caddyfile, err := os.ReadFile(filepath.Join(node.Folder("interop/node"), "Caddyfile"))
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +69,6 @@ func start(t *testing.T, changes ...string) *world {
 	w.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
 	w.Gateway = harness.Start(t, strings.NewReplacer(changes...).Replace(string(caddyfile)),
 		"$ISSUER", w.provider.Issuer, "$UPSTREAM", w.upstream.Address, "$SECURE", w.secure)
-	w.Await("/", w.provider.Machine(jwt, "orders:read"), http.StatusOK)
 	return w
 }
 
