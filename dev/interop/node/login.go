@@ -24,11 +24,10 @@ func (p *Provider) User(name, resource, scope string) string {
 		"scope": {scope}, "resource": {resource}, "state": {"s"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
 	}.Encode())
-	reply := Post(p.tb, nil, p.Issuer+"/token", "web", callerSecret, nil, url.Values{
+	return p.token(p.post(call{url: p.Issuer + "/token", client: "web", form: url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier},
 		"resource": {resource},
-	})
-	return p.token(reply, "Bearer")
+	}}), "Bearer")
 }
 
 // code follows redirects until one leads to the client.

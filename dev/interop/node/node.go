@@ -39,12 +39,12 @@ func install(tb testing.TB, folder string) {
 	if done, err := os.ReadFile(mark); err == nil && bytes.Equal(done, lock) {
 		return
 	}
-	command := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	command := exec.CommandContext(tb.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	command.Dir = folder
 	if out, err := command.CombinedOutput(); err != nil {
 		tb.Fatalf("npm ci in %s: %v\n%s", folder, err, out)
 	}
-	if err := os.WriteFile(mark, lock, 0o600); err != nil {
+	if err := os.WriteFile(mark, lock, 0o600); err != nil { //nolint:gosec // a folder of this project
 		tb.Fatal(err)
 	}
 }
@@ -65,7 +65,8 @@ func Start(tb testing.TB, folder, script string, arguments ...string) *Program {
 	tb.Helper()
 	Install(tb, folder)
 	p := &Program{tb: tb, exited: make(chan struct{})}
-	p.command = exec.Command("node", append([]string{script}, arguments...)...)
+	p.command = exec.CommandContext(tb.Context(), "node", append([]string{script}, arguments...)...) //nolint:gosec // a script of this project
+	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }             // with the test
 	p.command.Dir = folder
 	p.command.Stdout, p.command.Stderr = p, p
 	if err := p.command.Start(); err != nil {
@@ -101,8 +102,8 @@ func (p *Program) Output() string {
 	return p.out.String()
 }
 
+// stop waits for the end that the end of the test's context has brought on.
 func (p *Program) stop() {
-	_ = p.command.Process.Signal(syscall.SIGTERM)
 	<-p.exited
 	if p.tb.Failed() {
 		p.tb.Logf("%s said:\n%s", p.command.Path, p.Output())

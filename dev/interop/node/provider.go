@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -99,46 +100,51 @@ func WritePEM(tb testing.TB, folder, name, kind string, content []byte) string {
 	return path
 }
 
-// A Reply is what an endpoint of the provider answered.
-type Reply struct {
-	Status int
-	Header http.Header
-	Body   map[string]any
+// A reply is what an endpoint of the provider answered.
+type reply struct {
+	status int
+	header http.Header
+	body   map[string]any
 }
 
-// Text is a member of the answer, "" unless it is a text.
-func (r Reply) Text(name string) string {
-	text, _ := r.Body[name].(string)
+// text is a member of the answer, "" unless it is a text.
+func (r reply) text(name string) string {
+	text, _ := r.body[name].(string)
 	return text
 }
 
-// Post sends a form to a URL, as a client with that secret if it has one.
-func Post(tb testing.TB, transport http.RoundTripper, target, clientID, secret string, header http.Header, form url.Values) Reply {
-	tb.Helper()
-	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, target, strings.NewReader(form.Encode()))
+// A call is a form that a client with a secret sends to the provider.
+type call struct {
+	url, client string
+	form        url.Values
+	header      http.Header
+	transport   http.RoundTripper // default: the ordinary one
+}
+
+// post sends a form.
+func (p *Provider) post(c call) reply {
+	p.tb.Helper()
+	request, err := http.NewRequestWithContext(p.tb.Context(), http.MethodPost, c.url, strings.NewReader(c.form.Encode()))
 	if err != nil {
-		tb.Fatal(err)
+		p.tb.Fatal(err)
 	}
-	request.Header = header.Clone()
-	if request.Header == nil {
-		request.Header = make(http.Header)
-	}
+	maps.Copy(request.Header, c.header)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth(clientID, secret)
-	answer, err := (&http.Client{Transport: transport}).Do(request)
+	request.SetBasicAuth(c.client, callerSecret)
+	answer, err := (&http.Client{Transport: c.transport}).Do(request)
 	if err != nil {
-		tb.Fatal(err)
+		p.tb.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
-		tb.Fatal(err)
+		p.tb.Fatal(err)
 	}
-	reply := Reply{Status: answer.StatusCode, Header: answer.Header}
-	if len(body) > 0 && json.Unmarshal(body, &reply.Body) != nil {
-		tb.Fatalf("POST %s: %d: %s", target, answer.StatusCode, body)
+	got := reply{status: answer.StatusCode, header: answer.Header}
+	if len(body) > 0 && json.Unmarshal(body, &got.body) != nil {
+		p.tb.Fatalf("POST %s: %d: %s", c.url, answer.StatusCode, body)
 	}
-	return reply
+	return got
 }
 
 // machine is the form of a request for a token without a user.
@@ -148,15 +154,15 @@ func machine(resource, scope string) url.Values {
 
 // The secrets of the clients in clients.mjs.
 const (
-	callerSecret  = "caller-secret"
+	callerSecret = "caller-secret"
+	// GatewaySecret is that of the client gateway.
 	GatewaySecret = "gateway-secret-of-at-least-32-bytes"
 )
 
 // Machine is a token of the client "caller" for a resource.
 func (p *Provider) Machine(resource, scope string) string {
 	p.tb.Helper()
-	reply := Post(p.tb, nil, p.Issuer+"/token", "caller", callerSecret, nil, machine(resource, scope))
-	return p.token(reply, "Bearer")
+	return p.token(p.post(call{url: p.Issuer + "/token", client: "caller", form: machine(resource, scope)}), "Bearer")
 }
 
 // Bound is a token that is bound to the key of a holder. The provider wants its
@@ -164,14 +170,16 @@ func (p *Provider) Machine(resource, scope string) string {
 func (p *Provider) Bound(holder *harness.Holder, resource, scope string) string {
 	p.tb.Helper()
 	target := p.Issuer + "/token"
-	ask := func(nonce string) Reply {
-		header := http.Header{"Dpop": {holder.Proof(http.MethodPost, target, "", nonce)}}
-		return Post(p.tb, nil, target, "caller-dpop", callerSecret, header, machine(resource, scope))
+	ask := func(nonce string) reply {
+		return p.post(call{
+			url: target, client: "caller-dpop", form: machine(resource, scope),
+			header: http.Header{"Dpop": {holder.Proof(http.MethodPost, target, "", nonce)}},
+		})
 	}
 	first := ask("")
-	nonce := first.Header.Get("DPoP-Nonce")
-	if first.Status != http.StatusBadRequest || first.Text("error") != "use_dpop_nonce" || nonce == "" {
-		p.tb.Fatalf("without a nonce: %d %v", first.Status, first.Body)
+	nonce := first.header.Get("DPoP-Nonce")
+	if first.status != http.StatusBadRequest || first.text("error") != "use_dpop_nonce" || nonce == "" {
+		p.tb.Fatalf("without a nonce: %d %v", first.status, first.body)
 	}
 	return p.token(ask(nonce), "DPoP")
 }
@@ -183,24 +191,25 @@ func (p *Provider) Certified(certificate harness.Certificate, resource, scope st
 		InsecureSkipVerify: true, //nolint:gosec // the provider of this test, on loopback
 		Certificates:       []tls.Certificate{certificate.Certificate},
 	}}
-	reply := Post(p.tb, transport, p.Secure+"/token", "caller-mtls", callerSecret, nil, machine(resource, scope))
-	return p.token(reply, "Bearer")
+	return p.token(p.post(call{
+		url: p.Secure + "/token", client: "caller-mtls", form: machine(resource, scope), transport: transport,
+	}), "Bearer")
 }
 
 // Revoke revokes a token at the provider (RFC 7009).
 func (p *Provider) Revoke(token string) {
 	p.tb.Helper()
-	reply := Post(p.tb, nil, p.Issuer+"/token/revocation", "caller", callerSecret, nil, url.Values{"token": {token}})
-	if reply.Status != http.StatusOK {
-		p.tb.Fatalf("revoking: %d %v", reply.Status, reply.Body)
+	got := p.post(call{url: p.Issuer + "/token/revocation", client: "caller", form: url.Values{"token": {token}}})
+	if got.status != http.StatusOK {
+		p.tb.Fatalf("revoking: %d %v", got.status, got.body)
 	}
 }
 
-func (p *Provider) token(reply Reply, kind string) string {
+func (p *Provider) token(got reply, kind string) string {
 	p.tb.Helper()
-	text := reply.Text("access_token")
-	if reply.Status != http.StatusOK || reply.Text("token_type") != kind || text == "" {
-		p.tb.Fatalf("asking for a token: %d %v", reply.Status, reply.Body)
+	text := got.text("access_token")
+	if got.status != http.StatusOK || got.text("token_type") != kind || text == "" {
+		p.tb.Fatalf("asking for a token: %d %v", got.status, got.body)
 	}
 	return text
 }
