@@ -2,9 +2,13 @@
 // credentials, and somebody who signs in.
 //
 //   node client.mjs <url of the MCP server> <person> [<scope of an earlier login>]
+//   node client.mjs <url of the MCP server> <person> --outlive
+//
+// With --outlive it stays until its token has expired, and goes on with another.
 //
 // It writes one JSON object about what happened to standard output.
 import { createHash } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 
 import { auth, UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
@@ -14,10 +18,18 @@ import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/type
 import { Credentials } from './credentials.mjs'
 import { signIn } from './browser.mjs'
 
-const [address, person, earlierScope] = process.argv.slice(2)
+const [address, person, word] = process.argv.slice(2)
+const outlive = word === '--outlive'
+const earlierScope = outlive ? undefined : word
 const url = new URL(address)
 const credentials = new Credentials()
-const report = { logins: [], heard: [], progress: [] }
+const report = { logins: [], heard: [], progress: [], errors: [] }
+
+// Whoever waits for this learns where it stands when it does not end.
+setTimeout(() => {
+  console.error('not done:', JSON.stringify(report))
+  process.exit(1)
+}, 60_000).unref()
 
 // withLogin does something with the server, and signs in when the SDK asks for it.
 async function withLogin(action, why) {
@@ -52,10 +64,42 @@ await withLogin(async () => {
   transport = new StreamableHTTPClientTransport(url, { authProvider: credentials })
   await client.connect(transport)
 }, 'connect')
+const call = async (name, args, options) => (await client.callTool({ name, arguments: args }, undefined, options)).content[0].text
+
+// hear has the server say something by itself, over the stream that the client
+// keeps open, until it comes.
+async function hear() {
+  const before = report.heard.length
+  while (report.heard.length === before) {
+    await call('announce', {})
+    await pause(200)
+  }
+}
+
+// expired waits for the end of the stream and for the refusal of the next.
+function expired() {
+  return new Promise((resolve) => {
+    client.onerror = (error) => {
+      report.errors.push(error.message)
+      if (error instanceof UnauthorizedError) resolve()
+    }
+  })
+}
+
+if (outlive) {
+  await hear()
+  const session = transport.sessionId
+  await expired()
+  await login('expired')
+  await hear()
+  report.read = await call('read_order', { id: '1' })
+  report.sameSession = session === transport.sessionId
+  await finish()
+}
+
 report.registered = credentials.information
 report.tools = (await client.listTools()).tools.map((tool) => tool.name)
 
-const call = async (name, args, options) => (await client.callTool({ name, arguments: args }, undefined, options)).content[0].text
 report.read = await call('read_order', { id: '1' })
 report.count = await call('count', { steps: 4 }, {
   onprogress: ({ progress }) => {
@@ -64,12 +108,14 @@ report.count = await call('count', { steps: 4 }, {
   },
 })
 
-// What the server says by itself comes over another stream, at its own time.
-while (report.heard.length === 0) await call('announce', {})
-
+await hear()
 report.cancel = await withLogin(() => call('cancel_order', { id: '1' }), 'cancel_order')
-await transport.terminateSession()
-await client.close()
+await finish()
 
-report.tokens = credentials.seen.map((token) => createHash('sha256').update(token).digest('hex'))
-console.log(JSON.stringify(report))
+async function finish() {
+  await transport.terminateSession()
+  await client.close()
+  report.tokens = credentials.seen.map((token) => createHash('sha256').update(token).digest('hex'))
+  console.log(JSON.stringify(report))
+  process.exit(0)
+}

@@ -36,13 +36,14 @@ type stage struct {
 	url      string // of the MCP server, as its clients know it
 }
 
-func start(t *testing.T) *stage {
+// start starts all of it. lifetime is that of the client's tokens, in seconds.
+func start(t *testing.T, lifetime int, changes ...string) *stage {
 	t.Helper()
 	t.Setenv("GATEWAY_SECRET", node.GatewaySecret)
 	site := "http://" + harness.FreeAddress(t)
 	s := &stage{url: site + "/mcp"}
 	s.provider = node.NewProvider(t, map[string]node.Resource{
-		s.url:  {Scope: "orders:read orders:write", Format: "jwt"},
+		s.url:  {Scope: "orders:read orders:write", Format: "jwt", TTL: lifetime},
 		orders: {Scope: "orders:read orders:write", Format: "jwt"},
 	})
 	address := harness.FreeAddress(t)
@@ -57,7 +58,7 @@ func start(t *testing.T) *stage {
 		"\napi.example.com {", "\n"+site+" {",
 		"audience orders\n", "audience "+orders+"\n",
 		"orders.internal:8080", address,
-	).Replace(string(caddyfile)))
+	).Replace(strings.NewReplacer(changes...).Replace(string(caddyfile))))
 	return s
 }
 
@@ -78,6 +79,10 @@ type report struct {
 	Cancel     string
 	Failed     string
 	Tokens     []string
+
+	// With --outlive.
+	Errors      []string
+	SameSession bool
 }
 
 // client runs the SDK's client to its end.
@@ -122,7 +127,7 @@ func (s *stage) taken(t *testing.T) []taken {
 // The SDK's client finds the authorization server by the gateway's metadata,
 // registers, signs in, and calls tools. One of them needs more scope.
 func TestMCP(t *testing.T) {
-	s := start(t)
+	s := start(t, 600)
 	got := s.client(t, "alice")
 	want := []login{
 		{Why: "connect", Scope: "orders:read", Resource: s.url, PKCE: "S256", At: s.provider.Issuer},
@@ -141,7 +146,7 @@ func TestMCP(t *testing.T) {
 // A login of an earlier day, for something else: here it is the gateway that asks
 // for more, and the SDK gets it.
 func TestMCPEarlierLogin(t *testing.T) {
-	s := start(t)
+	s := start(t, 600)
 	got := s.client(t, "bob", "orders:write")
 	want := []login{
 		{Why: "earlier", Scope: "orders:write", Resource: s.url, PKCE: "S256", At: s.provider.Issuer},
@@ -152,6 +157,26 @@ func TestMCPEarlierLogin(t *testing.T) {
 		t.Error(diff)
 	}
 	s.expectTools(t, got, "bob")
+}
+
+// A stream ends with the token that it was opened with. The SDK's client connects
+// again, is told that it needs another, and goes on in the same session.
+func TestMCPTokenExpires(t *testing.T) {
+	s := start(t, 8, "audience https://api.example.com/mcp", "leeway 0s\n\t\t\taudience https://api.example.com/mcp")
+	got := s.client(t, "alice", "--outlive")
+	want := []login{
+		{Why: "connect", Scope: "orders:read", Resource: s.url, PKCE: "S256", At: s.provider.Issuer},
+		{Why: "expired", Scope: "orders:read", Resource: s.url, PKCE: "S256", At: s.provider.Issuer},
+	}
+	if diff := cmp.Diff(want, got.Logins); diff != "" {
+		t.Error(diff)
+	}
+	if len(got.Heard) < 2 || got.Read != "order 1 for alice" || !got.SameSession {
+		t.Errorf("%+v", got)
+	}
+	if !slices.ContainsFunc(got.Errors, func(text string) bool { return strings.HasPrefix(text, "SSE stream disconnected") }) {
+		t.Errorf("the stream was not cut off: %q", got.Errors)
+	}
 }
 
 // expectTools looks at what the tools said, and at the streams.

@@ -28,6 +28,7 @@ import (
 type Resource struct {
 	Scope  string `json:"scope"`
 	Format string `json:"format"` // jwt or opaque
+	TTL    int    `json:"ttl"`    // seconds; default: ten minutes
 }
 
 // Registered are the public JWKs of a gateway that proves itself by key or by

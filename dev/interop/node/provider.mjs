@@ -54,7 +54,7 @@ export async function makeProvider(settings) {
         getResourceServerInfo: (_ctx, resource) => resourceServer(settings, resource),
       },
     },
-    ttl: { AccessToken: 600, ClientCredentials: 600 },
+    ttl: { AccessToken: lifetime, ClientCredentials: lifetime },
   })
   addInteraction(provider)
   widenRegistration(provider, scopes)
@@ -66,6 +66,11 @@ export async function makeProvider(settings) {
 async function signingKey(alg, kid) {
   const { privateKey } = await generateKeyPair(alg, { extractable: true })
   return { ...(await exportJWK(privateKey)), alg, kid, use: 'sig' }
+}
+
+// lifetime is that of a token, in seconds, as its resource wants it.
+function lifetime(_ctx, token) {
+  return token.resourceServer?.accessTokenTTL ?? 600
 }
 
 function resourceScopes(settings) {
@@ -81,6 +86,7 @@ function resourceServer(settings, name) {
     audience: name,
     scope: known.scope,
     accessTokenFormat: known.format,
+    accessTokenTTL: known.ttl || 600,
     ...(known.format === 'jwt' ? { jwt: { sign: { alg: 'ES256' } } } : {}),
   }
 }

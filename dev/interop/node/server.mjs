@@ -7,7 +7,7 @@
 //   http   host and port of the issuer (plain HTTP on loopback)
 //   https  host and port where clients show certificates (RFC 8705)
 //   cert, key   PEM files of that listener
-//   resources   { "<resource>": { "scope": "a b", "format": "jwt" | "opaque" } }
+//   resources   { "<resource>": { "scope": "a b", "format": "jwt" | "opaque", "ttl": 600 } }
 // It says "ready" on standard output once both listen.
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
