@@ -70,6 +70,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"token-service":      actTokenService,
 	"microservices":      actMicroservices,
 	"mesh":               actMesh,
+	"mcp":                actMCP,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,

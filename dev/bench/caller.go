@@ -26,7 +26,7 @@ func (w *world) newCaller(number int) (*caller, error) {
 	var binding map[string]string
 	var err error
 	switch w.scenario.kind {
-	case exchanged, held: // bound to nothing
+	case exchanged, minted, held: // bound to nothing
 	case opaque:
 		made.token = w.server.opaqueToken(number)
 		return made, nil

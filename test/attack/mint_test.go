@@ -16,6 +16,7 @@ import (
 
 // mintCaddyfile is a gateway that mints, and trusts what it minted for orders on one
 // route: the hop that orders makes to stock.
+//
 //nolint:dupword // the claim is named as it is in the caller's token
 const mintCaddyfile = `{
 	debug
