@@ -10,7 +10,7 @@ java=17 # the least that this Keycloak runs on
 
 # What is fixed when Keycloak is built, so that each start is a short one. The
 # consoles are for people; nobody looks at them here.
-options=(--db=dev-mem --cache=local --https-client-auth=request --features-disabled=admin,account)
+options=(--db=dev-mem --https-client-auth=request --features-disabled=admin,account)
 
 folder=$1/keycloak-$version
 stamp=$folder/built-$(sha256sum "$0" | cut -c1-16)

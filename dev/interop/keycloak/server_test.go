@@ -5,6 +5,7 @@ package keycloak
 import (
 	"bytes"
 	"crypto/tls"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -27,7 +28,16 @@ const patience = 4 * time.Minute
 // keycloak is the server of this run.
 var keycloak *server
 
+// short is what a change breaks first: the tests of `make interop SHORT=1`.
+const short = "^(TestTokens|TestLightweight|TestExchange)$"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		if err := flag.Set("test.run", short); err != nil {
+			panic(err)
+		}
+	}
 	os.Exit(run(m))
 }
 
@@ -81,7 +91,7 @@ func start(folder string) (*server, error) {
 	}
 	s.url, s.secure = "http://127.0.0.1:"+ports[0], "https://127.0.0.1:"+ports[1]
 	s.command = exec.Command(filepath.Join(home, "bin", "kc.sh"), "start", "--optimized",
-		"--http-host=127.0.0.1", "--http-enabled=true", "--http-port="+ports[0], "--hostname="+s.url,
+		"--cache=local", "--http-host=127.0.0.1", "--http-enabled=true", "--http-port="+ports[0], "--hostname="+s.url,
 		"--https-port="+ports[1], "--truststore-paths="+made.file,
 		"--https-certificate-file="+made.serverCert, "--https-certificate-key-file="+made.serverKey)
 	s.command.Env = append(os.Environ(), "KC_BOOTSTRAP_ADMIN_USERNAME="+admin, "KC_BOOTSTRAP_ADMIN_PASSWORD="+admin,
