@@ -28,7 +28,7 @@ func TestExchange(t *testing.T) {
 		t.Errorf("the upstream's token holds %v", claims)
 	}
 
-	gateway.Get("/orders/1", r.token("web", "alice", "")).Expect(t, http.StatusForbidden)                   // Keycloak would give it
+	gateway.Get("/orders/1", r.token("web", "alice", "")).Expect(t, http.StatusForbidden)                  // Keycloak would give it
 	gateway.Get("/orders/1", r.token("elsewhere", "alice", "orders:read")).Expect(t, http.StatusForbidden) // not for the gateway
 
 	for name, end := range map[string]func(map[string]any) harness.Answer{

@@ -193,7 +193,9 @@ func newRequest(t *testing.T, method, url, contentType string, body []byte) *htt
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Content-Type", contentType)
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
 	return request
 }
 

@@ -60,8 +60,18 @@ func (r *realm) newPerson(name string) *person {
 		r.t.Fatal(err)
 	}
 	return &person{r: r, name: name, browser: &http.Client{
-		Timeout: client.Timeout, Transport: client.Transport, CheckRedirect: client.CheckRedirect, Jar: jar,
+		Timeout: client.Timeout, Transport: client.Transport, CheckRedirect: client.CheckRedirect, Jar: trusting{jar},
 	}}
+}
+
+// trusting sends cookies that are for TLS to loopback without it, as browsers do.
+type trusting struct{ http.CookieJar }
+
+func (j trusting) SetCookies(from *url.URL, cookies []*http.Cookie) {
+	for _, cookie := range cookies {
+		cookie.Secure = false
+	}
+	j.CookieJar.SetCookies(from, cookies)
 }
 
 var action = regexp.MustCompile(`<form[^>]* action="([^"]+)"`)
