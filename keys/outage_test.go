@@ -249,7 +249,9 @@ func TestDroppedKeysAreLoggedOnce(t *testing.T) {
 		var log bytes.Buffer
 		stop := run(issuer.source(func(c *keys.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) }))
 		elapse(time.Hour)
-		issuer.change(func(f *fakeIssuer) { f.set.Dropped = []jose.DroppedKey{{Index: 2, Reason: "its use is not sig", Other: true}} })
+		issuer.change(func(f *fakeIssuer) {
+			f.set.Dropped = []jose.DroppedKey{{Index: 2, Reason: "its use is not sig", Other: true}}
+		})
 		elapse(time.Hour)
 		stop()
 		if n := strings.Count(log.String(), "leaving out a key"); n != 2 {

@@ -106,8 +106,8 @@ func TestExchangeBound(t *testing.T) {
 	}
 }
 
-// Keycloak keeps a bound token from everybody but its client: the gateway cannot
-// exchange it, and says so as the operator's fault.
+// Keycloak exchanges a bound token for its own client alone. The session lives, so
+// a new login would not help.
 func TestExchangeOfBound(t *testing.T) {
 	r := newRealm(t)
 	gateway := r.gateway(exchanging, harness.NewUpstream(t), "$CLIENT", basic, "$EXCHANGE", "audience orders")
