@@ -28,7 +28,7 @@ need() { # command, package: installs the package where the command is missing
 	"${as_root[@]}" apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$2"
 }
-need java openjdk-$java-jre-headless
+need java default-jre-headless
 need mvn maven
 need unzip unzip
 
@@ -40,7 +40,7 @@ fi
 
 mkdir -p "$1"
 echo "fetching Keycloak $version"
-if ! mvn -B -q dependency:copy \
+if ! mvn -B -q -Dstyle.color=never dependency:copy \
 	-Dartifact=org.keycloak:keycloak-quarkus-dist:$version:zip -DoutputDirectory="$1"; then
 	echo "Keycloak could not be fetched: Maven's own message stands above" >&2
 	exit 1
