@@ -125,8 +125,9 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 	if block.Bind == config.BindDPoP {
 		settings.Scheme, settings.Bind.Prover = "DPoP", a.prover()
 	}
-	for _, part := range block.Legs() {
-		leg, err := a.leg(part)
+	legs := block.Legs()
+	for i, part := range legs {
+		leg, err := a.leg(part, block.Bind != "" && i == len(legs)-1)
 		if err != nil {
 			return nil, err
 		}
@@ -144,8 +145,8 @@ func (a *App) prover() *proof.Prover {
 	return held.Value
 }
 
-// leg makes one request of an exchange.
-func (a *App) leg(block *config.Exchange) (exchange.Leg, error) {
+// leg makes one request of an exchange, for a bound token or a plain one.
+func (a *App) leg(block *config.Exchange, bound bool) (exchange.Leg, error) {
 	leg := exchange.Leg{
 		Grant: exchange.Grant(block.GrantType()), Client: a.clients[block.Client],
 		SubjectType: tokenType(block.SubjectType), RequestedType: tokenType(block.RequestedType),
@@ -170,7 +171,7 @@ func (a *App) leg(block *config.Exchange) (exchange.Leg, error) {
 	}
 	var err error
 	if block.Accept.Verify != "" {
-		leg.Accept.VerifyIssuer, leg.Accept.Verifier, err = a.answerVerifier(block)
+		leg.Accept.VerifyIssuer, leg.Accept.Verifier, err = a.answerVerifier(block, bound)
 	}
 	return leg, err
 }
@@ -197,10 +198,12 @@ func actor(block *config.Actor) *exchange.Actor {
 
 // answerVerifier verifies what comes back by the rules of an issuer, with the
 // audience that is asked for. An issuer that no block trusts is not trusted by
-// this: its keys serve this exchange alone.
-func (a *App) answerVerifier(block *config.Exchange) (string, *token.Verifier, error) {
+// this: its keys serve this exchange alone. That a bound token is bound to the
+// right key is for the exchange to check; where none was asked for, one is of no
+// use to anybody.
+func (a *App) answerVerifier(block *config.Exchange, bound bool) (string, *token.Verifier, error) {
 	urls := a.issuerURLs([]string{block.Accept.Verify})
-	rules := token.VerifierConfig{Audience: token.Audience{Values: slices.Concat(block.Audience, block.Resource)}}
+	rules := token.VerifierConfig{Bindings: bound, Audience: token.Audience{Values: slices.Concat(block.Audience, block.Resource)}}
 	for _, url := range urls {
 		issuer, err := a.answerIssuer(url, block.Accept.Verify)
 		if err != nil {
