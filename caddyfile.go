@@ -23,13 +23,14 @@ const appName = "gatehouse"
 // request_header, which must not see the upstream's token, and before every
 // handle.
 var (
-	atTheDoor     = []string{"token_resource", "token_auth", "token_require"}
+	atTheDoor     = []string{"token_resource", "token_service", "token_auth", "token_require"}
 	atTheUpstream = []string{"token_exchange"}
 )
 
 func init() {
 	httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption)
 	httpcaddyfile.RegisterHandlerDirective("token_resource", parseHandler[handlers.TokenResource])
+	httpcaddyfile.RegisterHandlerDirective("token_service", parseHandler[handlers.TokenService])
 	httpcaddyfile.RegisterHandlerDirective("token_auth", parseHandler[handlers.TokenAuth])
 	httpcaddyfile.RegisterHandlerDirective("token_require", parseHandler[handlers.TokenRequire])
 	httpcaddyfile.RegisterHandlerDirective("token_exchange", parseHandler[handlers.TokenExchange])

@@ -54,7 +54,11 @@ func (a *App) clientAuth(block *config.Client) (authserver.ClientAuth, error) {
 		return authserver.PrivateKeyJWT(key, a.assertion(block))
 	case config.AuthTLS:
 		files := authserver.CertificateFiles{Certificate: block.Certificate.Certificate, Key: block.Certificate.Key}
-		return authserver.TLS(files, a.log)
+		certificate, err := a.Certificate(files)
+		if err != nil {
+			return nil, err
+		}
+		return authserver.TLS(certificate), nil
 	case config.AuthFederated:
 		return authserver.Federated(block.AssertionFile, a.log)
 	case config.AuthNone:
@@ -62,6 +66,19 @@ func (a *App) clientAuth(block *config.Client) (authserver.ClientAuth, error) {
 	default:
 		return authserver.Basic(secrets...), nil
 	}
+}
+
+// Certificate implements handlers.Services. All who name the same files see them
+// change at the same time: what is bound by one is shown by the other.
+func (a *App) Certificate(files authserver.CertificateFiles) (*authserver.Certificate, error) {
+	if known := a.certificates[files]; known != nil {
+		return known, nil
+	}
+	certificate, err := authserver.NewCertificate(files, a.log)
+	if err == nil {
+		a.certificates[files] = certificate
+	}
+	return certificate, err
 }
 
 // keyModule proves a client by the key of a module.

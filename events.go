@@ -14,6 +14,7 @@ import (
 const (
 	eventUnreachable = "issuer_unreachable"
 	eventRecovered   = "issuer_recovered"
+	eventRotated     = "signing_key_rotated"
 )
 
 // maxEvents bounds the events that wait while a handler of the operator's is

@@ -43,6 +43,7 @@ func (a *App) provisionExchanges() error {
 			return fmt.Errorf("%s: %w", at("exchange "+name, block.Place), err)
 		}
 		a.exchanges[name] = exchanger
+		a.asks(name, block)
 		if block.Anonymous {
 			a.warnAnonymous(name, block.Place)
 		}
@@ -117,24 +118,72 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 		return exchange.NewState(entries, exchange.DefaultCacheBytes)
 	}, (*exchange.State).Close)
 	a.releases = append(a.releases, held.Release)
-	_, scheme := block.Inject.Target()
+	_, scheme := block.Target()
 	settings := exchange.Config{
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
 	}
-	if block.Bind == config.BindDPoP {
-		settings.Scheme, settings.Bind.Prover = "DPoP", a.prover()
+	if block.IsLocal() {
+		if settings.Local, err = a.local(block); err != nil {
+			return nil, err
+		}
 	}
-	legs := block.Legs()
-	for i, part := range legs {
-		leg, err := a.leg(part, block.Bind != "" && i == len(legs)-1)
+	for _, part := range block.Legs() {
+		leg, err := a.leg(part, block.Bind != nil && part.Then == nil)
 		if err != nil {
 			return nil, err
 		}
 		settings.Then = append(settings.Then, leg)
 	}
+	if err := a.bind(block, &settings); err != nil {
+		return nil, fmt.Errorf("bind: %w", err)
+	}
 	settings.Leg, settings.Then = settings.Then[0], settings.Then[1:]
 	return exchange.New(settings)
+}
+
+// bind binds what the last leg gets, if the exchange says so.
+func (a *App) bind(block *config.Exchange, settings *exchange.Config) error {
+	switch block.BindKind() {
+	case config.BindDPoP:
+		settings.Scheme, settings.Bind.Prover = "DPoP", a.prover()
+	case config.BindMTLS:
+		if block.IsLocal() {
+			files := authserver.CertificateFiles{Certificate: block.Bind.Certificate, Key: block.Bind.Key}
+			certificate, err := authserver.NewCertificate(files, a.log)
+			settings.Bind.Certificate = certificate
+			return err
+		}
+		legs := block.Legs()
+		client, err := a.showing(block.Bind, legs[len(legs)-1].Client)
+		if err != nil {
+			return err
+		}
+		settings.Then[len(legs)-1].Client, settings.Bind.Certificate = client, client.Certificate()
+	}
+	return nil
+}
+
+// showing makes the client that asks with a certificate: its own, or the files of
+// the binding.
+func (a *App) showing(block *config.Bind, name string) (*authserver.Client, error) {
+	client := a.clients[name]
+	if client.Certificate() != nil && block.Certificate == "" {
+		return client, nil
+	}
+	files := authserver.CertificateFiles{Certificate: block.Certificate, Key: block.Key}
+	if own := a.Clients[name].Certificate; block.Certificate == "" {
+		files = authserver.CertificateFiles{Certificate: own.Certificate, Key: own.Key} // Check has seen that it is there
+	}
+	certificate, err := a.Certificate(files)
+	if err != nil {
+		return nil, err
+	}
+	shows, err := client.Showing(certificate)
+	if err == nil && shows != client {
+		a.releases = append(a.releases, shows.Close)
+	}
+	return shows, err
 }
 
 // prover has the one key of this process that upstreams' tokens are bound to. It
@@ -145,13 +194,15 @@ func (a *App) prover() *proof.Prover {
 	return held.Value
 }
 
-// leg makes one request of an exchange, for a bound token or a plain one.
+// leg makes one request of an exchange; bound tells that its token is bound.
 func (a *App) leg(block *config.Exchange, bound bool) (exchange.Leg, error) {
 	leg := exchange.Leg{
-		Grant: exchange.Grant(block.GrantType()), Client: a.clients[block.Client],
+		Grant:       exchange.Grant(block.GrantType()),
 		SubjectType: tokenType(block.SubjectType), RequestedType: tokenType(block.RequestedType),
 		Audience: block.Audience, Resource: block.Resource, Scope: block.Scope, ScopeExact: block.ScopeExact,
-		Actor: actor(block.Actor),
+	}
+	if !block.IsLocal() {
+		leg.Client, leg.Actor = a.clients[block.Client], actor(block.Actor)
 	}
 	for _, pair := range block.ScopeMap {
 		if leg.ScopeMap == nil {
@@ -161,6 +212,9 @@ func (a *App) leg(block *config.Exchange, bound bool) (exchange.Leg, error) {
 	}
 	for _, param := range block.Params {
 		leg.Params = append(leg.Params, exchange.Param(param))
+	}
+	if err := leg.Actor.Check(); err != nil {
+		return leg, err
 	}
 	if block.Accept == nil {
 		return leg, nil
@@ -187,7 +241,7 @@ func tokenType(word string) string {
 
 func actor(block *config.Actor) *exchange.Actor {
 	switch {
-	case block == nil:
+	case block == nil || block.None:
 		return nil
 	case block.Self:
 		return exchange.NewSelfActor()
@@ -198,12 +252,13 @@ func actor(block *config.Actor) *exchange.Actor {
 
 // answerVerifier verifies what comes back by the rules of an issuer, with the
 // audience that is asked for. An issuer that no block trusts is not trusted by
-// this: its keys serve this exchange alone. That a bound token is bound to the
-// right key is for the exchange to check; where none was asked for, one is of no
-// use to anybody.
+// this: its keys serve this exchange alone.
 func (a *App) answerVerifier(block *config.Exchange, bound bool) (string, *token.Verifier, error) {
 	urls := a.issuerURLs([]string{block.Accept.Verify})
-	rules := token.VerifierConfig{Bindings: bound, Audience: token.Audience{Values: slices.Concat(block.Audience, block.Resource)}}
+	rules := token.VerifierConfig{
+		Audience: token.Audience{Values: slices.Concat(block.Audience, block.Resource)},
+		Bindings: bound, // the exchange looks to what
+	}
 	for _, url := range urls {
 		issuer, err := a.answerIssuer(url, block.Accept.Verify)
 		if err != nil {
@@ -248,6 +303,9 @@ func (a *App) exchangeKey(block *config.Exchange) (lease.Key, error) {
 		return lease.Key{}, fmt.Errorf("reading the exchange: %w", err)
 	}
 	parts := []string{"exchange", string(text), strings.Join(a.subjectIssuers(block), "\n")}
+	if block.IsLocal() {
+		return lease.KeyOf(parts...), nil
+	}
 	for _, leg := range block.Legs() {
 		parts = append(parts, strings.Join(a.clients[leg.Client].Identity(), "\n"))
 	}
@@ -266,5 +324,6 @@ func (a *App) Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", at("token_exchange", directive.Place), err)
 	}
+	a.asks("inline", directive.Exchange)
 	return exchanger, nil
 }

@@ -23,6 +23,7 @@ func (a *App) provisionIssuers() error {
 		if block.Outbound {
 			continue // who calls it makes its server
 		}
+		a.accepts("issuer "+name, block.Place, block.Audience)
 		prefix := name + "/"
 		for _, url := range block.URLs {
 			if len(block.URLs) > 1 {
@@ -59,6 +60,9 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 		Asked:      block.Introspection != nil && block.Introspection.Always,
 	}
 	a.issuers[url] = &issuer{trusted: trusted, source: source}
+	if err := a.distinguishes(); err != nil {
+		return err
+	}
 	return a.metrics.WatchKeySet(url, source)
 }
 
@@ -67,6 +71,9 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 func (a *App) keySource(url string, block *config.Issuer) (*keys.Source, error) {
 	if file := block.JWKS; file != "" && !isURL(file) {
 		return a.fileKeys(url, file, block)
+	}
+	if a.ring != nil && url == a.Sign.Issuer && block.JWKS == "" {
+		return a.ownKeys(url), nil
 	}
 	server, err := a.server(url, block)
 	if err != nil {
@@ -211,6 +218,7 @@ func at(label, place string) string {
 func (a *App) Verifier(directive *config.TokenAuth) (handlers.Verifier, error) {
 	label := at("token_auth", directive.Place)
 	audience := accepted(directive.Audience)
+	a.accepts("token_auth", directive.Place, directive.Audience)
 	var trusted []*token.Issuer
 	for _, url := range a.issuerURLs(directive.Issuers) {
 		if a.issuers[url] == nil {
@@ -225,11 +233,12 @@ func (a *App) Verifier(directive *config.TokenAuth) (handlers.Verifier, error) {
 		trusted = append(trusted, found)
 	}
 	verifier := token.NewVerifier(token.VerifierConfig{Issuers: trusted, Audience: audience, Bindings: true, Cache: a.cache.Value})
-	a.doors = append(a.doors, admin.Door{Place: directive.Place, Issuers: a.issuerURLs(directive.Issuers), Verifier: verifier})
-	gate, err := a.gate(verifier, a.issuerURLs(directive.Issuers))
+	urls := a.issuerURLs(directive.Issuers)
+	gate, err := a.gate(verifier, urls)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", label, err)
 	}
+	a.doors = append(a.doors, admin.Door{Place: directive.Place, Issuers: urls, Gate: gate, Bound: requiredKinds(directive)})
 	return gate, nil
 }
 

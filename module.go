@@ -2,11 +2,14 @@ package gatehouse
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/exp/zapslog"
 	"go.uber.org/zap/zapcore"
 
@@ -20,6 +23,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -49,11 +53,16 @@ type App struct {
 	watched   map[string]bool // servers whose breakers are published
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
+	ring      *signing.Ring            // nil without sign
+	regions   []*keys.Source           // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
+	audiences    audiences // of exchanges and of the front door
 	introspected map[string]introspected
 	decrypters   map[*config.Issuer]token.Decrypter
+	certificates map[authserver.CertificateFiles]*authserver.Certificate
 
-	doors []admin.Door // the token_auths, as they were provisioned
+	doors   []admin.Door   // the token_auths, as they were provisioned
+	sources []*keys.Source // of keys of clients of token_service
 
 	releases []func()
 	stop     context.CancelFunc
@@ -82,6 +91,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.exchanges = make(map[string]*exchange.Exchanger)
 	a.introspected = make(map[string]introspected)
 	a.decrypters = make(map[*config.Issuer]token.Decrypter)
+	a.certificates = make(map[authserver.CertificateFiles]*authserver.Certificate)
 	core := ctx.Logger().Core()
 	a.log = logger(core, "gatehouse")
 	a.trail = audit.NewTrail(logger(core, "gatehouse.audit"))
@@ -98,6 +108,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.leaseCache()
+	if err := a.provisionSigning(); err != nil {
+		return err
+	}
 	if err := a.provisionIssuers(); err != nil {
 		return err
 	}
@@ -123,13 +136,39 @@ func logger(core zapcore.Core, name string) *slog.Logger {
 // starts while an issuer is down, and an issuer may be served by this very
 // Caddy.
 func (a *App) Start() error {
+	if err := a.checkRoutes(); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
+	if err := a.startSigning(ctx); err != nil {
+		stop() // Caddy stops only what has started
+		return err
+	}
 	a.running.Go(func() { a.emitter.run(ctx) })
 	for _, known := range a.issuers {
 		a.running.Go(func() { known.source.Run(ctx) })
 	}
+	for _, source := range a.sources {
+		a.running.Go(func() { source.Run(ctx) })
+	}
 	return nil
+}
+
+// checkRoutes looks at the routes of the HTTP app: only now are all of them there.
+func (a *App) checkRoutes() error {
+	found, err := a.ctx.AppIfConfigured("http")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	app, ok := found.(*caddyhttp.App)
+	if !ok {
+		return fmt.Errorf("app http is a %T, not Caddy's", found)
+	}
+	return handlers.CheckRoutes(app, a)
 }
 
 // Stop implements caddy.App.
@@ -184,4 +223,5 @@ var (
 	_ caddy.CleanerUpper = (*App)(nil)
 	_ handlers.Services  = (*App)(nil)
 	_ admin.Gate         = (*App)(nil)
+	_ admin.Operated     = (*App)(nil)
 )

@@ -32,14 +32,19 @@ func (a *App) Sender(directive *config.TokenAuth) (*proof.Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", label, err)
 	}
-	sender, err := proof.NewSender(dpop, proof.Kinds{
-		DPoP: slices.Contains(directive.SenderConstrained, config.BoundDPoP),
-		MTLS: slices.Contains(directive.SenderConstrained, config.BoundMTLS),
-	})
+	sender, err := proof.NewSender(dpop, requiredKinds(directive))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", label, err)
 	}
 	return sender, nil
+}
+
+// requiredKinds are the ways in which a token must be bound at a token_auth.
+func requiredKinds(directive *config.TokenAuth) proof.Kinds {
+	return proof.Kinds{
+		DPoP: slices.Contains(directive.SenderConstrained, config.BoundDPoP),
+		MTLS: slices.Contains(directive.SenderConstrained, config.BoundMTLS),
+	}
 }
 
 func (a *App) marks() *store.Memory {

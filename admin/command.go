@@ -12,10 +12,10 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "gatehouse",
 		Usage: "<verb>",
-		Short: "Looks into Gatehouse's configuration and tokens",
+		Short: "Looks into Gatehouse's configuration, tokens and keys",
 		Long: `
 Commands for the token boundary. 'caddy help gatehouse <verb>' tells more of each.`,
-		CobraFunc: func(command *cobra.Command) { command.AddCommand(inspectCommand()) },
+		CobraFunc: func(command *cobra.Command) { command.AddCommand(inspectCommand(), keysCommand()) },
 	})
 }
 
@@ -27,16 +27,19 @@ func inspectCommand() *cobra.Command {
 		Long: `
 Reads a token from a file, or from standard input where no file or "-" is named, and
 holds it against every token_auth of the configuration: header, claims with readable
-times, issuer, key, and each check with its result. Keys are fetched from the issuers,
-as the running gateway would; nothing is served, and the token is sent to nobody.
+times, issuer, key, and each check with its result. An encrypted token is opened with
+the keys of decrypt. Keys are fetched from the issuers, and an issuer with introspection
+is asked about its opaque tokens (and, with always, about its JWTs), as the running
+gateway would; nothing is served, and the token is sent to nobody else. A token that is
+bound to a key or a certificate is checked but for the proof, which only requests have.
 
 --at names one token_auth, by a part of its place in the Caddyfile (such as ":12") or
 by an issuer's URL. A token is never taken from the command line, where other users of
 the machine and the shell's history could read it.
 
 Exit status: 0 if every token_auth that was asked accepts the token, 2 if one refuses
-it, 3 if it could not be checked (no keys), 1 if the configuration or the token cannot
-be read.`,
+it, 3 if it could not be checked (no keys, or no answer), 1 if the configuration or the
+token cannot be read.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	command.Flags().StringP("config", "c", "", "Configuration file (default: the Caddyfile in this folder)")

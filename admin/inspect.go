@@ -16,6 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	"github.com/caddy-gatehouse/gatehouse/introspection"
+	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -35,8 +37,10 @@ type Door struct {
 	Place string
 	// Issuers are the URLs of the issuers it accepts.
 	Issuers []string
-	// Verifier is what it asks.
-	Verifier *token.Verifier
+	// Gate is what it asks.
+	Gate *introspection.Gate
+	// Bound are the ways of which tokens must be bound in one, zero for none.
+	Bound proof.Kinds
 }
 
 func (d Door) String() string {
@@ -137,13 +141,14 @@ func (d Door) position() (file string, line int) {
 func examine(ctx context.Context, out io.Writer, raw token.Raw, doors []Door, now time.Time) (int, error) {
 	status := caddy.ExitCodeSuccess
 	page := &report{out: out, now: now}
-	for i, door := range doors {
-		explained := door.Verifier.Explain(ctx, raw)
-		if i == 0 {
-			page.token(raw, &explained)
-		}
-		page.door(door, &explained)
-		status = worse(status, exitOf(&explained))
+	findings := make([]finding, 0, len(doors))
+	for _, door := range doors {
+		findings = append(findings, door.examine(ctx, raw))
+	}
+	page.token(raw, findings)
+	for i := range findings {
+		page.finding(&findings[i])
+		status = worse(status, exitOf(findings[i].checks()))
 	}
 	return status, page.err
 }
@@ -159,9 +164,9 @@ func worse(a, b int) int {
 
 // exitOf is the exit status for one door. A refusal weighs more than a check that
 // could not be made, unless that is all there is.
-func exitOf(explained *token.Explanation) int {
+func exitOf(checks []token.CheckResult) int {
 	status := caddy.ExitCodeSuccess
-	for _, result := range explained.Checks {
+	for _, result := range checks {
 		reason, _ := errors.AsType[token.Reason](result.Err)
 		switch {
 		case result.Outcome != token.Failed:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -25,7 +26,7 @@ const (
 // An Event is one decision about one request. Empty fields are left out.
 type Event struct {
 	Outcome Outcome
-	// Directive decided: token_auth, token_require or token_exchange.
+	// Directive decided: token_auth, token_require, token_exchange or token_service.
 	Directive string
 	// Place is where the directive is written, file:line.
 	Place string
@@ -49,6 +50,16 @@ type Event struct {
 	// Exchange, Audience and Scope say what was asked for an upstream.
 	Exchange        string
 	Audience, Scope []string
+	// Server is the host of the authorization server, ServerClient the client_id
+	// that the gateway has there. Where several are asked in turn, they are those of
+	// the one that decided, and Leg says which that was, counted from one.
+	Server, ServerClient string
+	Leg                  int
+	// Duration is how long the caller waited for the exchange.
+	Duration time.Duration
+	// ActDepth is how many parties act for the user, the gateway included where it
+	// names itself (RFC 8693, section 4.1).
+	ActDepth int
 	// ServerError is the authorization server's error code, ServerStatus the status
 	// of its answer, 0 if it was not asked or did not answer.
 	ServerError  string
@@ -57,6 +68,14 @@ type Event struct {
 	// far as it can be read.
 	Granted  []string
 	IssuedID string
+	// Endpoint is the one of token_service that was asked, Requester the client that
+	// proved itself to it, and Grant what it wanted.
+	Endpoint, Requester, Grant string
+	// SubjectIssuer and SubjectHash say for whom token_service made a token, and
+	// Actor who acts with it.
+	SubjectIssuer, SubjectHash, Actor string
+	// KeyID is the key that signed the token.
+	KeyID string
 }
 
 // A Trail writes events. The zero value writes nothing.
@@ -103,15 +122,24 @@ func (e Event) attributes() []slog.Attr {
 		"request_id", e.RequestID,
 		"rule", e.Rule, "reason", e.Reason,
 		"exchange", e.Exchange, "target_audience", strings.Join(e.Audience, " "),
+		"server", e.Server, "server_client", e.ServerClient,
 		"asked_scope", strings.Join(e.Scope, " "), "server_error", e.ServerError,
 		"granted_scope", strings.Join(e.Granted, " "), "issued_jti", e.IssuedID,
 		"token", e.Fingerprint,
+		"endpoint", e.Endpoint, "requester", e.Requester, "grant", e.Grant,
+		"subject_issuer", e.SubjectIssuer, "subject_hash", e.SubjectHash, "actor", e.Actor, "issued_kid", e.KeyID,
 	)
-	if e.Status != 0 {
-		attributes = append(attributes, slog.Int("status", e.Status))
+	for _, number := range []slog.Attr{
+		slog.Int("status", e.Status), slog.Int("server_status", e.ServerStatus),
+		slog.Int("leg", e.Leg), slog.Int("act_depth", e.ActDepth),
+	} {
+		if number.Value.Int64() != 0 {
+			attributes = append(attributes, number)
+		}
 	}
-	if e.ServerStatus != 0 {
-		attributes = append(attributes, slog.Int("server_status", e.ServerStatus))
+	if e.Duration > 0 {
+		// In seconds, as in Caddy's access log.
+		attributes = append(attributes, slog.Float64("duration", e.Duration.Seconds()))
 	}
 	if e.Token == nil {
 		return attributes

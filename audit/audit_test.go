@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -42,6 +43,8 @@ func TestRecordWritesEveryField(t *testing.T) {
 		Outcome: audit.Denied, Directive: "token_exchange", Place: "Caddyfile:7", Method: "GET", Host: "api.example.com", Path: "/orders",
 		RequestID: "request-1", RemoteIP: "192.0.2.1", Fingerprint: "fp", Rule: "policy_denied", Reason: "because", Status: 403,
 		Exchange: "orders", Audience: []string{"orders", "https://orders.example.com"}, Scope: []string{"a", "b"}, ServerError: "access_denied",
+		ServerStatus: 400, Server: "idp.example.com", ServerClient: "gateway", Leg: 2, ActDepth: 3, Duration: 1500 * time.Millisecond,
+		Granted: []string{"a"}, IssuedID: "jti-2",
 		Token: &token.Token{
 			Subject: "alice", Client: "app", Issuer: "https://issuer.example.com", Actor: "robot", ID: "jti-1",
 			Audience: []string{"one", "two"}, Scopes: []string{"c", "d"},
@@ -52,6 +55,8 @@ func TestRecordWritesEveryField(t *testing.T) {
 		"method": "GET", "host": "api.example.com", "path": "/orders", "request_id": "request-1", "remote_ip": "192.0.2.1",
 		"token": "fp", "rule": "policy_denied", "reason": "because", "status": 403.,
 		"exchange": "orders", "target_audience": "orders https://orders.example.com", "asked_scope": "a b", "server_error": "access_denied",
+		"server_status": 400., "server": "idp.example.com", "server_client": "gateway", "leg": 2., "act_depth": 3., "duration": 1.5,
+		"granted_scope": "a", "issued_jti": "jti-2",
 		"subject": "alice", "client": "app", "issuer": "https://issuer.example.com", "actor": "robot", "jti": "jti-1",
 		"audience": "one two", "scope": "c d",
 	}}

@@ -119,10 +119,11 @@ func TestExchangeC15AliasForCertificates(t *testing.T) {
 	files := CertificateFiles{filepath.Join(dir, "c"), filepath.Join(dir, "k")}
 	write(t, files.Certificate, certificateOf(t, key))
 	write(t, files.Key, pemKey(t, key))
-	byCertificate, err := TLS(files, nil)
+	certificate, err := NewCertificate(files, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	byCertificate := TLS(certificate)
 	for path, auth := range map[string]ClientAuth{"/alias": byCertificate, "/plain": Basic(NewSecret(longSecret))} {
 		client := newTestClient(t, ClientOptions{Server: server, TrustCA: trust(j.server), Auth: auth})
 		j.accept(func(r *http.Request) bool { return r.URL.Path == path })

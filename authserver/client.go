@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/httpx"
@@ -60,7 +61,8 @@ type ClientOptions struct {
 // safe for concurrent use.
 type Client struct {
 	options ClientOptions
-	http    *httpx.Client
+	plain   *connections // nil if it shows a certificate
+	shows   *showing     // nil if it shows none
 }
 
 // NewClient makes a client. Nothing is fetched.
@@ -81,14 +83,15 @@ func NewClient(options ClientOptions) (*Client, error) {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	settings := httpx.Options{TrustCA: options.TrustCA, Timeout: options.Timeout}
-	if method, ok := options.Auth.(certified); ok {
-		settings.Certificate = method.certificate
-	}
-	client, err := httpx.New(settings)
+	connected, err := httpx.New(settings)
 	if err != nil {
 		return nil, fmt.Errorf("trust_ca: %w", err)
 	}
-	return &Client{options: options, http: client}, nil
+	client := &Client{options: options, plain: &connections{http: connected}}
+	if method, ok := options.Auth.(certified); ok {
+		client.plain, client.shows = nil, &showing{certificate: method.certificate(), settings: settings}
+	}
+	return client, nil
 }
 
 func checkClient(options ClientOptions) error {
@@ -124,6 +127,20 @@ func (c *Client) Issuer() string {
 	return c.options.Server.Issuer()
 }
 
+// Host is the server's host and port, as its issuer identifier or its endpoint names
+// it.
+func (c *Client) Host() string {
+	address := c.options.TokenEndpoint
+	if address == "" {
+		address = c.Issuer()
+	}
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return parsed.Host
+}
+
 // Timeout bounds one request for a token.
 func (c *Client) Timeout() time.Duration { return c.options.Timeout }
 
@@ -133,6 +150,3 @@ func (c *Client) Timeout() time.Duration { return c.options.Timeout }
 func (c *Client) Identity() []string {
 	return []string{c.Issuer(), c.options.TokenEndpoint, c.options.ID, c.options.Auth.keyID()}
 }
-
-// Close ends idle connections.
-func (c *Client) Close() { c.http.Close() }

@@ -2,7 +2,6 @@ package authserver
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -42,9 +41,6 @@ type attempt struct {
 	proof proof
 	// avoid is the credential that the attempt before this one used.
 	avoid *proof
-	// reconnect asks for a new connection: those that are open carry a
-	// certificate that is no longer the client's.
-	reconnect bool
 }
 
 type proof struct {
@@ -102,5 +98,5 @@ func provePost(attempt *attempt, secret string) error {
 
 // A certified method proves the client by the certificate of the TLS connection.
 type certified interface {
-	certificate() (*tls.Certificate, error)
+	certificate() *Certificate
 }

@@ -186,10 +186,11 @@ func TestTLSClient(t *testing.T) {
 	files := CertificateFiles{filepath.Join(dir, "c"), filepath.Join(dir, "k")}
 	write(t, files.Certificate, certificateOf(t, one))
 	write(t, files.Key, pemKey(t, one))
-	auth, err := TLS(files, nil)
+	certificate, err := NewCertificate(files, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	auth := TLS(certificate)
 	client := newTestClient(t, ClientOptions{Server: server, TrustCA: trust(j.server), Auth: auth})
 	shows := func(name string) func(*http.Request) bool {
 		return func(r *http.Request) bool {
@@ -211,7 +212,7 @@ func TestTLSClient(t *testing.T) {
 	if first, again := j.token(t, client), j.token(t, client); first != 2 || again != 1 {
 		t.Errorf("after the certificate changed: %d and %d calls", first, again)
 	}
-	if _, err := TLS(CertificateFiles{files.Certificate, files.Certificate}, nil); err == nil {
+	if _, err := NewCertificate(CertificateFiles{files.Certificate, files.Certificate}, nil); err == nil {
 		t.Error("a certificate for a key: no error")
 	}
 }

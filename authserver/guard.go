@@ -2,28 +2,16 @@ package authserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
-)
-
-const (
-	// maxCalls is how many calls to one server run at a time.
-	maxCalls = 64
-	// maxQueue is how many more may wait for their turn. Beyond it a caller is
-	// sent away at once: a queue that grows without bound answers nobody in time.
-	maxQueue = 256
-	// retryBusy is how long whoever found the queue full is asked to wait.
-	retryBusy = time.Second
 )
 
 // Reasons of a Pause, for logs and metrics.
 const (
 	// PauseOpen: the endpoint has failed again and again and is left alone.
 	PauseOpen = "breaker_open"
-	// PauseBusy: too many calls to the server are under way already.
+	// PauseBusy: too many calls to the endpoint are under way already.
 	PauseBusy = "busy"
 )
 
@@ -47,20 +35,23 @@ func (p *Pause) Error() string {
 }
 
 // A Guard contains what one authorization server can do to the gateway, and the
-// gateway to it: a breaker for each endpoint, and a bound on the calls that run
+// gateway to it: for each endpoint a breaker, and a bound on the calls that run
 // or wait. It holds state and no settings, and should outlive configurations: a
 // reload does not heal a server. It is safe for concurrent use.
 type Guard struct {
-	slots   chan struct{}
-	waiting atomic.Int32
+	mu        sync.Mutex
+	endpoints map[string]*contained
+}
 
-	mu       sync.Mutex
-	breakers map[string]*breaker
+// contained is how one endpoint is kept within bounds.
+type contained struct {
+	breaker *breaker
+	turns   *turns
 }
 
 // NewGuard makes a guard that has seen nothing yet.
 func NewGuard() *Guard {
-	return &Guard{slots: make(chan struct{}, maxCalls), breakers: make(map[string]*breaker)}
+	return &Guard{endpoints: make(map[string]*contained)}
 }
 
 // An EndpointState is how one endpoint of a server has been doing.
@@ -78,59 +69,39 @@ type EndpointState struct {
 func (g *Guard) Endpoints() []EndpointState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	states := make([]EndpointState, 0, len(g.breakers))
-	for url, breaker := range g.breakers {
-		states = append(states, breaker.look(url))
+	states := make([]EndpointState, 0, len(g.endpoints))
+	for url, known := range g.endpoints {
+		states = append(states, known.breaker.look(url))
 	}
 	return states
 }
 
-// breaker returns the breaker of an endpoint. Endpoints come from configurations
-// and from metadata of configured servers, so there are few.
-func (g *Guard) breaker(endpoint string) *breaker {
+// at returns what contains an endpoint. Endpoints come from configurations and
+// from metadata of configured servers, so there are few.
+func (g *Guard) at(endpoint string) *contained {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	known := g.breakers[endpoint]
+	known := g.endpoints[endpoint]
 	if known == nil {
-		known = newBreaker()
-		g.breakers[endpoint] = known
+		known = &contained{breaker: newBreaker(), turns: newTurns()}
+		g.endpoints[endpoint] = known
 	}
 	return known
 }
 
-// call makes one call unless the endpoint is left alone or the server is busy:
+func (g *Guard) breaker(endpoint string) *breaker { return g.at(endpoint).breaker }
+
+// call makes one call unless the endpoint is left alone or busy:
 // then it returns a *Pause. A call that waits for its turn longer than ctx lives
 // was not made either.
 func (g *Guard) call(ctx context.Context, endpoint string, work func() error) error {
-	breaker := g.breaker(endpoint)
-	if pause := breaker.paused(); pause != nil {
+	known := g.at(endpoint)
+	if pause := known.breaker.paused(); pause != nil {
 		return pause
 	}
-	if err := g.enter(ctx); err != nil {
+	if err := known.turns.enter(ctx); err != nil {
 		return err
 	}
-	defer func() { <-g.slots }()
-	return breaker.run(work)
-}
-
-func (g *Guard) enter(ctx context.Context) error {
-	select {
-	case g.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	if g.waiting.Add(1) > maxQueue {
-		g.waiting.Add(-1)
-		return &Pause{Reason: PauseBusy, RetryAfter: retryBusy}
-	}
-	defer g.waiting.Add(-1)
-	select {
-	case g.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return ctx.Err()
-		}
-		return &Pause{Reason: PauseBusy, RetryAfter: retryBusy}
-	}
+	defer known.turns.leave()
+	return known.breaker.run(work)
 }

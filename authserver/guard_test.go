@@ -142,9 +142,35 @@ func TestGuardBounds(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if most.Load() != maxCalls || busy.Load() != 100 || guard.waiting.Load() != 0 {
-			t.Errorf("%d ran at once, %d were sent away, %d wait", most.Load(), busy.Load(), guard.waiting.Load())
+		if most.Load() != maxCalls || busy.Load() != 100 || guard.at(testPlace).turns.waiting.Load() != 0 {
+			t.Errorf("%d ran at once, %d were sent away, %d wait", most.Load(), busy.Load(), guard.at(testPlace).turns.waiting.Load())
 		}
+	})
+}
+
+// Whoever floods one endpoint keeps nobody from another.
+func TestGuardEndpointsApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		guard := NewGuard()
+		over := make(chan struct{})
+		var flood sync.WaitGroup
+		for range maxCalls + maxQueue {
+			flood.Go(func() {
+				if err := guard.call(t.Context(), "introspection", func() error { <-over; return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		var pause *Pause
+		if err := guard.call(t.Context(), "introspection", func() error { return nil }); !errors.As(err, &pause) {
+			t.Errorf("the flooded endpoint: %v", err)
+		}
+		if err := guard.call(t.Context(), testPlace, func() error { return nil }); err != nil {
+			t.Errorf("another endpoint: %v", err)
+		}
+		close(over)
+		flood.Wait()
 	})
 }
 
@@ -152,7 +178,7 @@ func TestGuardWaitsNoLongerThanItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		guard := NewGuard()
 		for range maxCalls {
-			guard.slots <- struct{}{}
+			guard.at(testPlace).turns.slots <- struct{}{}
 		}
 		limited, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -33,6 +33,7 @@ type Answer struct {
 	SentAt time.Time
 
 	header http.Header
+	shown  string // see TokenResponse.Shown
 }
 
 // Refusal reads an answer with a status of 400 and above.
@@ -101,8 +102,7 @@ func (c *Client) locate(ctx context.Context, endpoint Endpoint) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", endpoint.Name, err)
 	}
-	_, certificate := c.options.Auth.(certified)
-	place := metadata.Endpoint(endpoint.Name, certificate)
+	place := metadata.Endpoint(endpoint.Name, c.shows != nil)
 	if place == "" {
 		return "", fmt.Errorf("%s: %s: %w", c.Issuer(), endpoint.Name, ErrNoEndpoint)
 	}
@@ -142,16 +142,21 @@ func (c *Client) try(ctx context.Context, attempt *attempt, accept string) (*Ans
 	if err != nil {
 		return nil, err
 	}
-	if attempt.reconnect {
-		c.http.Close()
+	over, err := c.connections()
+	if err == nil {
+		err = c.checkShown(attempt.endpoint)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: client %s: %w", ErrCredentials, c.options.ID, err)
 	}
 	answer := &Answer{SentAt: c.options.Now()}
 	err = c.guarded(ctx, attempt.endpoint, func() error {
-		response, err := c.http.Do(request, maxAnswerBytes)
+		response, err := over.http.Do(request, maxAnswerBytes)
 		if err != nil {
 			return classify(ctx, err)
 		}
 		answer.Status, answer.header, answer.Body = response.Status, response.Header, response.Body
+		answer.shown = over.shown()
 		answer.MediaType, _, _ = mime.ParseMediaType(response.Header.Get("Content-Type"))
 		return errStatus(response.Status)
 	})

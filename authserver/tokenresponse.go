@@ -37,6 +37,9 @@ type TokenResponse struct {
 	// SentAt is when the request was sent, so that no time on the wire is
 	// mistaken for life of the token.
 	SentAt time.Time
+	// Shown is the x5t#S256 of the certificate that the client showed when it asked,
+	// "" if it has none or the server did not want to see it.
+	Shown string
 }
 
 // readAnswer turns a token endpoint's answer into a response, a *Refusal or an
@@ -44,7 +47,12 @@ type TokenResponse struct {
 func readAnswer(answer *Answer, now time.Time) (*TokenResponse, error) {
 	switch {
 	case answer.Status == http.StatusOK:
-		return parseTokenResponse(answer.Body, answer.SentAt)
+		response, err := parseTokenResponse(answer.Body, answer.SentAt)
+		if err != nil {
+			return nil, err
+		}
+		response.Shown = answer.shown
+		return response, nil
 	case answer.Status >= 400:
 		return nil, answer.Refusal(now)
 	default:

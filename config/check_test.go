@@ -38,6 +38,25 @@ exchange e {
 	client foreign
 	subject_issuer main https://inline.example.com
 }`,
+		"bind mtls by the client's certificate": base + `
+client byTLS {
+	issuer main
+	client_id a
+	auth tls
+	certificate a b
+}
+exchange e {
+	client byTLS
+	bind mtls
+}
+exchange f {
+	client byTLS
+	bind mtls a b
+}
+exchange g {
+	client gateway
+	bind mtls c d
+}`,
 		"token_endpoint with subject_issuer": base + `
 client direct {
 	token_endpoint https://idp.example.com/token
@@ -86,6 +105,18 @@ func TestCheckLinks(t *testing.T) {
 			"client direct {\ntoken_endpoint https://idp.example.com/token\nclient_id a\nsecret s\n}\nexchange e {\nclient direct\n}",
 			"exchange e (Testfile:18): subject_issuer is missing: client direct (Testfile:13) has a token_endpoint and no issuer, so write whose tokens it may be sent",
 		},
+		"bind mtls without a certificate": {
+			"exchange e {\nclient gateway\nbind mtls\n}",
+			"exchange e (Testfile:13): bind: mtls has no certificate to show, and neither has client gateway (Testfile:4): write bind mtls <cert file> <key file>",
+		},
+		"bind mtls for another certificate than the client's": {
+			"client byTLS {\nissuer main\nclient_id a\nauth tls\ncertificate a b\n}\nexchange e {\nclient gateway\nbind mtls a c\nthen {\nclient byTLS\n}\n}",
+			"exchange e (Testfile:19): bind: mtls shows another certificate than the one that client byTLS (Testfile:13) proves itself by, and a connection shows one: leave the files out",
+		},
+		"bind mtls without TLS": {
+			"client plain {\ntoken_endpoint http://127.0.0.1:1/token\nclient_id a\nsecret s\n}\nexchange e {\nclient plain\nsubject_issuer main\nbind mtls a c\n}",
+			"exchange e (Testfile:18): bind: mtls needs TLS, and the token_endpoint of client plain (Testfile:13) is plain http",
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -119,6 +150,10 @@ func TestCheckJSON(t *testing.T) {
 		"no client":            {`{"exchanges":{"a":{}}}`, "exchange a: client is missing: write client <client>"},
 		"unknown client":       {`{"exchanges":{"a":{"client":"b"}}}`, `exchange a: client: unknown client "b": none is declared`},
 		"no header":            {`{"exchanges":{"a":{"client":"b","inject":{"scheme":"Bearer"}}}}`, "exchange a: inject: the header is missing"},
+		"no binding":           {`{"exchanges":{"a":{"client":"b","bind":{}}}}`, "exchange a: bind: the kind is missing: write bind dpop or bind mtls"},
+		"another binding":      {`{"exchanges":{"a":{"client":"b","bind":"tls"}}}`, `exchange a: bind: unknown binding "tls": did you mean mtls? Known: dpop, mtls`},
+		"files for dpop":       {`{"exchanges":{"a":{"client":"b","bind":{"kind":"dpop","certificate":"c","key":"d"}}}}`, "exchange a: bind: dpop makes its own key: leave the files out, or write bind mtls"},
+		"half a binding":       {`{"exchanges":{"a":{"client":"b","bind":{"kind":"mtls","key":"d"}}}}`, "exchange a: bind: one of two files is missing: write bind mtls <cert file> <key file>"},
 		"no server":            {`{"clients":{"a":{}}}`, "client a: the server is missing: write issuer <issuer> or token_endpoint <url>"},
 		"no client_id":         {`{"clients":{"a":{"issuer":"https://a.example.com"}}}`, "client a: client_id is missing: write client_id <id>"},
 		"no secret":            {`{"clients":{"a":{"issuer":"https://a.example.com","client_id":"b"}}}`, "client a: secret is missing: auth basic needs secret <value>"},

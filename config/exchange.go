@@ -24,20 +24,21 @@ const (
 	GrantJWTBearer = "jwt_bearer"
 	// GrantClientCredentials asks in the gateway's own name (RFC 6749, section 4.4).
 	GrantClientCredentials = "client_credentials"
+	// GrantLocal asks nobody: the gateway mints the token itself.
+	GrantLocal = "local"
 )
-
-// BindDPoP binds a token to a key by DPoP (RFC 9449).
-const BindDPoP = "dpop"
 
 // Exchange says what one upstream gets instead of the caller's token.
 type Exchange struct {
 	// How the token is obtained: `token_exchange` (RFC 8693), `jwt_bearer` with the
-	// caller's token as assertion (RFC 7523), or `client_credentials`, which sends
-	// nothing of the caller and gets a token of the gateway's own. Default:
-	// `token_exchange`.
+	// caller's token as assertion (RFC 7523), `client_credentials`, which sends
+	// nothing of the caller and gets a token of the gateway's own, or `local`, which
+	// asks nobody: the gateway signs the token itself, with the keys of `sign`.
+	// Default: `token_exchange`.
 	Grant string `json:"grant,omitempty"`
 
-	// The name of the client that asks for the token. Required.
+	// The name of the client that asks for the token. Required, but for grant `local`,
+	// which has none.
 	Client string `json:"client,omitempty"`
 
 	// What the caller's token is called in the request: `access_token`, `id_token`,
@@ -51,8 +52,10 @@ type Exchange struct {
 	// `token_endpoint`.
 	SubjectIssuer []string `json:"subject_issuer,omitempty"`
 
-	// Who acts for the caller, as the token that comes back says. Grant
-	// `token_exchange` only. Default: nobody; the token is the caller's alone.
+	// Who acts for the caller, as the upstream's token says (RFC 8693, section 4.1).
+	// Grants `token_exchange` and `local` only. Default: nobody, so that the token is
+	// the caller's alone; for `local` the gateway itself, and those who acted before
+	// it.
 	Actor *Actor `json:"actor,omitempty"`
 
 	// The logical names of the services the token is for (RFC 8693, section 2.1).
@@ -60,12 +63,14 @@ type Exchange struct {
 	Audience []string `json:"audience,omitempty"`
 
 	// The absolute URIs, without fragment, of the services the token is for
-	// (RFC 8707, section 2). Default: none.
+	// (RFC 8707, section 2). Grant `local` takes one audience or one resource.
+	// Default: none.
 	Resource []string `json:"resource,omitempty"`
 
 	// A ceiling: the gateway asks for those of these scopes that the caller holds.
 	// A caller that holds none of them gets 403, and nothing is sent. Default:
-	// no scope is asked, and the answer's must lie within what the caller holds.
+	// no scope is asked, and the answer's must lie within what the caller holds;
+	// grant `local` then mints a token without scope.
 	Scope []string `json:"scope,omitempty"`
 
 	// Scopes that are asked for whatever the caller holds, instead of `scope`. The
@@ -85,26 +90,38 @@ type Exchange struct {
 	// client's authentication writes are refused.
 	Params []Param `json:"params,omitempty"`
 
+	// Claims of the caller's token that the minted one has too, in a transaction token
+	// within `tctx`. A caller without such a claim gets a token without it. Grant
+	// `local` only. Default: none.
+	Claims []ClaimCopy `json:"claims,omitempty"`
+
+	// What is minted: `at`, an access token (RFC 9068), or `txn`, a transaction token,
+	// which goes along unchanged with all calls that one request sets off. Grant
+	// `local` only. Default: `at`.
+	Type string `json:"type,omitempty"`
+
+	// How long a minted token is good, between 5s and 10m, for `type txn` at most 1m. It
+	// never outlives the caller's. Grant `local` only. Default: 2m, for `type txn` 1m.
+	Lifetime Duration `json:"lifetime,omitempty"`
+
 	// The longest time that a token is reused. Default: 5m.
 	MaxTTL Duration `json:"max_ttl,omitempty"`
 
-	// How many tokens are remembered, or `off`. They take 128 MiB at most. Default:
-	// 100000.
+	// How many tokens are remembered, or `off`. They take 128 MiB at most. One caller
+	// (`sub` at one issuer) has a hundredth of both and 16 tokens at least: further
+	// ones push out its own oldest. Default: 100000.
 	CacheEntries Count `json:"cache_entries,omitempty"`
 
 	// Where the upstream's token goes. Default: the header Authorization with the
-	// scheme Bearer.
+	// scheme Bearer; for `type txn` the header Txn-Token, without a scheme.
 	Inject *Inject `json:"inject,omitempty"`
 
-	// Whether the upstream's token is bound to a key of the gateway's, so that it is
-	// no good to whoever steals it: `dpop` proves the key to the server and, with each
-	// request, to the upstream (RFC 9449). The upstream's reverse_proxy needs
-	// `transport gatehouse`; without it requests are answered with 500. Default: not
-	// bound, a bearer token.
-	Bind string `json:"bind,omitempty"`
+	// Which key of the gateway's the upstream's token is bound to, so that it is no
+	// good to whoever steals it. Default: not bound, a bearer token.
+	Bind *Bind `json:"bind,omitempty"`
 
-	// Whether callers without a token are served too. Grant `client_credentials`
-	// only: everybody who reaches the route then has the gateway's own access.
+	// Whether callers without a token are served too. Grants `client_credentials` and
+	// `local` only: everybody who reaches the route then has the gateway's own access.
 	// Default: false, which answers them with 401.
 	Anonymous bool `json:"anonymous,omitempty"`
 
@@ -145,7 +162,7 @@ func (e *Exchange) Legs() []*Exchange {
 // The grammar of an exchange, and of the block of token_exchange:
 //
 //	exchange <name> {
-//		grant          token_exchange | jwt_bearer | client_credentials
+//		grant          token_exchange | jwt_bearer | client_credentials | local
 //		client         <client>
 //		subject_type   access_token | id_token | jwt | <uri>
 //		subject_issuer <issuer...>
@@ -157,10 +174,13 @@ func (e *Exchange) Legs() []*Exchange {
 //		scope_map      <held> <asked>
 //		requested_type <type>
 //		param          <name> <value>
+//		claim          <name> <path>
+//		type           at | txn
+//		lifetime       <duration>
 //		max_ttl        <duration>
 //		cache_entries  <n> | off
 //		inject         <header> [<scheme>]
-//		bind           dpop
+//		bind           dpop | mtls [<cert file> <key file>]
 //		anonymous
 //		accept {
 //			...
@@ -170,7 +190,7 @@ func (e *Exchange) Legs() []*Exchange {
 //		}
 //	}
 //
-// scope_map and param may be repeated.
+// scope_map, param and claim may be repeated.
 func (e *Exchange) options() []option {
 	return []option{
 		{word: "grant", read: readOne(&e.Grant)},
@@ -185,10 +205,13 @@ func (e *Exchange) options() []option {
 		{word: "scope_map", read: e.readScopeMap, repeat: true},
 		{word: "requested_type", read: readOne(&e.RequestedType)},
 		{word: "param", read: e.readParam, repeat: true},
+		{word: "claim", read: e.readClaim, repeat: true},
+		{word: "type", read: readOne(&e.Type)},
+		{word: "lifetime", read: readOne(&e.Lifetime)},
 		{word: "max_ttl", read: readOne(&e.MaxTTL)},
 		{word: "cache_entries", read: readOne(&e.CacheEntries)},
 		{word: "inject", read: e.readInject},
-		{word: "bind", read: readOne(&e.Bind)},
+		{word: "bind", read: e.readBind},
 		{word: "anonymous", read: readFlag(&e.Anonymous)},
 		{word: "accept", read: e.readAccept},
 		{word: "then", read: e.readThen},
@@ -197,7 +220,7 @@ func (e *Exchange) options() []option {
 
 func (e *Exchange) settings() []setting {
 	settings := slices.Concat(
-		one("grant", &e.Grant, checkOneOf("grant", GrantTokenExchange, GrantJWTBearer, GrantClientCredentials)),
+		one("grant", &e.Grant, checkOneOf("grant", GrantTokenExchange, GrantJWTBearer, GrantClientCredentials, GrantLocal)),
 		one("client", &e.Client, checkName),
 		one("subject_type", &e.SubjectType, checkTokenKind),
 		list("subject_issuer", e.SubjectIssuer, checkRef),
@@ -209,10 +232,13 @@ func (e *Exchange) settings() []setting {
 		e.scopeMapSettings(),
 		one("requested_type", &e.RequestedType, checkTokenKind),
 		e.paramSettings(),
+		e.claimSettings(),
+		one("type", &e.Type, checkOneOf("type", TypeAccess, TypeTransaction)),
+		one("lifetime", (*string)(&e.Lifetime), checkLifetime),
 		one("max_ttl", (*string)(&e.MaxTTL), checkPositive),
 		one("cache_entries", (*string)(&e.CacheEntries), checkCountOrOff),
 		e.Inject.settings(),
-		one("bind", &e.Bind, checkOneOf("binding", BindDPoP)),
+		e.Bind.settings(),
 	)
 	if e.Accept != nil {
 		settings = append(settings, within("accept", e.Accept.settings())...)
@@ -224,11 +250,15 @@ func (e *Exchange) settings() []setting {
 }
 
 func (e *Exchange) missing() error {
-	switch {
-	case e.Client == "":
-		return errors.New("client is missing: write client <client>")
-	case e.Inject != nil && e.Inject.Header == "":
+	if e.Inject != nil && e.Inject.Header == "" {
 		return errors.New("inject: the header is missing")
+	}
+	if e.IsLocal() {
+		if err := e.missingLocal(); err != nil {
+			return err
+		}
+	} else if err := e.missingGrant(); err != nil {
+		return err
 	}
 	if err := e.missingScopes(); err != nil {
 		return err
@@ -249,7 +279,13 @@ func (e *Exchange) missing() error {
 // links checks the names of other blocks. Without an issuer of the client's own
 // nothing says whose tokens its server may see.
 func (e *Exchange) links(g *Gatehouse) error {
+	if e.IsLocal() {
+		return e.localLinks(g)
+	}
 	if err := e.legLinks(g); err != nil {
+		return err
+	}
+	if err := e.bindLinks(g); err != nil {
 		return err
 	}
 	client := g.Clients[e.Client]

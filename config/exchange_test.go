@@ -9,14 +9,14 @@ func TestCheckExchangeJSON(t *testing.T) {
 		exchange Exchange
 		want     string
 	}{
-		"actor of both kinds": {Exchange{Actor: &Actor{Self: true, File: "/t"}}, "actor: either self or a file: write one of them"},
-		"actor of no kind":    {Exchange{Actor: &Actor{}}, "actor: either self or a file: write one of them"},
-		"self of a type":      {Exchange{Actor: &Actor{Self: true, Type: "jwt"}}, "actor: self is an access token: leave the type out"},
+		"actor of both kinds": {Exchange{Actor: &Actor{Self: true, File: "/t"}}, "actor: one of none, self and a file: write one of them"},
+		"actor of no kind":    {Exchange{Actor: &Actor{}}, "actor: one of none, self and a file: write one of them"},
+		"self of a type":      {Exchange{Actor: &Actor{Self: true, Type: "jwt"}}, "actor: the type is that of a file: leave it out"},
 		"half a param":        {Exchange{Params: []Param{{Name: "a"}}}, "param: the value is empty"},
 		"reserved param":      {Exchange{Params: []Param{{"scope", "a"}}}, "param: scope is a field that the exchange or the client writes itself"},
 		"half a scope_map":    {Exchange{Scope: []string{"a"}, ScopeMap: []ScopePair{{Held: "a"}}}, "scope_map: the value is empty"},
 		"accepts nothing":     {Exchange{Accept: &Accept{}}, "accept: the block is empty: write an option in it, or leave it out"},
-		"an odd grant":        {Exchange{Grant: "password"}, `grant: unknown grant "password": known: client_credentials, jwt_bearer, token_exchange`},
+		"an odd grant":        {Exchange{Grant: "password"}, `grant: unknown grant "password": known: client_credentials, jwt_bearer, local, token_exchange`},
 		"a leg's client":      {Exchange{Then: &Exchange{Client: "b"}}, `then: client: unknown client "b": known: gateway`},
 		"a leg without one":   {Exchange{Then: &Exchange{}}, "then: client is missing: write client <client>"},
 		"a leg's header":      {Exchange{Then: &Exchange{Client: "gateway", Inject: &Inject{Header: "X-A"}}}, "then: inject belongs to the whole exchange: write it outside of then"},

@@ -34,6 +34,13 @@ type Gatehouse struct {
 	// rules anywhere. Policies must not use each other in a circle. Default: none.
 	Policies map[string]*Policy `json:"policies,omitempty"`
 
+	// How the gateway signs tokens of its own. Default: it signs none.
+	Sign *Sign `json:"sign,omitempty"`
+
+	// The secret that protects what the gateway stores. Required with `sign`, unless
+	// Caddy's storage is the file system. Default: none.
+	Seal *Seal `json:"seal,omitempty"`
+
 	// How many verified tokens are remembered. Default: 100000 tokens in 64MiB.
 	TokenCache *TokenCache `json:"token_cache,omitempty"`
 }
@@ -54,10 +61,14 @@ type Gatehouse struct {
 //		policy <name> {
 //			...
 //		}
+//		sign {
+//			...
+//		}
+//		seal <secret>
 //		token_cache <entries> <bytes>
 //	}
 //
-// The order of the blocks is free. A name that is declared twice is an error.
+// seal may be written twice. The order of the blocks is free. A name that is declared twice is an error.
 func (g *Gatehouse) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
 	if d.NextArg() {
@@ -75,6 +86,8 @@ func (g *Gatehouse) options() []option {
 		{word: "client", read: g.readClient, repeat: true},
 		{word: "exchange", read: g.readExchange, repeat: true},
 		{word: "policy", read: g.readPolicy, repeat: true},
+		{word: "sign", read: g.readSign},
+		{word: "seal", read: g.readSeal, repeat: true},
 		{word: "token_cache", read: g.readTokenCache},
 	}
 }

@@ -30,8 +30,14 @@ type Param struct {
 
 // Actor says who acts for the caller (RFC 8693, section 1.1).
 type Actor struct {
+	// Whether nobody is named. It is the default but for grant `local`, whose tokens
+	// then do not say that the gateway made use of the caller's (impersonation).
+	// Default: false.
+	None bool `json:"none,omitempty"`
+
 	// Whether the client itself acts, by an access token that it gets from the same
-	// server by client_credentials. Default: false.
+	// server by client_credentials; for grant `local` the gateway, by its own
+	// identifier. Default: false, for `local` true.
 	Self bool `json:"self,omitempty"`
 
 	// A file with a token of the gateway's, such as a workload identity, read again
@@ -50,6 +56,7 @@ func (e *Exchange) readActor(d *caddyfile.Dispenser) error {
 	}
 	switch kind {
 	case "none":
+		e.Actor = &Actor{None: true}
 		return nil
 	case "self":
 		e.Actor = &Actor{Self: true}
@@ -79,12 +86,23 @@ func (a *Actor) contradiction() error {
 	switch {
 	case a == nil:
 		return nil
-	case a.Self == (a.File != ""):
-		return errors.New("actor: either self or a file: write one of them")
-	case a.Self && a.Type != "":
-		return errors.New("actor: self is an access token: leave the type out")
+	case !a.onlyOne():
+		return errors.New("actor: one of none, self and a file: write one of them")
+	case a.File == "" && a.Type != "":
+		return errors.New("actor: the type is that of a file: leave it out")
 	}
 	return nil
+}
+
+// onlyOne tells whether exactly one kind of actor is written.
+func (a *Actor) onlyOne() bool {
+	kinds := 0
+	for _, written := range []bool{a.None, a.Self, a.File != ""} {
+		if written {
+			kinds++
+		}
+	}
+	return kinds == 1
 }
 
 func (e *Exchange) readScopeMap(d *caddyfile.Dispenser) error {
@@ -157,6 +175,8 @@ func (e *Exchange) contradiction() error {
 		return errors.New("scope_map and scope_exact exclude each other: write the names that the server knows in scope_exact")
 	case e.Anonymous && len(e.Scope) > 0:
 		return errors.New("anonymous and scope exclude each other: a caller without a token holds no scope, so write scope_exact")
+	case e.CacheEntries == off && e.MaxTTL != "":
+		return errors.New("max_ttl and cache_entries off exclude each other: no token is used again")
 	}
 	for _, part := range []interface{ contradiction() error }{e.Actor, e.accept(), bindWritten{e}} {
 		if err := part.contradiction(); err != nil {
@@ -167,22 +187,6 @@ func (e *Exchange) contradiction() error {
 		if err := e.Then.legContradiction(); err != nil {
 			return fmt.Errorf("then: %w", err)
 		}
-	}
-	return nil
-}
-
-// bindWritten is what bind does not go together with.
-type bindWritten struct{ *Exchange }
-
-func (b bindWritten) contradiction() error {
-	legs := b.Legs()
-	switch {
-	case b.Bind == "":
-		return nil
-	case b.Inject != nil:
-		return errors.New("bind and inject exclude each other: a bound token goes into Authorization with the scheme DPoP (RFC 9449, section 7.1)")
-	case len(legs[len(legs)-1].accept().TokenType) > 0:
-		return errors.New("bind and accept: token_type exclude each other: nothing but a DPoP token may come back")
 	}
 	return nil
 }
@@ -198,10 +202,13 @@ func (e *Exchange) accept() *Accept {
 // grantContradiction refuses words that belong to another grant, whose field the
 // request would not have.
 func (e *Exchange) grantContradiction() error {
+	if err := e.localContradiction(); err != nil || e.IsLocal() {
+		return err
+	}
 	grant := e.GrantType()
 	if grant != GrantTokenExchange {
 		if word := firstWritten(
-			wordWritten{"subject_type", e.SubjectType != ""}, wordWritten{"actor", e.Actor != nil},
+			wordWritten{"subject_type", e.SubjectType != ""}, wordWritten{"actor", e.Actor != nil && !e.Actor.None},
 			wordWritten{"requested_type", e.RequestedType != ""}, wordWritten{"accept: issued_type", len(e.accept().IssuedType) > 0},
 		); word != "" {
 			return fmt.Errorf("%s needs grant token_exchange: a request with grant %s has no such field", word, grant)
@@ -210,8 +217,8 @@ func (e *Exchange) grantContradiction() error {
 	switch {
 	case grant == GrantClientCredentials && len(e.SubjectIssuer) > 0:
 		return errors.New("subject_issuer and grant client_credentials exclude each other: nothing of the caller is sent")
-	case grant != GrantClientCredentials && e.Anonymous:
-		return errors.New("anonymous needs grant client_credentials: a caller without a token has nothing to exchange")
+	case grant != GrantClientCredentials && e.Anonymous && e.Grant != "":
+		return errAnonymous
 	}
 	for _, param := range e.Params {
 		if exchange.ReservedParam(exchange.Grant(grant), param.Name) {
@@ -220,6 +227,8 @@ func (e *Exchange) grantContradiction() error {
 	}
 	return nil
 }
+
+var errAnonymous = errors.New("anonymous needs grant client_credentials or local: a caller without a token has nothing to exchange")
 
 // A wordWritten tells whether an option is written.
 type wordWritten struct {
@@ -241,12 +250,12 @@ func (e *Exchange) legContradiction() error {
 	if word := firstWritten(
 		wordWritten{"subject_issuer", len(e.SubjectIssuer) > 0}, wordWritten{"max_ttl", e.MaxTTL != ""},
 		wordWritten{"cache_entries", e.CacheEntries != ""}, wordWritten{"inject", e.Inject != nil},
-		wordWritten{"anonymous", e.Anonymous}, wordWritten{"bind", e.Bind != ""},
+		wordWritten{"anonymous", e.Anonymous}, wordWritten{"bind", e.Bind != nil},
 	); word != "" {
 		return fmt.Errorf("%s belongs to the whole exchange: write it outside of then", word)
 	}
-	if e.Grant == GrantClientCredentials {
-		return errors.New("grant client_credentials takes no token, so what comes before then would be in vain")
+	if e.Grant == GrantClientCredentials || e.Grant == GrantLocal {
+		return fmt.Errorf("grant %s takes no token, so what comes before then would be in vain", e.Grant)
 	}
 	return e.contradiction()
 }

@@ -22,15 +22,19 @@ func (g *Gatehouse) blocks() []named {
 		nameAll("exchange", g.Exchanges, func(e *Exchange) string { return e.Place }),
 		nameAll("policy", g.Policies, func(p *Policy) string { return p.Place }),
 	)
-	if g.TokenCache != nil {
-		all = append(all, named{
-			block: g.TokenCache,
-			name:  "token_cache",
-			label: at("token_cache", g.TokenCache.Place),
-			links: g.TokenCache.links,
-		})
+	return slices.Concat(all,
+		single("sign", g.Sign, func(s *Sign) string { return s.Place }),
+		single("seal", g.Seal, func(s *Seal) string { return s.Place }),
+		single("token_cache", g.TokenCache, func(c *TokenCache) string { return c.Place }),
+	)
+}
+
+// single is a block that is there once or not at all.
+func single[T any, P linked[T]](word string, b *T, placeOf func(*T) string) []named {
+	if b == nil {
+		return nil
 	}
-	return all
+	return []named{{block: P(b), name: word, label: at(word, placeOf(b)), links: P(b).links}}
 }
 
 // linked is a block that may name others.

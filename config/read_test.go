@@ -66,7 +66,7 @@ func TestReadEveryOption(t *testing.T) {
 		resource https://orders.example.com urn:example:orders
 		scope orders:read orders:write
 		max_ttl 1m
-		cache_entries off
+		cache_entries 7
 		inject X-Token Bearer
 	}
 	token_cache 1000 1MiB`)
@@ -100,7 +100,7 @@ func TestReadEveryOption(t *testing.T) {
 			"orders": {
 				Grant: "token_exchange", Client: "gateway", SubjectIssuer: []string{"main", "https://other.example.com"},
 				Audience: []string{"orders"}, Resource: []string{"https://orders.example.com", "urn:example:orders"},
-				Scope: []string{"orders:read", "orders:write"}, MaxTTL: "1m", CacheEntries: "off",
+				Scope: []string{"orders:read", "orders:write"}, MaxTTL: "1m", CacheEntries: "7",
 				Inject: &Inject{Header: "X-Token", Scheme: "Bearer"}, Place: "Testfile:33",
 			},
 		},

@@ -45,6 +45,16 @@ func NewFileActor(path, kind string) *Actor {
 	return &Actor{File: path, Type: kind, file: &actorFile{path: path}}
 }
 
+// Check reads the file, if there is one: what is not there at load is seen then, and
+// not by the first caller.
+func (a *Actor) Check() error {
+	if a == nil || a.file == nil {
+		return nil
+	}
+	_, err := a.file.read()
+	return err
+}
+
 // name lists what tells an actor from another for keys. Its token is not in it:
 // that is a new one every few minutes, and the actor is the same.
 func (a *Actor) name() []string {
@@ -88,7 +98,9 @@ func (x *Exchanger) actor(ctx context.Context, l *leg) (*actorToken, error) {
 
 // selfActor is the client's own access token, kept as long as it is good.
 func (x *Exchanger) selfActor(ctx context.Context, l *leg) (*actorToken, error) {
-	key := x.state.keys.key(&l.settings, &token.Digest{}, []string{"", "actor"}, nil)
+	// Derived, so that no exchange with whatever scopes has this key: the upstream
+	// would be given the gateway's own token.
+	key := x.state.keys.key(&l.settings, &noDigest, nil, nil).derive("actor", noDigest)
 	kept := x.state.fresh(key, x.config.Now())
 	if kept == nil {
 		var err error
@@ -115,7 +127,10 @@ func (x *Exchanger) fetchActor(ctx context.Context, l *leg, key cacheKey) (*Issu
 	generation := x.state.begin()
 	form := map[string][]string{"grant_type": {grantTypes[GrantClientCredentials]}}
 	plain := *l
-	plain.prover = nil // it is sent to the server and to nobody else
+	// A binding protects a token from those it is shown to (RFC 9449, section 1).
+	// This one is shown to the server that made it alone, and servers that know no
+	// bound actor_token would refuse it.
+	plain.prover = nil
 	answer, err := x.post(ctx, &plain, form, true)
 	if err != nil {
 		return nil, actorFailure(err)

@@ -127,7 +127,9 @@ func (*Exchanger) checkExpiry(g *grant) error {
 }
 
 // checkScope refuses a token that may do more than was asked for or, where
-// nothing was asked for, more than the caller may do.
+// nothing was asked for, more than the caller may do. The upstream reads the token
+// and not the answer, so a JWT's own scope counts as well: unless none of it is
+// what may be granted, for then the server has other names for it in tokens.
 func (*Exchanger) checkScope(g *grant) error {
 	if g.leg.Accept.WiderScope {
 		return nil
@@ -136,9 +138,13 @@ func (*Exchanger) checkScope(g *grant) error {
 	if len(allowed) == 0 && g.caller.Token != nil {
 		allowed = g.caller.Token.Scopes
 	}
+	granted := g.granted()
+	if overlap(g.claims.scope, allowed) {
+		granted = slices.Concat(granted, g.claims.scope)
+	}
 	var wider []string
-	for _, scope := range g.granted() {
-		if !slices.Contains(allowed, scope) {
+	for _, scope := range granted {
+		if !slices.Contains(allowed, scope) && !slices.Contains(wider, scope) {
 			wider = append(wider, scope)
 		}
 	}
@@ -200,7 +206,7 @@ func (x *Exchanger) caps(g *grant) []time.Time {
 	if g.actor != nil {
 		caps = append(caps, g.actor.expiry)
 	}
-	if !x.AsGateway() {
+	if !x.forAll() {
 		caps = append(caps, g.caller.Token.Expiry)
 	}
 	return caps

@@ -20,12 +20,16 @@ func (x *Exchanger) chain(ctx context.Context, caller Caller) (*grant, *Error) {
 		x.state.drop(key, issued)
 	}
 	checked, _, failure = x.run(ctx, caller)
-	return checked, x.blame(failure)
+	again := failure != nil && failure.Leg > 1 && failure.aboutSubject()
+	if failure = x.blame(failure); again {
+		failure.settled = true
+	}
+	return checked, failure
 }
 
 // aboutSubject tells whether a refusal may be about the token that was sent.
 func (e *Error) aboutSubject() bool {
-	return e.Outcome == OutcomeSubjectRejected || e.ASCode == "invalid_request"
+	return e.ASCode == "invalid_grant" || e.ASCode == "invalid_request"
 }
 
 // blame says whose fault the refusal of a later leg's subject is: the caller never
@@ -74,16 +78,29 @@ func (x *Exchanger) legKey(upTo *leg, caller Caller) cacheKey {
 
 // fly makes the request of one leg and judges its answer.
 func (x *Exchanger) fly(ctx context.Context, l *leg, caller Caller, subject token.Raw) (*grant, *Error) {
+	if known := x.state.faults.find(l.target, x.config.Now()); known != nil {
+		return nil, known
+	}
 	checked, err := x.ask(ctx, l, caller, subject)
 	if err == nil {
 		x.state.memory.succeeded(l.target, x.config.Now())
+		x.state.faults.learn(l.target, x.sentFor(caller), nil, x.config.Now())
 		return checked, nil
 	}
 	failure := x.failed(ctx, l, caller, err)
 	if len(x.legs) > 1 {
 		failure.Leg = l.number
 	}
+	x.state.faults.learn(l.target, x.sentFor(caller), failure, x.config.Now())
 	return nil, failure
+}
+
+// sentFor is whose token is sent, or was where the legs began; zero if nobody's.
+func (x *Exchanger) sentFor(caller Caller) subject {
+	if x.AsGateway() {
+		return subject{}
+	}
+	return subjectOf(caller.Token)
 }
 
 func (x *Exchanger) ask(ctx context.Context, l *leg, caller Caller, subject token.Raw) (*grant, error) {
@@ -91,8 +108,8 @@ func (x *Exchanger) ask(ctx context.Context, l *leg, caller Caller, subject toke
 	if err != nil {
 		return nil, err
 	}
-	if l.number == 1 && l.Grant.hasSubject() {
-		if err := checkDelegation(caller.Token, actor); err != nil {
+	if !x.AsGateway() && (l.number == 1 || actor != nil) {
+		if err := checkDelegation(caller.Token, actor, x.actors); err != nil {
 			return nil, err
 		}
 	}

@@ -23,7 +23,10 @@ type issuedClaims struct {
 	scope    []string
 	hasScope bool
 	id       string
+	isJWT    bool   // else all others are empty
 	boundTo  string // cnf.jkt (RFC 9449, section 6.1)
+	// certificate is cnf.x5t#S256 (RFC 8705, section 3.1)
+	certificate string
 }
 
 // readClaims reads an issued token if it happens to be a JWT; to the gateway it
@@ -47,9 +50,10 @@ func readIdentity(text string) (map[string]any, issuedClaims) {
 }
 
 func claimsOf(members map[string]any) issuedClaims {
-	var claims issuedClaims
+	claims := issuedClaims{isJWT: true}
 	if cnf, ok := members["cnf"].(map[string]any); ok {
 		claims.boundTo, _ = cnf["jkt"].(string)
+		claims.certificate, _ = cnf["x5t#S256"].(string)
 	}
 	if number, ok := members["exp"].(json.Number); ok {
 		if seconds, err := number.Float64(); err == nil && seconds > 0 && seconds < maxEpoch {
@@ -57,9 +61,10 @@ func claimsOf(members map[string]any) issuedClaims {
 		}
 	}
 	claims.audience, _ = readTexts(members["aud"], false)
-	claims.scope, claims.hasScope = readTexts(members["scope"], true)
-	if !claims.hasScope {
-		claims.scope, claims.hasScope = readTexts(members["scp"], true)
+	for _, name := range []string{"scope", "scp"} { // who has both may be read by either
+		if texts, ok := readTexts(members[name], true); ok {
+			claims.scope, claims.hasScope = append(claims.scope, texts...), true
+		}
 	}
 	if id, ok := members["jti"].(string); ok && len(id) <= maxID && visible(id) {
 		claims.id = id

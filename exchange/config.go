@@ -54,13 +54,16 @@ type Config struct {
 	// Then are further requests, each fed with the token that the one before it
 	// got. The last one's goes to the upstream.
 	Then []Leg
+	// Local says what GrantLocal mints. Required with it, and with it alone.
+	Local *Local
 	// State is shared with earlier and later configurations of the same exchange.
 	State *State
 	// SubjectIssuers are the issuers whose tokens may be sent to the server.
-	// Default: the client's own. They mean nothing to GrantClientCredentials.
+	// Default: the client's own. They mean nothing to GrantClientCredentials and
+	// GrantLocal, which send none.
 	SubjectIssuers []string
-	// Anonymous serves callers without a token too. Only GrantClientCredentials
-	// can.
+	// Anonymous serves callers without a token too. Only GrantClientCredentials and
+	// GrantLocal can.
 	Anonymous bool
 	// MaxTTL is the longest that an issued token is used again. Default:
 	// DefaultMaxTTL.
@@ -85,6 +88,16 @@ func (c Config) legs() []Leg { return append([]Leg{c.Leg}, c.Then...) }
 
 // withDefaults returns the configuration with what it leaves open filled in.
 func (c Config) withDefaults() Config {
+	if c.MaxTTL <= 0 {
+		c.MaxTTL = DefaultMaxTTL
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Grant == GrantLocal {
+		c.Local = c.Local.withDefaults()
+		return c
+	}
 	c.Leg = c.Leg.withDefaults(len(c.Then) == 0, "")
 	before := c.Leg
 	c.Then = slices.Clone(c.Then)
@@ -98,18 +111,15 @@ func (c Config) withDefaults() Config {
 	if len(c.SubjectIssuers) == 0 && c.Client.Issuer() != "" {
 		c.SubjectIssuers = []string{c.Client.Issuer()}
 	}
-	if c.MaxTTL <= 0 {
-		c.MaxTTL = DefaultMaxTTL
-	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
 	return c
 }
 
 func (c Config) check() error {
 	if c.State == nil {
 		return errors.New("state is missing")
+	}
+	if c.Grant == GrantLocal || c.Local != nil {
+		return c.checkLocal()
 	}
 	if err := c.Bind.check(c.legs()); err != nil {
 		return err
@@ -129,10 +139,24 @@ func (c Config) check() error {
 		return errors.New("an empty value in subject_issuer")
 	}
 	if c.Anonymous && c.grant() != GrantClientCredentials {
-		return errors.New("anonymous needs grant client_credentials: a caller without a token has nothing to exchange")
+		return errors.New("anonymous needs grant client_credentials or local: a caller without a token has nothing to exchange")
 	}
 	if c.grant().hasSubject() && len(c.SubjectIssuers) == 0 && c.Client.Issuer() == "" {
 		return errors.New("subject_issuer is missing: the client names an endpoint and no issuer, so nothing says whose tokens may be sent there")
 	}
 	return nil
+}
+
+// checkLocal finds what cannot be minted.
+func (c Config) checkLocal() error {
+	switch {
+	case c.Grant != GrantLocal:
+		return errors.New("local settings need grant local")
+	case len(c.Then) > 0 || c.Client != nil || len(c.SubjectIssuers) > 0:
+		return errors.New("grant local asks no server: it has no client, no subject_issuer and no further leg")
+	}
+	if err := c.Leg.checkRequest(); err != nil {
+		return err
+	}
+	return c.Local.check(c.Leg)
 }

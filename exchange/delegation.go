@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
@@ -19,17 +20,14 @@ var (
 )
 
 // checkDelegation tells whether somebody may act for the caller (RFC 8693,
-// sections 4.1 and 4.4). actor is nil where nobody is named.
-func checkDelegation(caller *token.Token, actor *actorToken) error {
+// sections 4.1 and 4.4). actor is nil where nobody is named; added is how many
+// actors all legs together add to the caller's.
+func checkDelegation(caller *token.Token, actor *actorToken, added int) error {
 	if caller == nil {
 		return nil
 	}
 	act, _ := caller.Claims.Get("act")
-	actors := chainLength(act)
-	if actor != nil {
-		actors++
-	}
-	if actors > MaxActors {
+	if chainLength(act)+added > MaxActors {
 		return newError(OutcomeChainTooLong, errChain)
 	}
 	if actor == nil {
@@ -45,6 +43,48 @@ func checkDelegation(caller *token.Token, actor *actorToken) error {
 		}
 	}
 	return nil
+}
+
+// Delegate returns the act claim of a token by which actor acts for the subject of a
+// verified token: the actor around all who acted before it (RFC 8693, section 4.1).
+// actor are its claims, iss and sub at least; nil: nobody is named, and the claim is
+// that of the subject. It is nil if nobody acts.
+//
+// Errors are an *Error: OutcomeActorDenied where the actor is the subject itself, or
+// may_act does not name it or wants somebody and nobody is named; and
+// OutcomeChainTooLong. What counts is what the subject's token says, and never
+// how it was asked.
+func Delegate(subject *token.Token, actor map[string]any) (map[string]any, error) {
+	var named *actorToken
+	if actor != nil {
+		named = &actorToken{claims: actor}
+	}
+	if err := checkDelegation(subject, named); err != nil {
+		return nil, err
+	}
+	before := actors(subject)
+	if actor == nil {
+		if subject != nil && subject.Claims.Has("may_act") {
+			return nil, newError(OutcomeActorDenied, errMayAct)
+		}
+		return before, nil
+	}
+	act := maps.Clone(actor)
+	delete(act, "act")
+	if before != nil {
+		act["act"] = before
+	}
+	return act, nil
+}
+
+// actors is a token's act claim, nil if there is none or it is no object.
+func actors(of *token.Token) map[string]any {
+	if of == nil {
+		return nil
+	}
+	act, _ := of.Claims.Get("act")
+	before, _ := act.(map[string]any)
+	return before
 }
 
 // chainLength counts the actors of an act claim.

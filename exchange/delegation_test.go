@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -46,7 +48,11 @@ func TestDelegation(t *testing.T) {
 			}
 			caller := &token.Token{Issuer: testIssuer, Claims: claims}
 			caller.Subject, _ = claims.Text("sub")
-			err = checkDelegation(caller, test.actor)
+			added := 0
+			if test.actor != nil {
+				added++
+			}
+			err = checkDelegation(caller, test.actor, added)
 			got := OutcomeOK
 			if failure, ok := errors.AsType[*Error](err); ok {
 				got = failure.Outcome
@@ -73,5 +79,47 @@ func TestActorFile(t *testing.T) {
 		if (err == nil) != good || (good && raw.Reveal() != "a.b.c") {
 			t.Errorf("%q: %v", content, err)
 		}
+	}
+}
+
+func TestDelegate(t *testing.T) {
+	actor := map[string]any{"iss": testIssuer, "sub": "gateway", "act": "forged"}
+	for name, test := range map[string]struct {
+		claims string
+		actor  map[string]any
+		want   map[string]any
+		fails  Outcome
+	}{
+		"first": {`{"sub":"alice"}`, actor, map[string]any{"iss": testIssuer, "sub": "gateway"}, ""},
+		"second": {
+			`{"act":{"sub":"a"}}`, actor,
+			map[string]any{"iss": testIssuer, "sub": "gateway", "act": map[string]any{"sub": "a"}}, "",
+		},
+		"nobody":           {`{"sub":"alice"}`, nil, nil, ""},
+		"nobody more":      {`{"act":{"sub":"a"}}`, nil, map[string]any{"sub": "a"}, ""},
+		"somebody wanted":  {`{"may_act":{"sub":"gateway"}}`, nil, nil, OutcomeActorDenied},
+		"somebody else":    {`{"may_act":{"sub":"other"}}`, actor, nil, OutcomeActorDenied},
+		"itself":           {`{"sub":"gateway"}`, actor, nil, OutcomeActorDenied},
+		"too many of them": {`{"act":{"act":{"act":{"act":{}}}}}`, actor, nil, OutcomeChainTooLong},
+	} {
+		t.Run(name, func(t *testing.T) {
+			claims, err := token.ParseClaims([]byte(test.claims))
+			if err != nil {
+				t.Fatal(err)
+			}
+			caller := &token.Token{Issuer: testIssuer, Claims: claims}
+			caller.Subject, _ = claims.Text("sub")
+			act, err := Delegate(caller, test.actor)
+			failure, _ := errors.AsType[*Error](err)
+			if test.fails != "" && (failure == nil || failure.Outcome != test.fails) {
+				t.Errorf("got %v", err)
+			}
+			if test.fails == "" && err != nil || !cmp.Equal(act, test.want) {
+				t.Errorf("%v, %v", act, err)
+			}
+		})
+	}
+	if act, err := Delegate(nil, actor); err != nil || act["sub"] != "gateway" || actor["act"] != "forged" {
+		t.Errorf("without a subject: %v, %v", act, err)
 	}
 }

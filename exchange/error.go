@@ -48,6 +48,10 @@ const (
 	OutcomeServerDown Outcome = "as_down"
 	// OutcomeTimeout: the server did not answer in time.
 	OutcomeTimeout Outcome = "timeout"
+	// OutcomeNoKey: the gateway has no key to sign with.
+	OutcomeNoKey Outcome = "no_key"
+	// OutcomeNoSubject: the caller's token names no subject.
+	OutcomeNoSubject Outcome = "no_subject"
 	// OutcomeFault: a fault of the gateway itself.
 	OutcomeFault Outcome = "fault"
 )
@@ -106,6 +110,9 @@ type Error struct {
 	Leg int
 
 	cause error
+	// settled tells that a later leg refused what the legs before it had just got
+	// anew: to ask again now would be three calls in vain.
+	settled bool
 }
 
 // Error names the outcome and its cause. It holds no token and no secret.
@@ -144,6 +151,8 @@ var replies = map[Outcome]reply{
 	OutcomeBadAnswer:         {http.StatusBadGateway, "server_error", "The authorization server gave an answer that cannot be used."},
 	OutcomeServerDown:        {http.StatusServiceUnavailable, "temporarily_unavailable", "The authorization server is not available."},
 	OutcomeTimeout:           {http.StatusGatewayTimeout, "temporarily_unavailable", "The authorization server did not answer in time."},
+	OutcomeNoKey:             {http.StatusServiceUnavailable, "temporarily_unavailable", "The gateway cannot sign a token at present."},
+	OutcomeNoSubject:         {http.StatusForbidden, "access_denied", "The token names no subject."},
 	OutcomeFault:             {http.StatusInternalServerError, "server_error", "The gateway has a fault."},
 }
 

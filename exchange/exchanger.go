@@ -29,6 +29,8 @@ type Exchanger struct {
 	// bounded tells that some leg asks for no scope, so that what the caller holds
 	// bounds its answer.
 	bounded bool
+	// actors is how many legs name one.
+	actors int
 	// timeout bounds all requests of one exchange together.
 	timeout time.Duration
 }
@@ -46,12 +48,19 @@ func New(config Config) (*Exchanger, error) {
 			prefix = prefixOf(config, i+1)
 		}
 		made := newLeg(settings, i+1, prefix)
+		if settings.Grant == GrantLocal {
+			exchanger.legs = append(exchanger.legs, made)
+			return exchanger, nil
+		}
 		if i == len(config.Then) && config.Bind.Prover != nil {
 			made.prover = tokenProver{config.Bind.Prover}
 		}
 		exchanger.legs = append(exchanger.legs, made)
 		exchanger.bounded = exchanger.bounded || (made.asksNothing() && !made.Accept.WiderScope)
 		exchanger.timeout += settings.Client.Timeout()
+		if settings.Actor != nil {
+			exchanger.actors++
+		}
 		if settings.Actor != nil && settings.Actor.Self {
 			exchanger.timeout += settings.Client.Timeout()
 		}
@@ -69,9 +78,46 @@ func (x *Exchanger) Audience() []string { return x.last().targets() }
 // it holds, or what is asked for in any case.
 func (x *Exchanger) Asked(caller *token.Token) []string { return x.last().ask(nil, caller) }
 
+// Server names who is asked in a leg, counted from one, or in the last one for 0: the
+// server's host and the client_id that the gateway has there, as far as the client
+// says so. It is for the audit trail.
+func (x *Exchanger) Server(number int) (host, client string) {
+	asked := x.last()
+	if number > 0 && number <= len(x.legs) {
+		asked = x.legs[number-1]
+	}
+	if named, ok := asked.Client.(interface{ Host() string }); ok {
+		host = named.Host()
+	}
+	if named, ok := asked.Client.(interface{ ID() string }); ok {
+		client = named.ID()
+	}
+	return host, client
+}
+
+// ActDepth is how many parties act for the caller once the token is exchanged: those
+// that its own token names, and the actors of the exchange (RFC 8693, section 4.1).
+func (x *Exchanger) ActDepth(caller *token.Token) int {
+	depth := 0
+	if caller != nil && !x.AsGateway() {
+		act, _ := caller.Claims.Get("act")
+		depth = chainLength(act)
+	}
+	for _, leg := range x.legs {
+		if leg.Actor != nil {
+			depth++
+		}
+	}
+	return depth
+}
+
 // Prover makes the proofs that go with the issued tokens, nil if they are bearer
 // tokens.
 func (x *Exchanger) Prover() *proof.Prover { return x.config.Bind.Prover }
+
+// Certificate is what connections to the upstream must show, nil if the issued
+// tokens are bound to none.
+func (x *Exchanger) Certificate() Certificate { return x.config.Bind.Certificate }
 
 // Evict forgets every token that was issued for a caller that match finds; see
 // State.Evict.
@@ -79,7 +125,10 @@ func (x *Exchanger) Evict(match func(Origin) bool) int { return x.state.Evict(ma
 
 // AsGateway tells whether tokens are the gateway's own: what the caller may do is
 // then for the gateway alone to decide.
-func (x *Exchanger) AsGateway() bool { return !x.config.Grant.hasSubject() }
+func (x *Exchanger) AsGateway() bool { return x.config.Grant == GrantLocal || x.forAll() }
+
+// forAll tells whether all callers get the same token.
+func (x *Exchanger) forAll() bool { return !x.config.Grant.hasSubject() }
 
 // Exchange returns the token that the upstream gets instead of the caller's.
 //
@@ -88,6 +137,9 @@ func (x *Exchanger) AsGateway() bool { return !x.config.Grant.hasSubject() }
 // well be a deadline, of another context. There is no third kind, and no error
 // comes with a token.
 func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error) {
+	if x.config.Local != nil {
+		return x.mint(caller, nil)
+	}
 	now := x.config.Now()
 	if err := x.admit(caller, now); err != nil {
 		return nil, err
@@ -118,16 +170,19 @@ var (
 
 // admit tells whether this token may be sent to the server at all.
 func (x *Exchanger) admit(caller Caller, now time.Time) error {
-	if x.AsGateway() {
-		if caller.Token == nil && !x.config.Anonymous {
+	if caller.Token == nil && x.AsGateway() {
+		if !x.config.Anonymous {
 			return newError(OutcomeFault, errNobody)
 		}
+		return nil
+	}
+	if x.forAll() {
 		return nil // nothing of it is sent
 	}
 	switch {
 	case caller.Token == nil || caller.Raw.IsZero() || caller.Raw.Digest() != caller.Token.Digest:
 		return newError(OutcomeFault, errCaller)
-	case !slices.Contains(x.config.SubjectIssuers, caller.Token.Issuer):
+	case x.config.Local == nil && !slices.Contains(x.config.SubjectIssuers, caller.Token.Issuer):
 		// Another server would learn a token that is good elsewhere.
 		return newError(OutcomeForeignIssuer, errForeign)
 	case !now.Before(caller.Token.Expiry):
@@ -164,7 +219,7 @@ func (x *Exchanger) key(space []string, caller Caller) (cacheKey, error) {
 var noDigest token.Digest
 
 func (x *Exchanger) digest(caller Caller) *token.Digest {
-	if x.AsGateway() {
+	if x.forAll() {
 		return &noDigest
 	}
 	return &caller.Token.Digest
@@ -237,9 +292,11 @@ func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (
 	checked, failure := x.chain(call, caller)
 	now := x.config.Now()
 	if failure != nil {
+		var end time.Time
 		if caller.Token != nil {
-			x.state.refusals.remember(key, failure, now, caller.Token.Expiry)
+			end = caller.Token.Expiry
 		}
+		x.state.refusals.remember(key, failure, now, end)
 		return nil, failure
 	}
 	issued, life := x.issue(checked)
@@ -248,7 +305,7 @@ func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (
 }
 
 func (x *Exchanger) origin(caller Caller) Origin {
-	if x.AsGateway() {
+	if x.forAll() {
 		return Origin{} // one token for all: nobody's logout ends it
 	}
 	return originOf(caller.Token)

@@ -84,7 +84,7 @@ func down(cause error, retry time.Duration) *Error {
 // status: servers send access_denied with 401 and 403 alike.
 func (x *Exchanger) refused(ctx context.Context, l *leg, caller Caller, refusal *authserver.Refusal) *Error {
 	failure := x.judge(ctx, l, caller, refusal)
-	if !l.Grant.hasSubject() && failure.Status < http.StatusInternalServerError {
+	if x.AsGateway() && failure.Status < http.StatusInternalServerError {
 		// Nothing of the caller was sent: there is nobody else to blame.
 		failure = newError(OutcomeConfig, refusal)
 	}
@@ -131,7 +131,7 @@ func pause(asked time.Duration) time.Duration {
 // it is configured: if the same request has just worked for others, it is about
 // the caller.
 func (x *Exchanger) ambiguous(ctx context.Context, l *leg, caller Caller, refusal *authserver.Refusal) *Error {
-	if !l.Grant.hasSubject() || !x.state.memory.refused(l.target, subjectOf(caller.Token), x.config.Now()) {
+	if x.AsGateway() || !x.state.memory.refused(l.target, subjectOf(caller.Token), x.config.Now()) {
 		return newError(OutcomeConfig, refusal)
 	}
 	if refusal.Code == "invalid_scope" {

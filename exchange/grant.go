@@ -17,6 +17,8 @@ const (
 	// GrantClientCredentials sends nothing of the caller: the gateway asks in its
 	// own name (RFC 6749, section 4.4).
 	GrantClientCredentials Grant = "client_credentials"
+	// GrantLocal asks nobody: the gateway mints the token itself.
+	GrantLocal Grant = "local"
 )
 
 // grantTypes are the values of grant_type.

@@ -56,6 +56,7 @@ func settingsOf(config Config) fingerprint {
 	message := appendLegs([]byte(keyVersion), config.legs())
 	message = appendField(message, config.MaxTTL.String())
 	message = appendField(message, config.Scheme)
+	message = appendList(message, config.Local.fields())
 	return sha256.Sum256(message)
 }
 
@@ -76,7 +77,9 @@ func appendLegs(message []byte, legs []Leg) []byte {
 
 func appendLeg(message []byte, l Leg) []byte {
 	message = appendField(message, string(l.grant()))
-	message = appendList(message, l.Client.Identity())
+	if l.Client != nil {
+		message = appendList(message, l.Client.Identity())
+	}
 	message = appendField(message, l.SubjectType)
 	message = appendList(message, l.Actor.name())
 	message = appendList(message, sorted(l.Audience))

@@ -98,10 +98,16 @@ func (l Leg) check() error {
 		return fmt.Errorf("unknown grant %q", l.Grant)
 	case l.Actor != nil && l.grant() != GrantTokenExchange:
 		return errors.New("actor needs grant token_exchange: the other grants have no actor (RFC 8693, section 2.1)")
-	case len(l.Scope) > 0 && len(l.ScopeExact) > 0:
-		return errors.New("scope and scope_exact exclude each other")
 	case l.Accept.Verifier != nil && len(l.Audience)+len(l.Resource) == 0:
 		return errors.New("verify needs an audience or a resource to look for")
+	}
+	return l.checkRequest()
+}
+
+// checkRequest looks at what a token is asked for, whoever makes it.
+func (l Leg) checkRequest() error {
+	if len(l.Scope) > 0 && len(l.ScopeExact) > 0 {
+		return errors.New("scope and scope_exact exclude each other")
 	}
 	return errors.Join(l.checkTargets(), l.checkScopes())
 }

@@ -40,9 +40,10 @@ func (o Outcome) definitive() bool {
 	}
 }
 
-// remember keeps a definitive refusal, never past the caller's token.
+// remember keeps a definitive refusal, never past the caller's token; a zero expiry
+// bounds nothing.
 func (r *refusals) remember(key cacheKey, failure *Error, now, expiry time.Time) {
-	if !failure.Outcome.definitive() {
+	if !failure.Outcome.definitive() && !failure.settled {
 		return
 	}
 	r.mu.Lock()

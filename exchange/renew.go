@@ -61,6 +61,9 @@ func (x *Exchanger) Replace(ctx context.Context, caller Caller, refused *Issued)
 	if !refused.replaced.IsZero() && now.Sub(refused.replaced) < replaceAgain {
 		return nil, newError(OutcomeUpstreamRefused, errRefusedAgain)
 	}
+	if x.config.Local != nil {
+		return x.remint(caller, refused)
+	}
 	if err := x.admit(caller, now); err != nil {
 		return nil, err
 	}

@@ -141,7 +141,7 @@ func TestEvict(t *testing.T) {
 }
 
 // What was asked for before an eviction is not stored after it (attack row 46).
-func TestEvictWhileAsking(t *testing.T) {
+func TestAttack46EvictWhileAsking(t *testing.T) {
 	r := newRig(t, nil)
 	issue := r.sts.issue(nil)
 	r.sts.answers(func(w http.ResponseWriter, request *http.Request) {

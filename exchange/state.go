@@ -22,8 +22,11 @@ const (
 type State struct {
 	keys    *keyMaker
 	issued  *otter.Cache[cacheKey, *entry] // nil: nothing is kept
+	shares  *shares                        // of issued
+	floor   uint64                         // what an entry weighs at least
 	flights flight.Board[cacheKey, *Issued]
 	memory  memory
+	faults  faults
 
 	refusals    refusals
 	generations generations
@@ -42,6 +45,7 @@ type entry struct {
 	// nanoseconds since 1970.
 	renewAt atomic.Int64
 	origin  Origin
+	owner   subject // whose share it is in
 }
 
 // NewState makes a state that keeps at most that many issued tokens and about
@@ -53,18 +57,22 @@ func NewState(maxEntries int, maxBytes int64) *State {
 	if maxEntries <= 0 || maxBytes <= 0 {
 		return state
 	}
-	// Each entry weighs at least its share, so that one bound holds both.
-	share := uint64(maxBytes) / uint64(maxEntries)
+	// Each entry weighs at least its part, so that one bound holds both.
+	state.floor = uint64(maxBytes) / uint64(maxEntries)
+	state.shares = newShares(maxEntries, maxBytes)
 	state.issued = otter.Must(&otter.Options[cacheKey, *entry]{
 		MaximumWeight: uint64(maxBytes),
-		Weigher: func(_ cacheKey, kept *entry) uint32 {
-			return uint32(min(max(kept.issued.weight()+kept.origin.weight(), share), 1<<30))
-		},
+		Weigher:       func(_ cacheKey, kept *entry) uint32 { return uint32(state.weigh(kept)) }, //nolint:gosec // bounded
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(stored otter.Entry[cacheKey, *entry]) time.Duration {
 			return max(stored.Value.life, time.Nanosecond)
 		}),
+		OnAtomicDeletion: func(gone otter.DeletionEvent[cacheKey, *entry]) { state.shares.remove(gone.Value) },
 	})
 	return state
+}
+
+func (s *State) weigh(kept *entry) uint64 {
+	return min(max(kept.issued.weight()+kept.origin.weight(), s.floor), 1<<30)
 }
 
 // Close forgets all issued tokens and ends the goroutines of the memory. An
@@ -92,7 +100,7 @@ func (s *State) keep(key cacheKey, issued *Issued, life lifetime, now time.Time,
 	}
 	kept := &entry{
 		issued: issued.reused(), freshUntil: life.freshUntil, keepUntil: life.keepUntil,
-		life: life.keepUntil.Sub(now), origin: origin,
+		life: life.keepUntil.Sub(now), origin: origin, owner: origin.owner(),
 	}
 	kept.renewAt.Store(life.renewAt().UnixNano())
 	s.generations.mu.RLock()
@@ -140,13 +148,15 @@ func (s *State) markReplaced(key cacheKey, issued *Issued) {
 		return
 	}
 	marked := &entry{
-		issued: issued.reused(), freshUntil: kept.freshUntil, keepUntil: kept.keepUntil, life: kept.life, origin: kept.origin,
+		issued: issued.reused(), freshUntil: kept.freshUntil, keepUntil: kept.keepUntil, life: kept.life,
+		origin: kept.origin, owner: kept.owner,
 	}
 	marked.renewAt.Store(kept.renewAt.Load())
 	s.issued.ComputeIfPresent(key, func(current *entry) (*entry, otter.ComputeOp) {
 		if current != kept {
 			return nil, otter.CancelOp
 		}
+		s.shares.add(key, marked, s.weigh(marked)) // in the place of the other
 		return marked, otter.WriteOp
 	})
 }
@@ -160,7 +170,15 @@ func (s *State) get(key cacheKey) *entry {
 }
 
 func (s *State) put(key cacheKey, kept *entry) {
-	if s.issued != nil {
-		s.issued.Set(key, kept)
+	if s.issued == nil {
+		return
+	}
+	var over []cacheKey
+	s.issued.Compute(key, func(*entry, bool) (*entry, otter.ComputeOp) {
+		over = s.shares.add(key, kept, s.weigh(kept))
+		return kept, otter.WriteOp
+	})
+	for _, oldest := range over {
+		s.issued.Invalidate(oldest)
 	}
 }

@@ -15,7 +15,7 @@ var errOtherSubject = errors.New("access_token is for another subject than the c
 // signature, issuer, audience and times by the rules of its issuer, and that it is
 // still about the same person. Another issuer may call that person by another
 // name; the same one may not.
-func (*Exchanger) verify(ctx context.Context, g *grant) error {
+func (x *Exchanger) verify(ctx context.Context, g *grant) error {
 	if g.leg.Accept.Verifier == nil {
 		return nil
 	}
@@ -26,9 +26,12 @@ func (*Exchanger) verify(ctx context.Context, g *grant) error {
 	case err != nil:
 		return fmt.Errorf("%w: access_token: %w", authserver.ErrBadAnswer, err)
 	}
-	if caller := g.caller.Token; g.leg.Grant.hasSubject() && caller != nil &&
+	if caller := g.caller.Token; !x.AsGateway() && caller != nil &&
 		issued.Issuer == caller.Issuer && issued.Subject != caller.Subject {
 		return fmt.Errorf("%w: %w", authserver.ErrBadAnswer, errOtherSubject)
+	}
+	if err := x.checkVerified(g, issued); err != nil {
+		return fmt.Errorf("%w: %w", authserver.ErrBadAnswer, err)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) error {
 		header.Add("WWW-Authenticate", a.beside)
 	}
 	if a.nonce != "" {
-		header.Set("DPoP-Nonce", a.nonce)
+		header[nonceHeader] = []string{a.nonce}
 	}
 	if a.retryAfter > 0 {
 		seconds := int64((a.retryAfter + time.Second - 1) / time.Second)
@@ -46,6 +46,7 @@ func (a answer) write(w http.ResponseWriter, r *http.Request) error {
 		// Never wrapped: Caddy looks for the bare type.
 		return caddyhttp.Error(a.status, publicError(a.description))
 	}
+	markOwn(w)
 	if isGRPC(r) {
 		return a.writeGRPC(w)
 	}

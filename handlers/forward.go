@@ -35,11 +35,11 @@ func (h *TokenExchange) forward(
 		return err
 	}
 	upstream.takeBack()
-	replaced, err := h.observed(r.Context(), who, func(ctx context.Context) (*exchange.Issued, error) {
+	replaced, waited, err := h.observed(r.Context(), who, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Replace(ctx, who.exchanged(), issued)
 	})
 	if err != nil {
-		return h.refuse(w, r, who, err)
+		return h.refuse(w, r, who, err, waited)
 	}
 	if !upstream.repeatable {
 		return h.refuseUpstream(w, r, who)
@@ -58,7 +58,7 @@ func (h *TokenExchange) forward(
 
 // refuseUpstream answers for an upstream that refused its token.
 func (h *TokenExchange) refuseUpstream(w http.ResponseWriter, r *http.Request, who *caller) error {
-	return h.refuse(w, r, who, exchange.UpstreamRefused())
+	return h.refuse(w, r, who, exchange.UpstreamRefused(), 0)
 }
 
 // An upstreamAnswer passes an answer through as it comes, and holds back one that
@@ -68,6 +68,7 @@ type upstreamAnswer struct {
 	caddyhttp.ResponseWriterWrapper
 
 	refused    bool
+	own        bool // the answer is a refusal of the gateway's, not the upstream's
 	begun      bool
 	repeatable bool
 	before     []headerLine  // the answer's header before the upstream's was added
@@ -76,6 +77,21 @@ type upstreamAnswer struct {
 	// What handlers behind change of the request, or remember about it.
 	path, rawPath, query, uri string
 	groups                    map[string]struct{}
+}
+
+// markOwn tells every token_exchange on the way of an answer that no upstream gave
+// it: a directive behind them refuses the caller, and no other token would help.
+func markOwn(w http.ResponseWriter) {
+	for {
+		if held, ok := w.(*upstreamAnswer); ok {
+			held.own = true
+		}
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = wrapper.Unwrap()
+	}
 }
 
 // A headerLine is one header. A few of them in a list cost less than a map.
@@ -145,7 +161,7 @@ func (a *upstreamAnswer) takeBack() {
 
 // WriteHeader implements http.ResponseWriter.
 func (a *upstreamAnswer) WriteHeader(status int) {
-	if !a.begun && status == http.StatusUnauthorized {
+	if !a.begun && !a.own && status == http.StatusUnauthorized {
 		a.refused = true
 	}
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {

@@ -68,6 +68,8 @@ type hotHouse struct {
 	exchange *TokenExchange
 	tokens   []string
 	sign     func(changes map[string]any) string // another token of the issuer
+	issuer   *token.Issuer
+	verifier *token.Verifier // of the JWTs
 }
 
 func newHotHouse(b *testing.B, callers int) *hotHouse {
@@ -81,15 +83,17 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	cache := token.NewCache(100_000, 64<<20)
 	b.Cleanup(cache.Close)
 	app := newHotApp(b)
+	trusted := &token.Issuer{
+		URL: issuer, Algorithms: jose.Asymmetric(), Leeway: 30 * time.Second,
+		Audience: token.Audience{Values: []string{"https://api.example.com"}},
+		Keys:     keys.NewStatic(issuer, keys.NewState(), set),
+	}
+	verifier := token.NewVerifier(token.VerifierConfig{Cache: cache, Bindings: true, Issuers: []*token.Issuer{trusted}})
 	house := &hotHouse{
-		auth: &TokenAuth{app: app, privacy: privacyOf(new(config.TokenAuth)), verifier: introspection.NewGate(token.NewVerifier(token.VerifierConfig{
-			Cache: cache, Bindings: true,
-			Issuers: []*token.Issuer{{
-				URL: issuer, Algorithms: jose.Asymmetric(), Leeway: 30 * time.Second,
-				Audience: token.Audience{Values: []string{"https://api.example.com"}},
-				Keys:     keys.NewStatic(issuer, keys.NewState(), set),
-			}},
-		}), nil), sender: newSender(b)},
+		issuer: trusted, verifier: verifier,
+		auth: &TokenAuth{
+			app: app, privacy: privacyOf(new(config.TokenAuth)), verifier: introspection.NewGate(verifier, nil), sender: newSender(b),
+		},
 		require:  &TokenRequire{app: app},
 		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization", block: new(config.Exchange), counted: app.metrics.Exchanges("orders")},
 	}
@@ -138,7 +142,11 @@ func (h *hotHouse) run(b *testing.B, chain caddyhttp.Handler) {
 		}
 	}
 	for caller := range h.tokens {
-		serve(h.request(b.Context(), caller))
+		w, r := h.request(b.Context(), caller)
+		serve(w, r)
+		if status := w.(*hotWriter).status; status != 0 {
+			b.Fatalf("caller %d is refused with %d", caller, status)
+		}
 	}
 	const batch = 1000
 	writers, requests := make([]http.ResponseWriter, batch), make([]*http.Request, batch)
@@ -207,6 +215,8 @@ func (hotServer) Token(context.Context, url.Values) (*authserver.TokenResponse, 
 // A hotApp has the metrics and the trail that the app has; grants are not
 // written, as it is by default.
 type hotApp struct {
+	Services // nil: what is asked while provisioning only
+
 	metrics *metrics.Metrics
 	trail   *audit.Trail
 }
@@ -228,6 +238,10 @@ func (hotApp) Verifier(*config.TokenAuth) (Verifier, error) { return nil, errors
 func (hotApp) Sender(*config.TokenAuth) (*proof.Sender, error) { return nil, errors.ErrUnsupported }
 
 func (hotApp) Exchanger(*config.TokenExchange) (*exchange.Exchanger, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (hotApp) Certificate(authserver.CertificateFiles) (*authserver.Certificate, error) {
 	return nil, errors.ErrUnsupported
 }
 func (hotApp) PolicyRules(string) []policy.Rule { return nil }

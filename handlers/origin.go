@@ -69,6 +69,16 @@ func ownOrigin(r *http.Request) string {
 	return scheme + "://" + host
 }
 
+// isOrigin tells whether a text is a scheme of HTTP and a host, and nothing that a
+// URL goes on with. Proxies pass on forwarding headers that their clients wrote: a
+// path or the beginning of a query in one would stand before the request's own
+// path, which then belongs to a query that nobody compares.
+func isOrigin(text string) bool {
+	scheme, host, _ := strings.Cut(text, "://")
+	return (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")) && host != "" &&
+		!strings.ContainsAny(host, `/?#\@ `)
+}
+
 func last(values []string, fallback string) string {
 	if len(values) == 0 || values[len(values)-1] == "" {
 		return fallback

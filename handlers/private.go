@@ -22,6 +22,7 @@ type privateWriter struct {
 	marks   [2]string // the values that are set, to need no memory of their own
 	marked  bool
 	written bool
+	nonce   bool // the answer carries a nonce of the gateway's own
 }
 
 // A privacy is how the answers of one token_auth are marked.
@@ -59,6 +60,21 @@ func (w *privateWriter) mark() {
 	}
 	w.marked = true
 	w.mine.mark(w.Header(), &w.marks)
+	w.ownNonce()
+}
+
+// ownNonce leaves the gateway's nonce alone on the answer, which was there first.
+// Proofs end here, so an upstream's nonce is for the gateway's own (RFC 9449,
+// section 9): a caller would put it into its next one, which is then refused.
+func (w *privateWriter) ownNonce() {
+	header := w.Header()
+	switch nonces := header[nonceHeader]; {
+	case len(nonces) == 0:
+	case w.nonce:
+		header[nonceHeader] = nonces[:1:1]
+	default:
+		delete(header, nonceHeader)
+	}
 }
 
 // mark marks an answer. space becomes part of the header.

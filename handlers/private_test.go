@@ -84,3 +84,23 @@ func TestNeeds(t *testing.T) {
 		t.Errorf("the directive's own scopes changed (-want +got):\n%s", diff)
 	}
 }
+
+// An upstream's nonce is not the caller's: the gateway's own stands alone.
+func TestOwnNonceAlone(t *testing.T) {
+	for name, own := range map[string][]string{"none of its own": nil, "one of its own": {"own"}} {
+		t.Run(name, func(t *testing.T) {
+			recorder := httptest.NewRecorder()
+			w := &privateWriter{
+				ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: recorder}, mine: new(privacy), nonce: own != nil,
+			}
+			for _, nonce := range own {
+				w.Header().Add("DPoP-Nonce", nonce)
+			}
+			w.Header().Add("DPoP-Nonce", "upstream")
+			w.WriteHeader(http.StatusOK)
+			if got := recorder.Result().Header.Values("DPoP-Nonce"); !cmp.Equal(got, own) {
+				t.Errorf("the answer offers %q, want %q", got, own)
+			}
+		})
+	}
+}

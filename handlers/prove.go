@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ import (
 const (
 	// dpopHeader carries a caller's proofs, in Go's spelling of DPoP.
 	dpopHeader = "Dpop"
+	// nonceHeader offers a nonce, in Go's spelling of DPoP-Nonce.
+	nonceHeader = "Dpop-Nonce"
 	// chainHeader is the other field of RFC 9440. It says nothing about who holds a
 	// key, and is not read here.
 	chainHeader = "Client-Cert-Chain"
@@ -26,41 +29,45 @@ const (
 // where the token is forwarded: a proof is good at the gateway's URL for its
 // window.
 func (h *TokenAuth) presented(r *http.Request) proof.Presentation {
-	return proof.Presentation{Proofs: takeHeader(r.Header, dpopHeader), Certificate: h.certificate(r)}
+	shown := proof.Presentation{Proofs: takeHeader(r.Header, dpopHeader)}
+	shown.Certificate, shown.NoCertificate = h.certificate(r)
+	return shown
 }
 
-// certificate is the client's, in DER, nil if there is none. Behind a proxy that
-// forwards it the connection's own is the proxy's, and nobody's.
-func (h *TokenAuth) certificate(r *http.Request) []byte {
+// errNotTrusted is for the operator of a proxy whose header is not believed.
+var errNotTrusted = errors.New("the header of client_certificate came from none of trusted_proxies")
+
+// certificate is the client's, in DER, nil if there is none; why says what became
+// of a header that might have held it. Behind a proxy that forwards it the
+// connection's own is the proxy's, and nobody's.
+func (h *TokenAuth) certificate(r *http.Request) (der []byte, why error) {
 	if h.ClientCertificate != "" && fromTrustedProxy(r) {
 		return h.forwarded(r)
 	}
 	if h.ClientCertificate != "" {
 		// Whoever else sends it has made it up, and an upstream might believe it
 		// (RFC 9440, section 4).
-		takeHeader(r.Header, http.CanonicalHeaderKey(h.ClientCertificate))
+		if len(takeHeader(r.Header, http.CanonicalHeaderKey(h.ClientCertificate))) > 0 {
+			why = errNotTrusted
+		}
 		takeHeader(r.Header, chainHeader)
 	}
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-		return nil
+		return nil, why
 	}
-	return r.TLS.PeerCertificates[0].Raw
+	return r.TLS.PeerCertificates[0].Raw, nil
 }
 
 // forwarded is a trusted proxy's certificate header. Another spelling beside it is
 // the client's own invention.
-func (h *TokenAuth) forwarded(r *http.Request) []byte {
+func (h *TokenAuth) forwarded(r *http.Request) ([]byte, error) {
 	name := http.CanonicalHeaderKey(h.ClientCertificate)
 	field := r.Header[name]
 	takeHeader(r.Header, name)
 	if len(field) > 0 {
 		r.Header[name] = field
 	}
-	der, err := proof.ParseClientCert(field)
-	if err != nil {
-		return nil
-	}
-	return der
+	return proof.ParseClientCert(field)
 }
 
 // takeHeader removes a header under every spelling and returns the values of all.
@@ -90,7 +97,7 @@ func (h *TokenAuth) prove(ctx context.Context, w http.ResponseWriter, r *http.Re
 		return err
 	}
 	if result.NextNonce != "" {
-		w.Header().Set("DPoP-Nonce", result.NextNonce)
+		w.Header()[nonceHeader] = []string{result.NextNonce}
 	}
 	if result.DPoP {
 		who.shown = append(who.shown, config.BoundDPoP)
@@ -110,7 +117,10 @@ func (h *TokenAuth) target(r *http.Request) (method string, urls []string) {
 		method, path = original.Method, original.URL.EscapedPath()
 	}
 	if len(h.PublicURL) == 0 {
-		return method, []string{ownOrigin(r) + path}
+		if origin := ownOrigin(r); isOrigin(origin) {
+			return method, []string{origin + path}
+		}
+		return method, nil
 	}
 	urls = make([]string, len(h.PublicURL))
 	for i, prefix := range h.PublicURL {

@@ -8,11 +8,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/signing"
+	"github.com/caddy-gatehouse/gatehouse/sts"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -37,9 +40,15 @@ type Services interface {
 	Sender(directive *config.TokenAuth) (*proof.Sender, error)
 	// Exchanger returns the exchanger for one token_exchange.
 	Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error)
+	// Certificate returns a client certificate in files, one for all who name them.
+	Certificate(files authserver.CertificateFiles) (*authserver.Certificate, error)
 	// PolicyRules are the rules of a named policy, those of the policies it uses
 	// included. The names in the configuration are checked.
 	PolicyRules(name string) []policy.Rule
+	// Ring has the gateway's own keys; nil where the configuration has no `sign`.
+	Ring() *signing.Ring
+	// TokenService makes what decides at one token_service.
+	TokenService(directive *config.TokenService) (*sts.Service, error)
 	// TrustsMany tells whether the configuration trusts more than one issuer, so
 	// that a subject alone names nobody. It is settled once every handler is
 	// provisioned, so it is asked on each request.

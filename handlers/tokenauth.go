@@ -51,7 +51,7 @@ type TokenAuth struct {
 	challenger challenger
 	sources    token.Sources
 	inQuery    bool     // one of the sources is a parameter
-	inHeaders  []string // the headers that may carry a credential
+	inHeaders  []string // the headers that may carry a credential or a certificate
 	privacy    *privacy
 }
 
@@ -75,6 +75,9 @@ func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
 	h.sources = sourcesOf(&h.TokenAuth)
 	h.inQuery = slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.FromQuery })
 	h.inHeaders = credentialHeaders(h.sources)
+	if h.ClientCertificate != "" {
+		h.inHeaders = append(h.inHeaders, h.ClientCertificate, chainHeader)
+	}
 	h.warn(ctx)
 	h.verifier, err = h.app.Verifier(&h.TokenAuth)
 	return err
@@ -115,6 +118,7 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	}
 	private := &who.private
 	private.ResponseWriter, private.mine = w, h.privacy
+	private.nonce = len(w.Header()[nonceHeader]) > 0
 	// Answers without a body, and those of error routes, are for this caller too.
 	defer private.mark()
 	r = h.forward(r, kept, found.Kind)

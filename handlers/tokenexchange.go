@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -15,6 +16,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // TokenExchange gives the upstream another token than the caller's: one made for
@@ -50,7 +52,7 @@ func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
 	}
 	h.warned = new(atomic.Bool)
 	h.block = h.Resolve(h.app.Config())
-	h.header, _ = h.block.Inject.Target()
+	h.header, _ = h.block.Target()
 	h.header = http.CanonicalHeaderKey(h.header)
 	if h.label = h.Name; h.label == "" {
 		h.label = "inline"
@@ -66,7 +68,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	who := callerOf(r)
 	switch {
 	case who == nil && h.block.Anonymous:
-		who = new(caller) // whoever it is: no token_auth looked
+		who = nobodyOf(r)
 	case who == nil:
 		return fault(w, r, h.app.Log(), "token_exchange without a token_auth before it",
 			placeOf("token_exchange", h.Place))
@@ -84,19 +86,39 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if r.Method == http.MethodTrace {
 		return h.refuseTrace(w, r, who)
 	}
-	issued, err := h.exchange(r.Context(), who)
+	issued, waited, err := h.exchange(r.Context(), who)
 	if err != nil {
-		return h.refuse(w, r, who, err)
+		return h.refuse(w, r, who, err, waited)
 	}
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		event := h.event(r, who, audit.Granted)
-		event.Rule = string(exchange.OutcomeOf(issued, nil))
+		event.Rule, event.Duration = string(exchange.OutcomeOf(issued, nil)), waited
 		event.Granted, event.IssuedID = issued.Scope, issued.ID
 		h.app.Trail().Record(r.Context(), event)
 	}
 	r = who.withhold(r)
 	who.fill(h)
+	// Only what is behind gets that header: an error route begins without it.
+	defer func() { who.filled = who.filled[:len(who.filled)-1] }()
 	return h.forward(w, r, who, issued, next)
+}
+
+// nobodyVar is the request variable of a caller whom no token_auth looked at.
+const nobodyVar = "gatehouse.nobody"
+
+// nobodyOf returns the caller of a route without a token_auth, whoever it is. What
+// it presents is taken off the request: error routes have upstreams of their own.
+func nobodyOf(r *http.Request) *caller {
+	if known, ok := caddyhttp.GetVar(r.Context(), nobodyVar).(*caller); ok {
+		return known
+	}
+	who := new(caller)
+	caddyhttp.SetVar(r.Context(), nobodyVar, who)
+	for _, own := range callersHeaders {
+		dropAliases(r.Header, own)
+	}
+	guardTrailers(r, callersHeaders)
+	return who
 }
 
 // refuseShadowed answers a request that a rule under shadow would have denied: with
@@ -122,17 +144,29 @@ func (c *caller) fill(h *TokenExchange) {
 	c.filled = append(slices.Clip(c.filled), h)
 }
 
-// filledBy returns the token_exchange that has filled a header, nil if none has.
+// filledBy returns the token_exchange that has filled a header, under whatever
+// spelling an upstream may take for it, nil if none has.
 func (c *caller) filledBy(header string) *TokenExchange {
 	for _, earlier := range c.filled {
-		if earlier.header == header {
+		if token.SameHeader(earlier.header, header) {
 			return earlier
 		}
 	}
 	return nil
 }
 
-func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, error) {
+// filledAsGateway returns a token_exchange that has put the gateway's own token on
+// the request, nil if none has.
+func (c *caller) filledAsGateway() *TokenExchange {
+	for _, earlier := range c.filled {
+		if earlier.exchanger.AsGateway() {
+			return earlier
+		}
+	}
+	return nil
+}
+
+func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, time.Duration, error) {
 	return h.observed(ctx, who, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Exchange(ctx, who.exchanged())
 	})
@@ -146,15 +180,17 @@ func (c *caller) exchanged() exchange.Caller {
 	return exchange.Caller{Raw: c.raw, Token: c.token}
 }
 
-// observed counts an exchange and makes it a step of the trace.
+// observed counts an exchange, makes it a step of the trace and says how long it
+// took.
 func (h *TokenExchange) observed(
 	ctx context.Context, who *caller, run func(context.Context) (*exchange.Issued, error),
-) (*exchange.Issued, error) {
+) (*exchange.Issued, time.Duration, error) {
 	watch := startWatch()
 	ctx, step := who.begin(ctx, "token_exchange")
 	issued, err := run(ctx)
 	outcome := string(exchange.OutcomeOf(issued, err))
-	h.counted.Count(outcome, watch.took())
+	waited := watch.took()
+	h.counted.Count(outcome, waited)
 	if err == nil && issued.Degraded != nil {
 		h.app.Log().WarnContext(ctx, "serving an older token, since no new one could be had",
 			"exchange", h.label, "error", issued.Degraded.Error())
@@ -164,13 +200,15 @@ func (h *TokenExchange) observed(
 			"exchange", h.label, "place", h.Place)
 	}
 	step.end(err, attribute.String("gatehouse.exchange", h.label), attribute.String("gatehouse.outcome", outcome))
-	return issued, err
+	return issued, waited, err
 }
 
 func (h *TokenExchange) event(r *http.Request, who *caller, outcome audit.Outcome) audit.Event {
 	event := requestEvent(r, who, outcome)
 	event.Directive, event.Place = "token_exchange", h.Place
 	event.Exchange = h.label
+	event.Server, event.ServerClient = h.exchanger.Server(0)
+	event.ActDepth = h.exchanger.ActDepth(who.token)
 	if who.token != nil {
 		event.Scope = h.exchanger.Asked(who.token)
 	}
@@ -192,13 +230,15 @@ func (h *TokenExchange) refuseTrace(w http.ResponseWriter, r *http.Request, who 
 	return reply.write(w, r)
 }
 
-func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error) error {
+func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *caller, err error, waited time.Duration) error {
 	reply := exchangeRefusal(who.speak(), err)
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = string(exchange.OutcomeOf(nil, err)), err.Error(), reply.status
+	event.Duration = waited
 	if failed, ok := errors.AsType[*exchange.Error](err); ok {
-		event.ServerError, event.ServerStatus = failed.ASCode, failed.ASStatus
+		event.ServerError, event.ServerStatus, event.Leg = failed.ASCode, failed.ASStatus, failed.Leg
+		event.Server, event.ServerClient = h.exchanger.Server(failed.Leg)
 		h.report(r.Context(), failed)
 	}
 	h.app.Trail().Record(r.Context(), event)

@@ -58,6 +58,9 @@ func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 	case h.Shadow:
 		who.shadowed = true
 		h.record(r, who, audit.Shadowed, decision, 0)
+		if earlier := who.filledAsGateway(); earlier != nil {
+			return earlier.refuseShadowed(w, r, who)
+		}
 	default:
 		return h.refuse(w, r, who, decision)
 	}

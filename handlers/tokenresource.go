@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -63,7 +63,7 @@ type resourceMetadata struct {
 
 // metadataLife is how long clients may keep the document: long enough to spare
 // the gateway, short enough that a new authorization server is found soon.
-const metadataLife = "public, max-age=300"
+const metadataLife = 5 * time.Minute
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler. The path is that of the
 // request as it came: rewrite, uri and try_files run before this directive. The
@@ -73,36 +73,7 @@ func (h *TokenResource) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if originalPath(r) != h.path {
 		return next.ServeHTTP(w, r)
 	}
-	header := w.Header()
-	// Public by its nature, and read by clients in browsers from origins that
-	// nobody here knows. No cookie and no token goes with such a request.
-	header.Set("Access-Control-Allow-Origin", "*")
-	switch {
-	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		return h.write(w, r)
-	case isPreflight(r):
-		// Clients send headers of their own, such as MCP-Protocol-Version.
-		header.Set("Access-Control-Allow-Methods", "GET, HEAD")
-		header.Set("Access-Control-Allow-Headers", "*")
-		header.Set("Access-Control-Max-Age", "300")
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	default:
-		header.Set("Allow", "GET, HEAD")
-		return answer{status: http.StatusMethodNotAllowed, description: "This address answers GET and HEAD only."}.write(w, r)
-	}
-}
-
-func (h *TokenResource) write(w http.ResponseWriter, r *http.Request) error {
-	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Cache-Control", metadataLife)
-	header.Set("Content-Length", strconv.Itoa(len(h.document)))
-	w.WriteHeader(http.StatusOK)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(h.document) // a caller that is gone needs no answer
-	}
-	return nil
+	return publicDocument{body: h.document, life: metadataLife}.serve(w, r)
 }
 
 // originalPath is the path of the request as it came, decoded.
@@ -111,13 +82,6 @@ func originalPath(r *http.Request) string {
 		return original.URL.Path
 	}
 	return r.URL.Path
-}
-
-// isPreflight tells a browser's question whether it may send a request (Fetch
-// standard, section 4.8) from any other OPTIONS.
-func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions &&
-		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // Interface guards.

@@ -17,11 +17,14 @@ import (
 )
 
 // Transport is the transport of reverse_proxy for tokens that an exchange binds
-// with `bind dpop`. It makes a proof for each attempt, when the upstream of that
-// attempt is known. It takes all options of the transport `http`, and requests
-// without such a token pass through it as they do there.
+// with `bind dpop` or `bind mtls`. For `dpop` it makes a proof for each attempt, when
+// the upstream of that attempt is known; for `mtls` it reads the files of
+// `tls_client_auth` again when they change. It takes all options of the transport
+// `http`, and requests without a bound token pass through it as they do there.
 type Transport struct {
 	reverseproxy.HTTPTransport
+
+	shown *shownUpstream // nil without tls_client_auth of two files
 }
 
 // CaddyModule returns the Caddy module information.
@@ -71,7 +74,7 @@ func (b *bound) missedBy(err error) bool {
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	carried, _ := r.Context().Value(boundKey{}).(*bound)
 	if carried == nil {
-		return t.HTTPTransport.RoundTrip(r)
+		return t.send(r)
 	}
 	carried.taken.Store(true)
 	t.SetScheme(r)
@@ -97,11 +100,14 @@ func (t *Transport) prove(out *http.Request, carried *bound) (answer *http.Respo
 	}
 	out.Header["Authorization"] = []string{carried.issued.Credential.Reveal()}
 	out.Header[dpopHeader] = []string{proved}
-	answer, err = t.HTTPTransport.RoundTrip(out)
+	answer, err = t.send(out)
 	if err != nil {
 		return nil, false, err
 	}
 	fresh := carried.prover.Offered(target, answer.Header.Get("DPoP-Nonce"), true)
+	// It is the gateway's: a caller would prove its own key with it, and the
+	// gateway's nonce for the caller may stand beside it.
+	delete(answer.Header, "Dpop-Nonce")
 	again = fresh && answer.StatusCode == http.StatusUnauthorized && (out.Body == nil || out.Body == http.NoBody) &&
 		strings.Contains(strings.Join(answer.Header.Values("WWW-Authenticate"), " "), "use_dpop_nonce")
 	return answer, again, nil

@@ -2,6 +2,7 @@ package introspection
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -47,12 +48,15 @@ func (g *Gate) Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.
 	return g.ask(ctx, introspector, raw, parsed)
 }
 
+// errNoPrefix is for the operator whose prefixes leave a token out.
+var errNoPrefix = fmt.Errorf("%w: it is opaque and begins like no prefix of introspection", token.NotJWT)
+
 // opaque asks the one issuer that the token belongs to. Where none does nobody is
 // asked: a token that is shown on a guess is a token given away.
 func (g *Gate) opaque(ctx context.Context, raw token.Raw) (*token.Token, *token.Issuer, error) {
 	introspector := g.router.Find(raw)
 	if introspector == nil {
-		return nil, nil, token.NotJWT
+		return nil, nil, errNoPrefix
 	}
 	return g.ask(ctx, introspector, raw, nil)
 }

@@ -52,16 +52,22 @@ func clash(routes []Route, prefix string) string {
 
 // Find returns the introspector of an opaque token's issuer, nil if it is of none.
 func (r *Router) Find(raw token.Raw) *Introspector {
+	found, _ := r.find(raw)
+	return found
+}
+
+// find is Find, and tells by which prefix.
+func (r *Router) find(raw token.Raw) (found *Introspector, by string) {
 	text := raw.Reveal()
 	for _, route := range r.routes {
 		if len(route.Prefixes) == 0 {
-			return route.Introspector
+			return route.Introspector, ""
 		}
 		for _, prefix := range route.Prefixes {
 			if strings.HasPrefix(text, prefix) {
-				return route.Introspector
+				return route.Introspector, prefix
 			}
 		}
 	}
-	return nil
+	return nil, ""
 }

@@ -49,12 +49,13 @@ func ParseDecryptionKey(pemOrJWK []byte, ways ...KeyManagement) (*DecryptionKey,
 		}
 		ways = []KeyManagement{said}
 	}
+	fitting := slices.DeleteFunc(KeyManagements(), func(way KeyManagement) bool { return !key.can(way) })
 	if len(ways) == 0 {
-		ways = slices.DeleteFunc(KeyManagements(), func(way KeyManagement) bool { return !key.can(way) })
+		ways = fitting
 	}
 	for _, way := range ways {
 		if !key.can(way) {
-			return nil, fmt.Errorf("%w: %q does not fit its type", ErrPrivateKey, way)
+			return nil, fmt.Errorf("%w: %q does not fit its type, which takes %v", ErrPrivateKey, way, fitting)
 		}
 	}
 	key.ways = slices.Clone(ways)
@@ -89,7 +90,7 @@ func (k *DecryptionKey) take(private crypto.PrivateKey) error {
 			return errors.New("it is on an unknown curve")
 		}
 	default:
-		return errors.New("a key of its type cannot decrypt")
+		return errors.New("a key of its type cannot decrypt: RSA, P-256, P-384, P-521 and X25519 can")
 	}
 	return nil
 }

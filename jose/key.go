@@ -29,7 +29,21 @@ type Key struct {
 	public     crypto.PublicKey
 	secret     *secret // of an HMAC key, which has no public half
 	thumbprint [32]byte
+	relayed    bool
 }
+
+// RelayedMember is the member of a JWK by which a gateway marks a key that is not
+// its own but a peer's. It is ignored by whoever does not know it (RFC 7517,
+// section 4).
+const RelayedMember = "gatehouse_relayed"
+
+// Relayed tells whether whoever published the key marked it as a peer's. A gateway
+// takes no such keys over from its peers: two gateways would otherwise hand each
+// other a retired key for ever.
+func (k *Key) Relayed() bool { return k.relayed }
+
+// Algorithm is the algorithm that the key names, "" if it names none.
+func (k *Key) Algorithm() Algorithm { return k.algorithm }
 
 // ID is the key's `kid`, "" if it has none.
 func (k *Key) ID() string { return k.id }
@@ -154,5 +168,5 @@ func usable(public crypto.PublicKey) error {
 // Equal tells whether two keys are the same key with the same kid and algorithm.
 func (k *Key) Equal(other *Key) bool {
 	return k.id == other.id && k.algorithm == other.algorithm && k.thumbprint == other.thumbprint &&
-		k.secret.equal(other.secret)
+		k.relayed == other.relayed && k.secret.equal(other.secret)
 }

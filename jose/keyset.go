@@ -121,6 +121,9 @@ func parseKey(member []byte) (*Key, error) {
 		return nil, err
 	}
 	key := &Key{id: parsed.KeyID(), public: public}
+	if mark, ok := parsed.Get(RelayedMember); ok {
+		key.relayed = mark == true
+	}
 	// A key may name an algorithm that is not ours (RSA-OAEP, RS1): then it is
 	// not a key for signatures.
 	if name := parsed.Algorithm().String(); name != "" {

@@ -114,6 +114,16 @@ func (s *Source) Holds(key *jose.Key) bool {
 	return ok
 }
 
+// Keys are all keys of the newest key set, none while there is no set that may still
+// serve. The slice is the same one until another set comes; it must not be changed.
+func (s *Source) Keys() []*jose.Key {
+	snapshot := s.current()
+	if snapshot == nil {
+		return nil
+	}
+	return snapshot.keys
+}
+
 // Age tells how old the key set is; ok is false while there is none.
 func (s *Source) Age() (age time.Duration, ok bool) {
 	snapshot := s.config.State.Snapshot()

@@ -36,6 +36,8 @@ type Presentation struct {
 	// the handshake proved its key, or forwarded by a proxy that is trusted. nil if
 	// there is none.
 	Certificate []byte
+	// NoCertificate says why there is none, if it is known: for the operator.
+	NoCertificate error
 }
 
 // A Sender checks that tokens are presented by whom they are bound to. It is
@@ -81,7 +83,7 @@ func (s *Sender) Check(ctx context.Context, raw token.Digest, bound token.Confir
 	case !shown.Meet(s.required):
 		return Shown{}, fmt.Errorf("%w: the token is not bound in a way that is accepted here", NotConstrained)
 	}
-	if err := checkCertificate(bound.Certificate, p.Certificate); err != nil {
+	if err := checkCertificate(bound.Certificate, p); err != nil {
 		return Shown{}, err
 	}
 	if shown.DPoP {
@@ -101,13 +103,15 @@ func (s *Sender) Check(ctx context.Context, raw token.Digest, bound token.Confir
 func (s *Sender) DPoP() *DPoP { return s.dpop }
 
 // checkCertificate compares with x5t#S256 (RFC 8705, section 3.1).
-func checkCertificate(want token.Thumbprint, der []byte) error {
+func checkCertificate(want token.Thumbprint, p Presentation) error {
 	switch {
 	case want.IsZero():
 		return nil
-	case len(der) == 0:
+	case len(p.Certificate) == 0 && p.NoCertificate != nil:
+		return fmt.Errorf("%w: the token is bound to a client certificate: %w", NoCertificate, p.NoCertificate)
+	case len(p.Certificate) == 0:
 		return fmt.Errorf("%w: the token is bound to a client certificate and none was presented", NoCertificate)
-	case !want.Is(CertificateThumbprint(der)):
+	case !want.Is(CertificateThumbprint(p.Certificate)):
 		return fmt.Errorf("%w: the token is bound to another client certificate", WrongCertificate)
 	default:
 		return nil

@@ -18,6 +18,11 @@ const (
 	MarkBytes = 128
 	// maxPurposes is far above the number of purposes in the code.
 	maxPurposes = 64
+
+	// DefaultValues and DefaultValueBytes are how many values one purpose may have
+	// at a time, and how many octets all of them together.
+	DefaultValues     = 1 << 17
+	DefaultValueBytes = 64 << 20
 )
 
 // Memory is the store of one process. It is bounded in entries and so in bytes:
@@ -30,10 +35,14 @@ type Memory struct {
 
 	mu       sync.RWMutex
 	purposes map[Purpose]*ledger
+	shelves  map[Purpose]*shelf
 }
 
-// interface guard.
-var _ Marks = (*Memory)(nil)
+// Interface guards.
+var (
+	_ Marks  = (*Memory)(nil)
+	_ Values = (*Memory)(nil)
+)
 
 // NewMemory makes an empty store in which each purpose may have that many live
 // marks. Zero or less means DefaultMarks.
@@ -41,7 +50,9 @@ func NewMemory(marksPerPurpose int) *Memory {
 	if marksPerPurpose <= 0 {
 		marksPerPurpose = DefaultMarks
 	}
-	return &Memory{perPurpose: marksPerPurpose, purposes: make(map[Purpose]*ledger)}
+	return &Memory{
+		perPurpose: marksPerPurpose, purposes: make(map[Purpose]*ledger), shelves: make(map[Purpose]*shelf),
+	}
 }
 
 // Mark implements Marks. It never waits for anything but other calls with the

@@ -67,9 +67,11 @@ var examples = map[string]func(*testing.T, *stage){
 	"dpop":               actDPoP,
 	"mtls":               actMTLS,
 	"opaque":             actOpaque,
+	"token-service":      actTokenService,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,
+	"bound-upstream":      actBoundUpstream,
 
 	"exchange-keycloak": actProvider("keycloak"),
 	"exchange-entra":    actProvider("entra"),
@@ -85,6 +87,9 @@ var examples = map[string]func(*testing.T, *stage){
 func TestExamples(t *testing.T) {
 	for _, name := range []string{"GATEWAY_SECRET", "STAFF_SECRET", "PARTNERS_SECRET"} {
 		t.Setenv(name, harness.ClientSecret)
+	}
+	for _, name := range []string{"NIGHTLY_SECRET_HASH", "BILLING_SECRET_HASH"} {
+		t.Setenv(name, harness.ServiceHash())
 	}
 	t.Setenv("OTEL_TRACES_EXPORTER", "console")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
@@ -109,6 +114,8 @@ func TestExamples(t *testing.T) {
 			s.writeKey(t)
 			onStage := strings.NewReplacer(
 				"\napi.example.com {", "\n$SITE {",
+				"\ngateway.example.com {", "\n$SITE {",
+				"https://gateway.example.com", "$SITE",
 				"https://idp.example.com/realms/main", s.idp.URL,
 				"https://idp.example.com/realms/staff", s.idp.URL,
 				"https://login.example.net", s.other.URL,
@@ -154,6 +161,8 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
 	case "resilient-upstreams", "upstream-mtls":
 		return "\n" + s.fitUpstreams(t, name, caddyfile)
+	case "bound-upstream":
+		return s.fitBound(t, caddyfile)
 	case "mtls":
 		address := harness.FreeAddress(t)
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]
@@ -169,6 +178,9 @@ func (s *stage) writeKey(t *testing.T) {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(s.key.Private)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.folder, "orders.jwks.json"), tokentest.Set(s.key), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
@@ -22,9 +23,9 @@ const (
 
 // A CheckResult is one check and what came of it.
 type CheckResult struct {
-	// Name is short and stable: format, issuer, claims, algorithm, type, kind,
-	// binding, expiry, not_before, issued_at, age, audience, profile,
-	// required_claims, key, signature.
+	// Name is short and stable: decryption (of encrypted tokens alone), format,
+	// issuer, claims, algorithm, type, kind, binding, expiry, not_before, issued_at,
+	// age, audience, profile, required_claims, key, signature.
 	Name string
 	// Outcome is what came of it.
 	Outcome Outcome
@@ -39,6 +40,8 @@ type Explanation struct {
 	// Header and Claims are what the token says, empty where it is no JWT.
 	Header jose.Object
 	Claims Claims
+	// Inner is the header of the signed token in an encrypted one, empty otherwise.
+	Inner jose.Object
 	// Token is how the claims are read as those of Issuer, nil if they cannot be.
 	Token *Token
 	// Issuer is the one that iss names, nil if the route has no such one.
@@ -77,33 +80,59 @@ func (e *Explanation) skip(names ...string) {
 	}
 }
 
+// Note adds the result of a check that somebody else made, nil for a passed one.
+func (e *Explanation) Note(name string, err error) { e.note(name, err) }
+
+// Skip adds checks that were not reached, and then those of a token's claims.
+func (e *Explanation) Skip(names ...string) {
+	e.skip(names...)
+	e.skip(checkNames()...)
+}
+
 // Explain checks a token as Verify does and goes on after a failure wherever
 // there is something left to check, for a person who asks why. It remembers
 // nothing, and asks for keys as Verify does.
 func (v *Verifier) Explain(ctx context.Context, raw Raw) Explanation {
+	return v.explain(ctx, raw, false)
+}
+
+// ExplainToAsk is to VerifyToAsk what Explain is to Verify.
+func (v *Verifier) ExplainToAsk(ctx context.Context, raw Raw) Explanation {
+	return v.explain(ctx, raw, true)
+}
+
+// ExplainJudged adds to an explanation what Judge says of the token, check by check.
+func (v *Verifier) ExplainJudged(e *Explanation, t *Token) {
+	e.Claims = t.Claims
+	issuer, ok := v.issuers[t.Issuer]
+	if !ok {
+		e.note("issuer", UnknownIssuer)
+		e.skip(checkNames()...)
+		return
+	}
+	e.Token, e.Issuer = t, issuer.Issuer
+	v.explainChecks(e, false)
+}
+
+func (v *Verifier) explain(ctx context.Context, raw Raw, asking bool) Explanation {
 	var e Explanation
 	e.Header, _ = jose.ReadHeader(raw.Reveal())
-	text, opener, err := v.decrypt(raw.Reveal())
-	var jws *jose.JWS
-	var claims Claims
-	if err == nil {
-		jws, claims, err = parse(text)
-	}
-	if !e.note("format", err) {
+	jws, opener, ok := v.explainForm(&e, raw.Reveal())
+	if !ok {
 		e.skip("issuer", "claims", "algorithm")
 		e.skip(checkNames()...)
 		e.skip("key", "signature")
 		return e
 	}
-	e.Claims, e.Algorithm = claims, jose.Algorithm(jws.Header.Algorithm)
-	issuer, err := v.choose(claims)
+	e.Algorithm = jose.Algorithm(jws.Header.Algorithm)
+	issuer, err := v.choose(e.Claims)
 	if err == nil {
 		_, err = issuer.opens(raw, opener)
 	}
 	if !e.note("issuer", err) {
 		// Nothing is checked by the rules of nobody: only the shape of the claims is
 		// the same for all.
-		_, err := read(raw.Digest(), jws.Header.Type, claims, ClaimPaths{})
+		_, err := read(raw.Digest(), jws.Header.Type, e.Claims, ClaimPaths{})
 		e.note("claims", err)
 		e.skip("algorithm")
 		e.skip(checkNames()...)
@@ -111,9 +140,28 @@ func (v *Verifier) Explain(ctx context.Context, raw Raw) Explanation {
 		return e
 	}
 	e.Issuer = issuer.Issuer
-	v.explainClaims(&e, raw, jws)
+	v.explainClaims(&e, raw, jws, asking)
 	e.explainKey(ctx, jws)
 	return e
+}
+
+// explainForm opens and reads the token.
+func (v *Verifier) explainForm(e *Explanation, text string) (jws *jose.JWS, opener Decrypter, ok bool) {
+	inner, opener, err := v.decrypt(text)
+	if jose.IsEncrypted(text) {
+		if err == nil && opener == nil {
+			err = fmt.Errorf("%w: no issuer of this route has decrypt", Encrypted)
+		}
+		if !e.note("decryption", err) {
+			e.skip("format")
+			return nil, nil, false
+		}
+		e.Inner, _ = jose.ReadHeader(inner)
+	}
+	if err == nil {
+		jws, e.Claims, err = parse(inner)
+	}
+	return jws, opener, e.note("format", err)
 }
 
 func checkNames() []string {
@@ -125,7 +173,7 @@ func checkNames() []string {
 }
 
 // explainClaims asks what Verify asks before it looks for a key.
-func (v *Verifier) explainClaims(e *Explanation, raw Raw, jws *jose.JWS) {
+func (v *Verifier) explainClaims(e *Explanation, raw Raw, jws *jose.JWS, asking bool) {
 	parsed, err := read(raw.Digest(), jws.Header.Type, e.Claims, e.Issuer.Claims)
 	readable := e.note("claims", err)
 	err = nil
@@ -139,9 +187,13 @@ func (v *Verifier) explainClaims(e *Explanation, raw Raw, jws *jose.JWS) {
 		return
 	}
 	e.Token = parsed
-	at := moment{now: v.now(), audience: v.audience, bindings: v.bindings}
+	v.explainChecks(e, asking)
+}
+
+func (v *Verifier) explainChecks(e *Explanation, asking bool) {
+	at := v.moment(e.Issuer, asking)
 	for _, check := range checks {
-		e.note(check.name, check.ask(parsed, e.Issuer, at))
+		e.note(check.name, check.ask(e.Token, e.Issuer, at))
 	}
 }
 

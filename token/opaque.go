@@ -50,6 +50,9 @@ func Introspected(said Introspection) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkTokenType(said.Claims, found.Confirmation); err != nil {
+		return nil, err
+	}
 	found.opaque = said.JWT == nil
 	if !said.Claims.Has("iss") {
 		found.Issuer = said.Issuer
@@ -58,6 +61,26 @@ func Introspected(said Introspection) (*Token, error) {
 		found.Expiry = said.Until
 	}
 	return found, nil
+}
+
+// checkTokenType reads what an issuer calls a token (RFC 7662, section 2.2). One
+// that it says needs a key and whose key it does not name would pass as a plain
+// bearer token (RFC 9449, section 6.2).
+func checkTokenType(said Claims, bound Confirmation) error {
+	if !said.Has("token_type") {
+		return nil
+	}
+	kind, ok := said.Text("token_type")
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: token_type is not a text", BadClaim)
+	case strings.EqualFold(kind, schemeDPoP) && bound.Key.IsZero():
+		return fmt.Errorf("%w: token_type is DPoP and there is no cnf.jkt", BadClaim)
+	case (strings.EqualFold(kind, "PoP") || strings.EqualFold(kind, "mac")) && bound.IsZero():
+		return fmt.Errorf("%w: token_type asks for a proof and there is no cnf", BadClaim)
+	default:
+		return nil
+	}
 }
 
 // over returns these claims, and of the others those that are absent here.

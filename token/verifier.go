@@ -135,13 +135,17 @@ func (v *Verifier) verifyAnew(ctx context.Context, raw Raw, asking bool) (*Token
 }
 
 func (v *Verifier) check(t *Token, issuer *Issuer, asking bool) error {
-	at := moment{now: v.now(), audience: v.audience, bindings: v.bindings, deferred: asking && issuer.Asked}
+	at := v.moment(issuer, asking)
 	for i := range checks {
 		if err := checks[i].ask(t, issuer, at); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (v *Verifier) moment(issuer *Issuer, asking bool) moment {
+	return moment{now: v.now(), audience: v.audience, bindings: v.bindings, deferred: asking && issuer.Asked}
 }
 
 // findKey returns the issuer's key that made the signature.

@@ -21,10 +21,16 @@ const keyID = "2026-01-first"
 // An authServer signs the callers' tokens and exchanges them, with nothing but
 // what the measurement needs. It checks nobody.
 type authServer struct {
-	url       string
-	key       *ecdsa.PrivateKey
-	signer    jose.Signer
-	exchanges atomic.Int64
+	url    string
+	key    *ecdsa.PrivateKey
+	signer jose.Signer
+	// asked counts the calls for a token or about one.
+	asked atomic.Int64
+	// before runs ahead of each answer with a token, nil: nothing does.
+	before func()
+	// opaque are the tokens that only this server can tell about. They are all made
+	// before it is asked.
+	opaque map[string]claims
 }
 
 func newAuthServer(url string) (*authServer, error) {
@@ -38,7 +44,7 @@ func newAuthServer(url string) (*authServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a signer: %w", err)
 	}
-	return &authServer{url: url, key: key, signer: signer}, nil
+	return &authServer{url: url, key: key, signer: signer, opaque: make(map[string]claims)}, nil
 }
 
 // claims are those of a token of usual size: about 700 bytes once signed.
@@ -55,21 +61,44 @@ type claims struct {
 	ACR      string   `json:"acr"`
 	Email    string   `json:"email"`
 	Roles    []string `json:"roles"`
+
+	// Confirmation is the key that the token is bound to (RFC 7800).
+	Confirmation map[string]string `json:"cnf,omitempty"`
+	Active       bool              `json:"active,omitempty"`
 }
 
-// callerToken is the token of one caller.
-func (s *authServer) callerToken(caller int) (string, error) {
-	return s.sign(fmt.Sprintf("user-%06d", caller), apiAudience, "openid profile orders:read orders:write")
-}
-
-func (s *authServer) sign(subject, audience, scope string) (string, error) {
+func (s *authServer) claims(subject, audience, scope string) claims {
 	now := time.Now()
-	payload, err := json.Marshal(claims{
+	return claims{
 		Issuer: s.url, Subject: subject, Audience: audience, Client: "shop-frontend",
 		Scope: scope, ID: rand.Text(), IssuedAt: now.Unix(), AuthTime: now.Unix(),
 		Expiry: now.Add(tokenLife).Unix(), ACR: "urn:example:loa:2", Email: subject + "@example.com",
 		Roles: []string{"customer", "reviewer"},
-	})
+	}
+}
+
+func (s *authServer) callerClaims(caller int) claims {
+	return s.claims(fmt.Sprintf("user-%06d", caller), apiAudience, "openid profile orders:read orders:write")
+}
+
+// callerToken is the token of one caller, bound to a key unless binding is nil.
+func (s *authServer) callerToken(caller int, binding map[string]string) (string, error) {
+	made := s.callerClaims(caller)
+	made.Confirmation = binding
+	return s.sign(made)
+}
+
+// opaqueToken is one that says nothing by itself.
+func (s *authServer) opaqueToken(caller int) string {
+	token := "opaque-" + rand.Text() + rand.Text()
+	known := s.callerClaims(caller)
+	known.Active = true
+	s.opaque[token] = known
+	return token
+}
+
+func (s *authServer) sign(made claims) (string, error) {
+	payload, err := json.Marshal(made)
 	if err != nil {
 		return "", fmt.Errorf("writing claims: %w", err)
 	}
@@ -84,25 +113,34 @@ func (s *authServer) sign(subject, audience, scope string) (string, error) {
 func (s *authServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server":
-		s.answer(w, map[string]string{"issuer": s.url, "jwks_uri": s.url + "/jwks", "token_endpoint": s.url + "/token"})
+		s.answer(w, map[string]string{
+			"issuer": s.url, "jwks_uri": s.url + "/jwks", "token_endpoint": s.url + "/token",
+			"introspection_endpoint": s.url + "/introspect",
+		})
 	case "/jwks":
 		s.answer(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
 			{Key: s.key.Public(), KeyID: keyID, Algorithm: "ES256", Use: "sig"},
 		}})
 	case "/token":
 		s.exchange(w, r)
+	case "/introspect":
+		s.asked.Add(1)
+		s.answer(w, s.opaque[r.FormValue("token")])
 	default:
 		http.NotFound(w, r)
 	}
 }
 
 func (s *authServer) exchange(w http.ResponseWriter, r *http.Request) {
-	token, err := s.sign("user", r.FormValue("audience"), r.FormValue("scope"))
+	if s.before != nil {
+		s.before()
+	}
+	token, err := s.sign(s.claims("user", r.FormValue("audience"), r.FormValue("scope")))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	s.exchanges.Add(1)
+	s.asked.Add(1)
 	//nolint:gosec // names of members, not credentials
 	s.answer(w, map[string]any{
 		"access_token": token, "token_type": "Bearer", "expires_in": int(tokenLife.Seconds()),

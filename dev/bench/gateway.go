@@ -35,6 +35,7 @@ type gateway struct {
 	command        *exec.Cmd
 	exited         chan struct{}
 	log            bytes.Buffer // to be read once it has exited
+	lines          []*line      // connections that are kept alive
 }
 
 // patience is how long a gateway may take to start or end.
@@ -43,8 +44,8 @@ const patience = 20 * time.Second
 // start starts a Caddy and waits until it serves. In the Caddyfile, $SITE and
 // $ADMIN stand for addresses of its own; the site answers for every host, so
 // that all gateways can be sent the same bytes.
-func start(ctx context.Context, binary, folder, caddyfile string) (*gateway, error) {
-	home, err := os.MkdirTemp(folder, "home-")
+func start(ctx context.Context, at place, caddyfile string) (*gateway, error) {
+	home, err := os.MkdirTemp(at.folder, "home-")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder: %w", err)
 	}
@@ -56,12 +57,12 @@ func start(ctx context.Context, binary, folder, caddyfile string) (*gateway, err
 	}
 	file := filepath.Join(home, "Caddyfile")
 	_, port, _ := net.SplitHostPort(g.address)
-	text := strings.NewReplacer("$SITE", "http://:"+port, "$ADMIN", g.admin).Replace(caddyfile)
+	text := strings.NewReplacer("$SITE", ":"+port, "$ADMIN", g.admin).Replace(caddyfile)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the configuration: %w", err)
 	}
 	//nolint:gosec // both paths are this program's own
-	g.command = exec.CommandContext(ctx, binary, "run", "--config", file, "--adapter", "caddyfile")
+	g.command = exec.CommandContext(ctx, at.binary, "run", "--config", file, "--adapter", "caddyfile")
 	g.command.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
 	g.command.Stdout, g.command.Stderr = &g.log, &g.log
 	if err := g.command.Start(); err != nil {
@@ -98,6 +99,9 @@ func (g *gateway) await(ctx context.Context) error {
 }
 
 func (g *gateway) stop() {
+	for _, line := range g.lines {
+		line.close()
+	}
 	_ = g.command.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-g.exited:

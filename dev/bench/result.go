@@ -32,23 +32,26 @@ func (r *result) add(costs [len(roles)]time.Duration) {
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-const header = `| callers | compared | bare µs/request | µs/request | median ratio | quartiles | least to most | |
+const costHeader = `
+**Processor time of the gateway**
+
+| what | compared | bare µs/request | µs/request | median ratio | quartiles | least to most | |
 |---|---|---|---|---|---|---|---|
 `
 
 // rows are the lines of the table: ours beside bare, and bare beside itself.
 func (r *result) rows(s scenario) string {
-	return row(s.callers, ours, r.bare, r.ours, r.oursToBare, r.verdict(s)) +
-		row(s.callers, bareAgain, r.bare, nil, r.same, "A/A")
+	return row(s.name, ours, r.bare, r.ours, r.oursToBare, r.verdict(s)) +
+		row(s.name, bareAgain, r.bare, nil, r.same, "A/A")
 }
 
-func row(callers int, compared role, base, costs, ratios []float64, note string) string {
+func row(name string, compared role, base, costs, ratios []float64, note string) string {
 	cost := "–"
 	if costs != nil {
 		cost = fmt.Sprintf("%.1f", quantile(costs, 0.5))
 	}
-	return fmt.Sprintf("| %d | %s | %.1f | %s | %.3f | %.3f to %.3f | %.3f to %.3f | %s |\n",
-		callers, compared, quantile(base, 0.5), cost, quantile(ratios, 0.5),
+	return fmt.Sprintf("| %s | %s | %.1f | %s | %.3f | %.3f to %.3f | %.3f to %.3f | %s |\n",
+		name, compared, quantile(base, 0.5), cost, quantile(ratios, 0.5),
 		quantile(ratios, 0.25), quantile(ratios, 0.75), slices.Min(ratios), slices.Max(ratios), note)
 }
 
@@ -58,6 +61,9 @@ func (r *result) verdict(s scenario) string {
 	ratio := quantile(r.oursToBare, 0.5)
 	if ratio >= quantile(r.same, 0.25) && ratio <= quantile(r.same, 0.75) {
 		return "no difference seen"
+	}
+	if s.goal == 0 {
+		return "no promise"
 	}
 	if ratio > s.goal {
 		return fmt.Sprintf("misses %.2f", s.goal)

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,88 +17,71 @@ const apiAudience = "https://api.example.com"
 // A world is all that the gateways of one scenario meet: callers, an
 // authorization server and an upstream.
 type world struct {
+	scenario scenario
 	server   *authServer
 	issuer   *httptest.Server
 	upstream *httptest.Server
+	slow     *httptest.Server // another server, which can be made to hang
+	gate     *gate
+	identity *identity
 
-	tokens map[string]struct{} // the callers' own
-	calls  []string            // one request for each caller, as its bytes
-	next   atomic.Uint64       // whose turn it is
+	callers []*caller
+	tokens  map[string]struct{} // the callers' own
+	next    atomic.Uint64       // whose turn it is
 
-	own, other atomic.Int64 // requests at the upstream with and without a caller's own token
+	own, other, none atomic.Int64 // requests at the upstream: with a caller's own token, another, none
 }
 
-func newWorld(callers int) (*world, error) {
-	w := &world{tokens: make(map[string]struct{}, callers)}
+func newWorld(folder string, s scenario) (*world, error) {
+	w := &world{scenario: s, gate: newGate(), tokens: make(map[string]struct{}, s.callers)}
+	var err error
+	if w.identity, err = newIdentity(folder); err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	w.issuer = httptest.NewServer(mux)
 	w.upstream = httptest.NewServer(http.HandlerFunc(w.serveUpstream))
-	var err error
 	if w.server, err = newAuthServer(w.issuer.URL); err != nil {
 		return nil, err
 	}
 	mux.Handle("/", w.server)
-	for caller := range callers {
-		token, err := w.server.callerToken(caller)
-		if err != nil {
+	slow := &authServer{url: w.server.url, key: w.server.key, signer: w.server.signer, before: w.gate.pass}
+	w.slow = httptest.NewServer(slow)
+	for i := range s.callers {
+		if err := w.addCaller(i); err != nil {
 			return nil, err
 		}
-		w.tokens[token] = struct{}{}
-		w.calls = append(w.calls, "GET /orders/17 HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: bench\r\n"+
-			"Accept: application/json\r\nAuthorization: Bearer "+token+"\r\n\r\n")
 	}
 	return w, nil
 }
 
+func (w *world) addCaller(number int) error {
+	made, err := w.newCaller(number)
+	if err != nil {
+		return err
+	}
+	w.tokens[made.token] = struct{}{}
+	w.callers = append(w.callers, made)
+	return nil
+}
+
 func (w *world) close() {
+	w.gate.open()
+	w.slow.Close()
 	w.upstream.Close()
 	w.issuer.Close()
 }
 
-// caddyfile is the configuration of one gateway. All of them do the same to the
-// request but for what is measured.
-func (w *world) caddyfile(r role) string {
-	const (
-		global = "\tadmin $ADMIN\n\tpersist_config off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n\tgrace_period 1s\n"
-		plain  = "{\n" + global + "}\n$SITE {\n\treverse_proxy $UPSTREAM\n}\n"
-		full   = "{\n" + global + `	gatehouse {
-		issuer main $ISSUER {
-			audience ` + apiAudience + `
-		}
-		client gateway {
-			issuer main
-			client_id gateway
-			secret benchmark
-		}
-		exchange orders {
-			client gateway
-			audience orders
-			scope orders:read
-			max_ttl 4h
-		}
-	}
-}
-$SITE {
-	token_auth
-	token_require scope orders:read
-	token_exchange orders
-	reverse_proxy $UPSTREAM
-}
-`
-	)
-	text := plain
-	if r == ours {
-		text = full
-	}
-	return strings.NewReplacer("$ISSUER", w.issuer.URL, "$UPSTREAM", w.upstream.Listener.Addr().String()).Replace(text)
-}
-
 func (w *world) serveUpstream(rw http.ResponseWriter, r *http.Request) {
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if _, own := w.tokens[token]; own {
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	_, own := w.tokens[token]
+	switch {
+	case own:
 		w.own.Add(1)
-	} else if token != "" {
+	case token != "":
 		w.other.Add(1)
+	default:
+		w.none.Add(1)
 	}
 	rw.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(rw, `{"order":17,"state":"shipped"}`)
@@ -109,8 +90,7 @@ func (w *world) serveUpstream(rw http.ResponseWriter, r *http.Request) {
 // load sends so many requests, callers in turn, and holds the gateway to what it
 // is there for: behind ours no caller's own token, behind bare Caddy nothing else.
 func (w *world) load(ctx context.Context, g *gateway, connections, requests int, r role) error {
-	w.own.Store(0)
-	w.other.Store(0)
+	w.forget()
 	faults := make([]error, connections)
 	var talking sync.WaitGroup
 	for i := range connections {
@@ -118,45 +98,51 @@ func (w *world) load(ctx context.Context, g *gateway, connections, requests int,
 		if i < requests%connections {
 			share++
 		}
-		talking.Go(func() { faults[i] = w.converse(ctx, g.address, share) })
+		line, err := w.line(ctx, g, i)
+		if err != nil {
+			return err
+		}
+		talking.Go(func() { faults[i] = w.converse(ctx, line, share) })
 	}
 	talking.Wait()
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("%s: %w", r, err)
 	}
-	seen, unwanted := w.own.Load(), w.other.Load()
-	if r == ours {
-		seen, unwanted = unwanted, seen
+	return w.account(r, requests)
+}
+
+func (w *world) forget() {
+	w.own.Store(0)
+	w.other.Store(0)
+	w.none.Store(0)
+}
+
+// account holds the gateway to what the upstream saw.
+func (w *world) account(r role, requests int) error {
+	own, other, none := w.own.Load(), w.other.Load(), w.none.Load()
+	wanted := &none
+	switch {
+	case r != ours:
+		wanted = &own
+	case w.scenario.kind.exchanges():
+		wanted = &other
 	}
-	if seen != int64(requests) || unwanted != 0 {
-		return fmt.Errorf("%s: of %d requests the upstream saw %d with the right token and %d with another",
-			r, requests, seen, unwanted)
+	if *wanted != int64(requests) || own+other+none != int64(requests) {
+		return fmt.Errorf("%s: of %d requests the upstream saw %d with the caller's own token, %d with another and %d with none",
+			r, requests, own, other, none)
 	}
 	return nil
 }
 
-// converse sends requests one after another over one connection. They are
-// written as they lie ready: both gateways get the same bytes.
-func (w *world) converse(ctx context.Context, address string, requests int) error {
-	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("connecting: %w", err)
-	}
-	defer func() { _ = connection.Close() }()
-	reader := bufio.NewReader(connection)
+// converse sends requests one after another over one connection.
+func (w *world) converse(ctx context.Context, line *line, requests int) error {
 	for range requests {
-		call := w.calls[w.next.Add(1)%uint64(len(w.calls))]
-		if _, err := io.WriteString(connection, call); err != nil {
-			return fmt.Errorf("sending a request: %w", err)
-		}
-		answer, err := http.ReadResponse(reader, nil)
+		request, err := w.callers[w.next.Add(1)%uint64(len(w.callers))].request("/orders/17")
 		if err != nil {
-			return fmt.Errorf("reading an answer: %w", err)
+			return err
 		}
-		_, err = io.Copy(io.Discard, answer.Body)
-		_ = answer.Body.Close()
-		if err != nil || answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("reading an answer: status %d: %w", answer.StatusCode, err)
+		if err := line.call(request); err != nil {
+			return err
 		}
 	}
 	return ctx.Err()

@@ -27,6 +27,7 @@ type Metrics struct {
 	refreshes          *prometheus.CounterVec
 	introspections     *prometheus.CounterVec
 	lookupsRefused     *prometheus.CounterVec
+	serviceRequests    *prometheus.CounterVec
 
 	// The counters of what nearly every request counts, found once: to find one by
 	// its labels costs more than to count.
@@ -57,6 +58,8 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		"Unknown keys that were not looked for, since the issuer's budget was used up."), []string{"issuer"})
 	m.introspections = prometheus.NewCounterVec(options("introspections_total",
 		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{"issuer", "outcome"})
+	m.serviceRequests = prometheus.NewCounterVec(options("service_requests_total",
+		"Requests that token_service answered, by endpoint and outcome."), []string{"endpoint", "outcome"})
 	m.validationDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "validation_duration_seconds",
 		Help: "Time that token_auth took to validate a credential.", Buckets: validationBuckets,
@@ -67,6 +70,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	}, []string{"exchange"})
 	for _, collector := range []prometheus.Collector{
 		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes, m.lookupsRefused, m.introspections,
+		m.serviceRequests,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -148,6 +152,14 @@ func (e *Exchanges) Count(outcome string, took time.Duration) {
 		e.outcomes.WithLabelValues(outcome).Inc()
 	}
 	e.duration.Observe(took.Seconds())
+}
+
+// Served counts one request that token_service answered.
+func (m *Metrics) Served(endpoint, outcome string) {
+	if m == nil {
+		return
+	}
+	m.serviceRequests.WithLabelValues(endpoint, outcome).Inc()
 }
 
 // KeySetRefreshed counts one renewal of an issuer's key set.

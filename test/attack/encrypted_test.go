@@ -1,9 +1,6 @@
 package attack_test
 
 import (
-	"bytes"
-	"compress/flate"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -47,7 +44,7 @@ func TestAttack22KeyDerivation(t *testing.T) {
 func TestAttack23Decompression(t *testing.T) {
 	w := attacked(t)
 	// The most that a token may hold, and a gigabyte, which is more.
-	small, large := zeros(t, 8<<20), zeros(t, 1<<30)
+	small, large := []byte(tokentest.CompressedZeros(t, 8<<20)), []byte(tokentest.CompressedZeros(t, 1<<30))
 	for name, header := range map[string]map[string]any{
 		"encrypted": {"alg": "dir", "enc": "A128CBC-HS256", "zip": "DEF", "kid": "k1"},
 		"signed":    {"alg": "ES256", "zip": "DEF", "kid": "k1"},
@@ -69,28 +66,4 @@ func TestAttack23Decompression(t *testing.T) {
 		})
 	}
 	w.accepted("/a/", w.token(nil))
-}
-
-// zeros is a compressed run of zeros.
-func zeros(t *testing.T, size int64) []byte {
-	t.Helper()
-	var compressed bytes.Buffer
-	writer, err := flate.NewWriter(&compressed, flate.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.CopyN(writer, zeroReader{}, size); err != nil {
-		t.Fatal(err)
-	}
-	if err := writer.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return compressed.Bytes()
-}
-
-type zeroReader struct{}
-
-func (zeroReader) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
 }

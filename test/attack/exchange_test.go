@@ -90,6 +90,7 @@ func TestAttack45ExchangeWidening(t *testing.T) {
 		"scope wider":                    {"scope": wide},
 		"scope another":                  {"scope": "orders:delete"},
 		"scope wider in the token":       {"scope": nil, "access_token": jwt(map[string]any{"scope": wide})},
+		"scope wider in the token alone": {"scope": "orders:read", "access_token": jwt(map[string]any{"scope": wide})},
 		"scope a list in the token":      {"scope": nil, "access_token": jwt(map[string]any{"scope": []string{"orders:admin"}})},
 		"token_type mac":                 {"token_type": "mac"},
 		"token_type DPoP":                {"token_type": "DPoP"},

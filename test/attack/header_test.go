@@ -122,6 +122,23 @@ func TestAttack12Trailers(t *testing.T) {
 	}
 }
 
+// A certificate in a trailer is no proxy's: it goes no further either.
+func TestAttack12CertificateInTrailer(t *testing.T) {
+	w := attacked(t)
+	for _, announced := range []string{"Client-Cert, Client_Cert, Client-Cert-Chain", "X-Checksum"} {
+		head := "Trailer: " + announced + "\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n" +
+			strings.Join([]string{"Client-Cert", "client_cert", "Client-Cert-Chain", "X-Checksum"}, ": "+forged+"\r\n") + ": " + forged
+		w.raw(w.gateway.URL, "POST /certificate/ HTTP/1.1", "Authorization: Bearer "+w.token(nil), head).Expect(t, http.StatusOK)
+		got := w.upstream.Last(t)
+		got.Header = got.Trailer
+		for _, name := range []string{"Client-Cert", "Client-Cert-Chain"} {
+			if values := seen(got, name); len(values) > 0 {
+				t.Errorf("announced %s: the upstream got %s %q behind the body", announced, name, values)
+			}
+		}
+	}
+}
+
 // A claim that the token does not have is not filled in by the client.
 func TestAttack13ClientCopyOfAbsentClaim(t *testing.T) {
 	w := attacked(t)

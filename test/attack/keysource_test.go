@@ -2,6 +2,7 @@ package attack_test
 
 import (
 	"encoding/pem"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,18 +25,7 @@ func TestAttack20MetadataLeadsInside(t *testing.T) {
 		strings.Replace(w.trap.URL, "127.0.0.1", "[::ffff:127.0.0.1]", 1), "http://169.254.169.254/latest/meta-data",
 	} {
 		t.Run(keys, func(t *testing.T) {
-			var issuer *httptest.Server
-			asked := make(chan struct{}, 100)
-			issuer = httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-				asked <- struct{}{}
-				_, _ = rw.Write(tokentest.JSON(map[string]any{"issuer": issuer.URL, "jwks_uri": keys}))
-			}))
-			t.Cleanup(issuer.Close)
-			ca := filepath.Join(t.TempDir(), "ca.pem")
-			block := &pem.Block{Type: "CERTIFICATE", Bytes: issuer.Certificate().Raw}
-			if err := os.WriteFile(ca, pem.EncodeToMemory(block), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			issuer, ca := metadataServer(t, map[string]any{"jwks_uri": keys})
 			gateway := harness.Start(t, `{
 	gatehouse {
 		issuer main $ISSUER {
@@ -49,11 +39,38 @@ $SITE {
 	respond in
 }
 `, "$ISSUER", issuer.URL, "$CA", ca)
-			<-asked
+			<-issuer.asked
 			gateway.Get("/", w.thief.Sign(nil, tokentest.Claims(issuer.URL, nil))).Expect(t, http.StatusServiceUnavailable)
 			w.trap.untouched(t)
 		})
 	}
+}
+
+// A tlsIssuer is an issuer with TLS that has nothing but metadata.
+type tlsIssuer struct {
+	*httptest.Server
+
+	asked chan struct{} // filled whenever somebody asks
+}
+
+// metadataServer starts an issuer whose metadata has these members beside its name.
+// It returns the file with the certificate to trust, too.
+func metadataServer(t *testing.T, members map[string]any) (issuer *tlsIssuer, ca string) {
+	t.Helper()
+	issuer = &tlsIssuer{asked: make(chan struct{}, 100)}
+	issuer.Server = httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		issuer.asked <- struct{}{}
+		all := map[string]any{"issuer": issuer.URL}
+		maps.Copy(all, members)
+		_, _ = rw.Write(tokentest.JSON(all))
+	}))
+	t.Cleanup(issuer.Close)
+	ca = filepath.Join(t.TempDir(), "ca.pem")
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: issuer.Certificate().Raw}
+	if err := os.WriteFile(ca, pem.EncodeToMemory(block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return issuer, ca
 }
 
 // A fallback speaks for the issuer only if it says so itself, and from where it

@@ -18,6 +18,12 @@ func TestMain(m *testing.M) {
 	if shared.world != nil && !shared.world.end() {
 		status = 1
 	}
+	if !minting.life.end() {
+		status = 1
+	}
+	if sharedService.service != nil && !sharedService.service.end() {
+		status = 1
+	}
 	harness.Discard()
 	os.Exit(status)
 }

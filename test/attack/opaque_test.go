@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
@@ -11,6 +13,9 @@ import (
 )
 
 const asking = `{
+	servers {
+		max_header_size 20MB
+	}
 	gatehouse {
 		issuer main $IDP {
 			audience https://api.example.com
@@ -83,6 +88,62 @@ func TestAttack23Compressed(t *testing.T) {
 		}
 		d.Get("/", d.sealed(t, map[string]any{"zip": zip})).Expect(t, want)
 	}
+}
+
+// A token that is encrypted to the gateway's own key, and whose content grows a
+// thousandfold when it is inflated: as large a one as is looked at, and a gigabyte,
+// which is too long for a token even so. What the gateway's heap ever had from the
+// system, and all it allocated, stay far below what either holds.
+func TestAttack23EncryptedBomb(t *testing.T) {
+	d := newDen(t)
+	const (
+		most  = 64 << 20 // bytes of heap
+		large = 8 << 20  // zeros whose token is just not too long
+	)
+	bomb := func(size int) string {
+		return tokentest.Encrypt(t, d.key.Private.Public(), map[string]any{"zip": "DEF"}, tokentest.CompressedZeros(t, size))
+	}
+	before := heapOf(t, d.Gateway)
+	for range 20 {
+		d.Get("/", bomb(large)).Expect(t, http.StatusUnauthorized)
+	}
+	d.Get("/", bomb(1<<30)).Expect(t, http.StatusBadRequest)
+	after := heapOf(t, d.Gateway)
+	allocated, taken := after.allocated-before.allocated, after.taken-before.taken
+	t.Logf("%d KiB allocated, %d KiB taken from the system", allocated>>10, taken>>10)
+	if allocated > most || taken > most {
+		t.Errorf("%d MiB allocated, %d MiB taken from the system; at most %d are expected", allocated>>20, taken>>20, most>>20)
+	}
+	harness.Eventually(t, "the audit trail says why", func() bool {
+		lines := d.Audit()
+		return len(lines) > 20 && lines[0]["rule"] == "undecryptable"
+	})
+	d.Get("/", d.sealed(t, nil)).Expect(t, http.StatusOK)
+}
+
+// A heapSize is what never shrinks of a gateway's heap, so that no collection of
+// garbage hides what was there for a moment.
+type heapSize struct{ allocated, taken int64 }
+
+func heapOf(t *testing.T, gateway *harness.Gateway) heapSize {
+	t.Helper()
+	metrics := gateway.Metrics()
+	return heapSize{
+		allocated: metricOf(t, metrics, "go_memstats_alloc_bytes_total"),
+		taken:     metricOf(t, metrics, "go_memstats_heap_sys_bytes"),
+	}
+}
+
+// metricOf is the value of a metric without labels.
+func metricOf(t *testing.T, metrics, name string) int64 {
+	t.Helper()
+	_, rest, found := strings.Cut(metrics, "\n"+name+" ")
+	text, _, _ := strings.Cut(rest, "\n")
+	value, err := strconv.ParseFloat(text, 64)
+	if !found || err != nil {
+		t.Fatalf("the metrics do not tell %s", name)
+	}
+	return int64(value)
 }
 
 // A redirect shows token and secret to nobody, and what cannot be asked lets nobody

@@ -1,12 +1,17 @@
 package attack_test
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
 // A server that is down is no reason to pass the caller's own token on, nor to let
@@ -24,6 +29,43 @@ func TestAttack35NoTokenNoRequest(t *testing.T) {
 	}
 	if n := len(r.upstream.Received()) - reached; n != 0 {
 		t.Errorf("%d requests reached the upstream", n)
+	}
+}
+
+// A token that is remembered serves while its server is down, to its own end and no
+// further: then there is no token, and no request.
+func TestAttack35RememberedTokenEnds(t *testing.T) {
+	r := newRemote(t)
+	const life = 4 * time.Second // of which the last half serves in an outage only
+	r.idp.Answer(func(form url.Values, w http.ResponseWriter) {
+		_ = json.NewEncoder(w).Encode(r.idp.Issued(form, map[string]any{"access_token": "remembered", "expires_in": int(life.Seconds()), "scope": nil}))
+	})
+	token := r.idp.Token(map[string]any{"jti": "35", "scope": nil})
+	r.Get("/plain", token).Expect(t, http.StatusOK)
+	r.idp.AnswerJSON(http.StatusServiceUnavailable, nil)
+	reached := len(r.upstream.Received())
+	passed := 0
+	harness.Eventually(t, "the remembered token ends", func() bool {
+		status := r.Get("/plain", token).Status
+		if status == http.StatusOK {
+			passed++
+		}
+		return status == http.StatusServiceUnavailable
+	})
+	if passed == 0 {
+		t.Error("it never served in the outage")
+	}
+	for range 5 {
+		r.Get("/plain", token).Expect(t, http.StatusServiceUnavailable)
+	}
+	got := r.upstream.Received()[reached:]
+	if len(got) != passed {
+		t.Errorf("%d requests reached the upstream, %d were answered", len(got), passed)
+	}
+	for _, request := range got {
+		if request.Bearer() != "remembered" || request.Holds(token) {
+			t.Errorf("the upstream got %v", request.Header)
+		}
 	}
 }
 

@@ -100,6 +100,16 @@ $SITE {
 			token_exchange own
 			reverse_proxy $UPSTREAM
 		}
+		handle /shadowed/behind {
+			token_exchange own
+			handle {
+				token_require {
+					scope admin
+					shadow
+				}
+				reverse_proxy $UPSTREAM
+			}
+		}
 		handle /shadowed/exchanged {
 			token_require {
 				scope admin
@@ -245,6 +255,11 @@ func TestAttack52NobodyWithTheGatewaysPower(t *testing.T) {
 		t.Errorf("%d calls, %d requests upstream", made, arrived)
 	}
 	r.Get("/open", "").Expect(t, http.StatusOK)
+	before := len(r.upstream.Received())
+	r.Get("/shadowed/behind", r.idp.Token(map[string]any{"scope": "orders:read"})).Expect(t, http.StatusForbidden)
+	if arrived := len(r.upstream.Received()) - before; arrived != 0 {
+		t.Errorf("%d requests upstream that a rule behind the exchange would have denied", arrived)
+	}
 	if claims := harness.Claims(t, r.upstream.Last(t).Bearer()); claims["scope"] != "little" {
 		t.Errorf("nobody got %v", claims)
 	}

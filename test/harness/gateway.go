@@ -33,6 +33,8 @@ type Gateway struct {
 	log     *logBuffer
 	exited  chan struct{}
 	replace *strings.Replacer
+	// reloaded tells that servers of before may still be closing.
+	reloaded bool
 }
 
 // Start starts a Caddy with a Caddyfile. In it, $SITE stands for the address of
@@ -148,6 +150,7 @@ func (g *Gateway) Reload(caddyfile string) error {
 	if answer.StatusCode != http.StatusOK {
 		return errors.New(string(body))
 	}
+	g.reloaded = true
 	return nil
 }
 
@@ -220,4 +223,21 @@ func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
+}
+
+// Kill ends the gateway as a power failure would: it cleans nothing up.
+func (g *Gateway) Kill() {
+	g.tb.Helper()
+	if err := g.command.Process.Kill(); err != nil {
+		g.tb.Fatal(err)
+	}
+	<-g.exited
+}
+
+// Run runs a command of the gateway's own binary, and returns what it says and
+// whether it ended well.
+func (g *Gateway) Run(arguments ...string) (said string, ok bool) {
+	g.tb.Helper()
+	out, err := exec.Command(Binary(g.tb), arguments...).CombinedOutput()
+	return string(out), err == nil
 }

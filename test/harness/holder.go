@@ -7,8 +7,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"math/big"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -89,4 +91,33 @@ func (c Certificate) DER() []byte { return c.Certificate.Certificate[0] }
 func (c Certificate) Binding() map[string]any {
 	thumb := proof.CertificateThumbprint(c.DER())
 	return map[string]any{"x5t#S256": tokentest.Encode(thumb[:])}
+}
+
+// Thumbprint is its x5t#S256.
+func (c Certificate) Thumbprint() string { return Thumbprint(c.DER()) }
+
+// Thumbprint is the x5t#S256 of a certificate in DER.
+func Thumbprint(der []byte) string {
+	sum := proof.CertificateThumbprint(der)
+	return tokentest.Encode(sum[:])
+}
+
+// Write writes it and its key into two files, each by a rename, so that it is a
+// change whatever the clock says.
+func (c Certificate) Write(tb testing.TB, certificate, key string) {
+	tb.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{
+		certificate: {Type: "CERTIFICATE", Bytes: c.DER()}, key: {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(path+".fresh", pem.EncodeToMemory(block), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.Rename(path+".fresh", path); err != nil {
+			tb.Fatal(err)
+		}
+	}
 }

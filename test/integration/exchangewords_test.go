@@ -224,6 +224,17 @@ func TestExchangeLegRefused(t *testing.T) {
 	if diff := cmp.Diff([]string{jwtBearerGrant, exchangeGrant, jwtBearerGrant}, grants); diff != "" {
 		t.Errorf("after a refusal (-want +got):\n%s", diff)
 	}
+	// What refuses the second one as well is left alone for a while: else every request
+	// of one caller would be three calls.
+	second = refusalWith(http.StatusBadRequest, "invalid_grant")
+	token = site.idp.Token(map[string]any{"jti": "again"})
+	before := len(site.idp.Forms())
+	for range 5 {
+		toldMisconfigured.expect(t, site.Get("/one", token), false, http.MethodGet)
+	}
+	if n := len(site.newForms(before)); n != 5 {
+		t.Errorf("%d requests for five of one caller, want 5", n)
+	}
 	second = refusalWith(http.StatusForbidden, "access_denied")
 	toldDenied.expect(t, site.Get("/two", token), false, http.MethodGet)
 }

@@ -212,8 +212,9 @@ func TestExchangeQueueIsFull(t *testing.T) {
 	}
 }
 
-// Who asked first goes away: the call goes on for those who wait, and they notice
-// nothing. When all are gone nothing reaches the upstream.
+// A thousand ask at once for the same thing, and who asked first goes away: the call
+// goes on for those who wait, and they notice nothing. When all are gone nothing
+// reaches the upstream.
 func TestExchangeLeaderHangsUp(t *testing.T) {
 	site := exchangesSite(t, map[string]string{"orders": "audience orders"})
 	release, asked := make(chan struct{}), make(chan struct{}, 10)
@@ -235,15 +236,16 @@ func TestExchangeLeaderHangsUp(t *testing.T) {
 	}()
 	<-asked
 	var followers sync.WaitGroup
-	written := make(chan struct{}, 20)
-	for range 20 {
+	const staying = 999
+	written := make(chan struct{}, staying)
+	for range staying {
 		followers.Go(func() {
 			request := site.Request(http.MethodGet, "/orders", token)
 			request = request.WithContext(onWritten(request.Context(), func() { written <- struct{}{} }))
 			site.Do(request).Expect(t, http.StatusOK)
 		})
 	}
-	for range 20 {
+	for range staying {
 		<-written
 	}
 	hangUp()
@@ -255,8 +257,8 @@ func TestExchangeLeaderHangsUp(t *testing.T) {
 	if n := len(site.idp.Forms()); n != 1 {
 		t.Errorf("%d calls, want one", n)
 	}
-	if n := len(site.upstream.Received()) - reached; n != 20 {
-		t.Errorf("%d requests reached the upstream, want those of the twenty", n)
+	if n := len(site.upstream.Received()) - reached; n != staying {
+		t.Errorf("%d requests reached the upstream, want those of all who stayed", n)
 	}
 }
 

@@ -28,6 +28,16 @@ const misplaced = `{
 			audience billing
 			inject authorization Bearer
 		}
+		exchange hyphen {
+			client gateway
+			audience hyphen
+			inject X-Token
+		}
+		exchange underscore {
+			client gateway
+			audience underscore
+			inject X_Token
+		}
 	}
 }
 (routes) {
@@ -57,6 +67,12 @@ const misplaced = `{
 		token_auth
 		token_exchange orders
 		token_exchange billing
+		reverse_proxy $UPSTREAM
+	}
+	handle /two-spellings {
+		token_auth
+		token_exchange hyphen
+		token_exchange underscore
 		reverse_proxy $UPSTREAM
 	}
 	handle /good {
@@ -94,6 +110,7 @@ func TestMisplacedDirectives(t *testing.T) {
 		"/exchange":      {"token_exchange without a token_auth before it", []string{"token_exchange at Caddyfile:"}},
 		"/late":          {"token_require without a token_auth before it", []string{"token_require at Caddyfile:"}},
 		"/twice":         {"two token_auth on one request", []string{"token_auth at Caddyfile:", "token_auth at Caddyfile:"}},
+		"/two-spellings": {"two token_exchange for header X_token", []string{"token_exchange at Caddyfile:", "token_exchange at Caddyfile:"}},
 		"/two-exchanges": {"two token_exchange for header Authorization", []string{"token_exchange at Caddyfile:", "token_exchange at Caddyfile:"}},
 	}
 	for path, test := range tests {

@@ -492,19 +492,25 @@ func TestForwardedCertificate(t *testing.T) {
 		site, path string
 		fields     []string
 		status     int
+		why        string // the end of the reason in the audit trail
 	}{
-		"trusted":                {b.proxied, "/cert/", []string{field(mine)}, http.StatusOK},
-		"trusted, another":       {b.proxied, "/cert/", []string{field(another)}, http.StatusUnauthorized},
-		"trusted, none":          {b.proxied, "/cert/", nil, http.StatusUnauthorized},
-		"trusted, two":           {b.proxied, "/cert/", []string{field(mine), field(mine)}, http.StatusUnauthorized},
-		"trusted, no bytes":      {b.proxied, "/cert/", []string{"::"}, http.StatusUnauthorized},
-		"trusted, not asked for": {b.proxied, "/", []string{field(mine)}, http.StatusUnauthorized},
-		"a stranger":             {b.URL, "/cert/", []string{field(mine)}, http.StatusUnauthorized},
+		"trusted":                {b.proxied, "/cert/", []string{field(mine)}, http.StatusOK, ""},
+		"trusted, another":       {b.proxied, "/cert/", []string{field(another)}, http.StatusUnauthorized, "another client certificate"},
+		"trusted, none":          {b.proxied, "/cert/", nil, http.StatusUnauthorized, "none was presented"},
+		"trusted, two":           {b.proxied, "/cert/", []string{field(mine), field(mine)}, http.StatusUnauthorized, "there is more than one"},
+		"trusted, no bytes":      {b.proxied, "/cert/", []string{"::"}, http.StatusUnauthorized, "not one certificate in DER"},
+		"trusted, not asked for": {b.proxied, "/", []string{field(mine)}, http.StatusUnauthorized, "none was presented"},
+		"a stranger":             {b.URL, "/cert/", []string{field(mine)}, http.StatusUnauthorized, "came from none of trusted_proxies"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			said := len(b.Audit())
 			request := at(t, b.Gateway, test.site, test.path, token)
 			request.Header["Client-Cert"] = test.fields
 			b.Do(request).Expect(t, test.status)
+			harness.Eventually(t, "the audit trail says why: "+test.why, func() bool {
+				lines := b.Audit()
+				return test.why == "" || len(lines) > said && strings.HasSuffix(fmt.Sprint(lines[said]["reason"]), test.why)
+			})
 		})
 	}
 	// What a stranger has made up reaches no upstream, forwarded token or not.

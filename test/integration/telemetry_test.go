@@ -195,7 +195,8 @@ func TestAuditTrail(t *testing.T) {
 			want: merge(known, map[string]any{
 				"directive": "token_exchange", "method": "GET", "path": "/orders/1", "rule": "policy_denied", "status": 403.,
 				"exchange": "orders", "target_audience": "orders https://orders.example.com", "asked_scope": "orders:read",
-				"server_error": "access_denied", "server_status": float64(403),
+				"server_error": "access_denied", "server_status": float64(403), "act_depth": float64(1),
+				"server": strings.TrimPrefix(site.idp.URL, "http://"), "server_client": "gateway",
 				"reason": "exchanging token: policy_denied: authorization server answered 403, error access_denied",
 			}),
 		},
@@ -220,7 +221,7 @@ func TestAuditTrail(t *testing.T) {
 				t.Errorf("the token's fingerprint is %q", fingerprint)
 			}
 			ignore := cmpopts.IgnoreMapEntries(func(name string, _ any) bool {
-				return name == "ts" || name == "place" || name == "request_id" || name == "token"
+				return name == "ts" || name == "place" || name == "request_id" || name == "token" || name == "duration"
 			})
 			if diff := cmp.Diff(merge(request, test.want), line, ignore); diff != "" {
 				t.Errorf("the line (-want +got):\n%s", diff)

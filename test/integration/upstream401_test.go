@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -211,5 +212,68 @@ func upgraded(t *testing.T, site exchangeSite, token string) {
 	line := make([]byte, len("echo hello\n"))
 	if _, err := io.ReadFull(stream, line); err != nil || string(line) != "echo hello\n" {
 		t.Errorf("%q, %v", line, err)
+	}
+}
+
+// A directive behind the exchange refuses the caller with 401: that is no upstream's
+// word about a token, and the caller is told what would help.
+func TestExchangeUpstream401IsNotTheGateways(t *testing.T) {
+	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
+	gateway := harness.Start(t, `{
+	gatehouse {
+		issuer main $IDP {
+			audience any
+		}
+		client gateway {
+			issuer main
+			client_id gateway
+			secret canary-client-secret
+		}
+		exchange first {
+			client gateway
+			audience first
+		}
+		exchange second {
+			client gateway
+			audience second
+			inject X-Token
+		}
+	}
+}
+$SITE {
+	token_auth
+	handle / {
+		respond in
+	}
+	handle /* {
+		token_exchange first
+		handle /payments {
+			token_require {
+				acr gold
+			}
+			reverse_proxy $UPSTREAM
+		}
+		handle /both {
+			token_exchange second
+			reverse_proxy $UPSTREAM
+		}
+	}
+}
+`, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
+	gateway.Await("/", idp.Token(nil), http.StatusOK)
+	idp.Answer(func(form url.Values, w http.ResponseWriter) {
+		if form.Get("audience") == "second" {
+			refusalWith(http.StatusBadRequest, "invalid_grant")(form, w)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(idp.Issued(form, nil))
+	})
+	got := gateway.Get("/payments", idp.Token(map[string]any{"jti": "payments"})).Expect(t, http.StatusUnauthorized)
+	if challenge := got.Header.Get("WWW-Authenticate"); !strings.Contains(challenge, `acr_values="gold"`) {
+		t.Errorf("the challenge is %q", challenge)
+	}
+	toldRejected.expect(t, gateway.Get("/both", idp.Token(map[string]any{"jti": "both"})), false, http.MethodGet)
+	if n := len(idp.Forms()); n != 3 {
+		t.Errorf("%d calls, want one for each exchange of each request", n)
 	}
 }

@@ -1,0 +1,157 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/signing"
+)
+
+func init() { caddy.RegisterModule((*API)(nil)) }
+
+// API is Gatehouse's part of Caddy's admin API. Who may call it is Caddy's to say:
+// `admin` and its origins, or the identities of the remote admin endpoint.
+type API struct{ app Operated }
+
+// Operated is what the admin API needs of the app.
+type Operated interface {
+	// Ring has the gateway's own keys; nil where the configuration has no `sign`.
+	Ring() *signing.Ring
+	// Trail is the audit trail.
+	Trail() *audit.Trail
+}
+
+// CaddyModule returns the Caddy module information.
+func (*API) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.gatehouse", New: func() caddy.Module { return new(API) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (a *API) Provision(ctx caddy.Context) error {
+	// A configuration without the app is none of our business.
+	if found, err := ctx.AppIfConfigured(appName); err == nil {
+		a.app, _ = found.(Operated)
+	}
+	return nil
+}
+
+// The routes.
+const (
+	routeKeys   = "/gatehouse/keys"
+	routeRotate = "/gatehouse/keys/rotate"
+	routeRetire = "/gatehouse/keys/retire"
+)
+
+// Routes implements caddy.AdminRouter.
+func (a *API) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: routeKeys, Handler: a.route(http.MethodGet, a.listKeys)},
+		{Pattern: routeRotate, Handler: a.route(http.MethodPost, a.rotateKeys)},
+		{Pattern: routeRetire, Handler: a.route(http.MethodPost, a.retireKey)},
+	}
+}
+
+var errNoSign = errors.New("the running configuration has no sign, so there are no keys")
+
+// route serves one method of one route, and answers in JSON.
+func (a *API) route(method string, serve func(*http.Request, *signing.Ring) (any, error)) caddy.AdminHandler {
+	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != method {
+			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method not allowed: use %s", method)}
+		}
+		if a.app == nil || a.app.Ring() == nil {
+			return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errNoSign}
+		}
+		answer, err := serve(r, a.app.Ring())
+		if err != nil {
+			return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		return json.NewEncoder(w).Encode(answer)
+	})
+}
+
+var errBadKid = errors.New(`the body must be {"kid": "…"}`)
+
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, signing.ErrUnknownKid):
+		return http.StatusNotFound
+	case errors.Is(err, signing.ErrPending):
+		return http.StatusConflict
+	case errors.Is(err, errBadKid):
+		return http.StatusBadRequest
+	default:
+		return http.StatusServiceUnavailable
+	}
+}
+
+// keyList is what GET /gatehouse/keys answers.
+type keyList struct {
+	Issuer   string            `json:"issuer"`
+	Degraded bool              `json:"degraded"`
+	Trouble  string            `json:"trouble,omitempty"`
+	Keys     []signing.KeyInfo `json:"keys"`
+}
+
+func (a *API) listKeys(_ *http.Request, ring *signing.Ring) (any, error) {
+	status := ring.Status()
+	list := keyList{Issuer: ring.Issuer(), Degraded: status.Degraded, Keys: ring.Keys()}
+	if status.Trouble != nil {
+		list.Trouble = status.Trouble.Error()
+	}
+	return list, nil
+}
+
+func (a *API) rotateKeys(r *http.Request, ring *signing.Ring) (any, error) {
+	made, err := ring.Rotate(r.Context())
+	a.record(r, "rotate_keys", made, err)
+	return keyList{Issuer: ring.Issuer(), Degraded: ring.Status().Degraded, Keys: made}, err
+}
+
+// maxKidBody bounds the body of a retirement.
+const maxKidBody = 4096
+
+func (a *API) retireKey(r *http.Request, ring *signing.Ring) (any, error) {
+	var asked struct {
+		Kid string `json:"kid"`
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxKidBody))
+	if err != nil || json.Unmarshal(body, &asked) != nil || asked.Kid == "" {
+		return nil, errBadKid
+	}
+	was, err := ring.Retire(r.Context(), asked.Kid)
+	if err != nil {
+		was.Kid = asked.Kid
+	}
+	a.record(r, "retire_key", []signing.KeyInfo{was}, err)
+	return was, err
+}
+
+// record writes an act of an operator into the audit trail, whether or not it
+// came to anything.
+func (a *API) record(r *http.Request, name string, keys []signing.KeyInfo, err error) {
+	ip, _, splitErr := net.SplitHostPort(r.RemoteAddr)
+	if splitErr != nil {
+		ip = r.RemoteAddr // a unix socket
+	}
+	act := audit.Act{Name: name, RemoteIP: ip, Err: err}
+	for _, key := range keys {
+		act.Kids = append(act.Kids, key.Kid)
+	}
+	a.app.Trail().Operated(r.Context(), act)
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner = (*API)(nil)
+	_ caddy.AdminRouter = (*API)(nil)
+)

@@ -1,0 +1,102 @@
+package exchange
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Section 5, invalid_client and its like: the server is left alone for this exchange,
+// for a second at first and for half a minute at most, and one request at a time finds
+// out whether it is mended.
+func TestExchangeRefusedClientIsNotAskedAgain(t *testing.T) {
+	for _, code := range []string{"invalid_client", "unauthorized_client", "unsupported_grant_type"} {
+		t.Run(code, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.sts.answers(refuse(400, code))
+			serial := 0
+			refused := func(wantCalls int) {
+				t.Helper()
+				before := r.sts.calls()
+				for range 5 {
+					serial++
+					_, err := r.Exchange(t.Context(), r.caller(fmt.Sprint(serial), "orders:read"))
+					wantError(t, nil, err, &Error{Outcome: OutcomeConfig, Status: 502, Code: "exchange_misconfigured"})
+				}
+				if calls := r.sts.calls() - before; calls != wantCalls {
+					t.Errorf("%d calls for five callers, want %d", calls, wantCalls)
+				}
+			}
+			refused(2)
+			for _, seconds := range []int{1, 2, 4, 8, 16, 30, 30} {
+				r.clock.pass(time.Duration(seconds)*time.Second - time.Millisecond)
+				refused(0)
+				r.clock.pass(time.Millisecond)
+				refused(1)
+			}
+			other := newExchanger(t, r.sts, r.clock, func(c *Config) { c.State, c.Audience = r.state, []string{"billing"} })
+			r.sts.answers(r.sts.issue(nil))
+			if _, err := other.Exchange(t.Context(), r.caller("other", "orders:read")); err != nil {
+				t.Errorf("another target: %v", err)
+			}
+			refused(0)
+			r.clock.pass(faultMost)
+			for i := range 5 {
+				if _, err := r.Exchange(t.Context(), r.caller(fmt.Sprint("mended", i), "orders:read")); err != nil {
+					t.Errorf("after it was mended: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// One caller cannot shut out the others, however often it is refused.
+func TestExchangeRefusedClientOfOneCaller(t *testing.T) {
+	r := newRig(t, nil)
+	r.sts.answers(refuse(400, "invalid_client"))
+	for range 5 {
+		_, err := r.Exchange(t.Context(), r.sameUser("evil", testIssuer, "mallory", ""))
+		wantError(t, nil, err, &Error{Outcome: OutcomeConfig, Status: 502, Code: "exchange_misconfigured"})
+	}
+	r.sts.answers(r.sts.issue(nil))
+	if _, err := r.Exchange(t.Context(), r.caller("good", "orders:read")); err != nil {
+		t.Error(err)
+	}
+	for _, code := range []string{"invalid_request", "access_denied", "invalid_target", ""} {
+		r.sts.answers(refuse(401, code))
+		for i := range 4 {
+			_, _ = r.Exchange(t.Context(), r.caller(fmt.Sprint(code, i), "orders:read"))
+		}
+		r.sts.answers(r.sts.issue(nil))
+		if _, err := r.Exchange(t.Context(), r.caller("good after "+code, "orders:read")); err != nil {
+			t.Errorf("after %q: %v", code, err)
+		}
+	}
+}
+
+// The gateway's own token has no caller to blame.
+func TestExchangeRefusedClientOfTheGateway(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Grant, c.Scope = GrantClientCredentials, nil })
+	r.sts.grant = grantTypes[GrantClientCredentials]
+	r.sts.answers(refuse(401, "invalid_client"))
+	for range 3 {
+		if _, err := r.Exchange(t.Context(), r.caller("t")); OutcomeOf(nil, err) != OutcomeConfig {
+			t.Error(err)
+		}
+	}
+	if n := r.sts.calls(); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+func TestFaultsAreBounded(t *testing.T) {
+	var f faults
+	failure := newError(OutcomeConfig, nil)
+	failure.ASCode = "invalid_client"
+	for i := range 3 * maxRecords {
+		f.learn(fingerprint{byte(i), byte(i >> 8)}, subject{}, failure, newClock().now)
+	}
+	if len(f.known) > maxRecords {
+		t.Errorf("%d are kept", len(f.known))
+	}
+}

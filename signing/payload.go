@@ -1,0 +1,162 @@
+package signing
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// payloadSize is about what a token of a few claims takes.
+const payloadSize = 512
+
+// A stamp is what every token has of its own.
+type stamp struct {
+	id             string
+	issued, expiry int64
+}
+
+// A writer writes one JSON object. It exists because a token is minted with a
+// request: a map of values, made and sorted each time, costs as much as half a
+// signature.
+type writer struct {
+	text []byte
+	err  error
+}
+
+// payload writes the claims (RFC 9068, section 2.2), which check has seen.
+func (m *Minter) payload(purpose Purpose, c *Claims, s stamp) ([]byte, error) {
+	w := &writer{text: append(make([]byte, 0, payloadSize), '{')}
+	w.textOf("iss", m.issuer)
+	w.textOf("sub", c.Subject)
+	w.textOf("aud", c.Audience)
+	w.number("iat", s.issued)
+	w.number("exp", s.expiry)
+	w.textOf("jti", s.id)
+	w.textOf("txn", c.Transaction)
+	if c.Scope != nil {
+		w.textOf("scope", strings.Join(c.Scope, " "))
+		if len(c.Scope) == 0 {
+			w.raw("scope", `""`)
+		}
+	}
+	if purpose == TransactionTokens {
+		w.textOf("req_wl", c.Workload)
+		w.object("tctx", c.Context)
+		w.object("rctx", c.Requester)
+	} else {
+		w.textOf("client_id", c.Client)
+		w.login(c)
+	}
+	w.subjectID(c.SubjectID)
+	w.object("act", c.Act)
+	w.confirmation(c.Confirmation)
+	for _, name := range slices.Sorted(maps.Keys(c.Extra)) {
+		w.value(name, c.Extra[name])
+	}
+	return append(w.text, '}'), w.err
+}
+
+func (w *writer) login(c *Claims) {
+	if !c.AuthTime.IsZero() {
+		w.number("auth_time", c.AuthTime.Unix())
+	}
+	w.textOf("acr", c.ACR)
+	if len(c.AMR) > 0 {
+		w.value("amr", c.AMR)
+	}
+}
+
+func (w *writer) subjectID(id SubjectID) {
+	if id.Subject == "" {
+		return
+	}
+	w.open("sub_id")
+	w.textOf("format", "iss_sub")
+	w.textOf("iss", id.Issuer)
+	w.textOf("sub", id.Subject)
+	w.close()
+}
+
+func (w *writer) confirmation(c token.Confirmation) {
+	if c.IsZero() {
+		return
+	}
+	w.open("cnf")
+	w.thumbprint("jkt", c.Key)
+	w.thumbprint("x5t#S256", c.Certificate)
+	w.close()
+}
+
+func (w *writer) thumbprint(name string, thumb token.Thumbprint) {
+	if !thumb.IsZero() {
+		w.textOf(name, base64.RawURLEncoding.EncodeToString(thumb[:]))
+	}
+}
+
+// open begins a member that is an object, close ends it.
+func (w *writer) open(name string) {
+	w.name(name)
+	w.text = append(w.text, '{')
+}
+
+func (w *writer) close() { w.text = append(w.text, '}') }
+
+// name begins a member.
+func (w *writer) name(name string) {
+	if w.text[len(w.text)-1] != '{' {
+		w.text = append(w.text, ',')
+	}
+	w.quote(name)
+	w.text = append(w.text, ':')
+}
+
+func (w *writer) quote(text string) {
+	quoted, err := jsontext.AppendQuote(w.text, text)
+	w.fail(err)
+	w.text = quoted
+}
+
+func (w *writer) textOf(name, value string) {
+	if value == "" {
+		return
+	}
+	w.name(name)
+	w.quote(value)
+}
+
+func (w *writer) number(name string, value int64) {
+	w.name(name)
+	w.text = strconv.AppendInt(w.text, value, 10)
+}
+
+func (w *writer) raw(name, value string) {
+	w.name(name)
+	w.text = append(w.text, value...)
+}
+
+func (w *writer) object(name string, value map[string]any) {
+	if len(value) > 0 {
+		w.value(name, value)
+	}
+}
+
+func (w *writer) value(name string, value any) {
+	text, err := json.Marshal(value)
+	w.fail(err)
+	w.raw(name, string(text))
+}
+
+// fail keeps the first error. It names no value.
+func (w *writer) fail(err error) {
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("%w: a claim cannot be written as JSON", ErrClaims)
+	}
+}

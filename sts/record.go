@@ -1,0 +1,114 @@
+package sts
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/signing"
+	"github.com/caddy-gatehouse/gatehouse/store"
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// What the service keeps: until the tokens end, and no longer.
+const (
+	referencePurpose  = store.Purpose("reference")
+	revocationPurpose = store.Purpose("revoked")
+
+	// referencePrefix begins every reference, so that whoever sees one knows whom to
+	// ask about it, and scanners find those that lie where they should not.
+	referencePrefix = "ghr_"
+	referenceBytes  = 32
+)
+
+// ReferencePrefix begins every reference token.
+const ReferencePrefix = referencePrefix
+
+// reference keeps a token and returns what stands for it outside: 256 random bits.
+func (s *Service) reference(ctx context.Context, minted *signing.Minted) (token.Raw, *Error) {
+	var random [referenceBytes]byte
+	_, _ = rand.Read(random[:])
+	text := referencePrefix + base64.RawURLEncoding.EncodeToString(random[:])
+	err := s.config.Values.Put(ctx, referencePurpose, hashed(text), []byte(minted.Token.Reveal()), minted.Expiry)
+	if err != nil {
+		return token.Raw{}, unkept(ctx, err)
+	}
+	return token.NewRaw(text), nil
+}
+
+// hashed is under what a reference is kept: whoever reads the store's keys cannot
+// use them.
+func hashed(reference string) string {
+	sum := sha256.Sum256([]byte(reference))
+	return string(sum[:])
+}
+
+// dereference returns the token behind a reference.
+func (s *Service) dereference(ctx context.Context, reference string) (inside string, found bool, err error) {
+	if len(reference) != len(referencePrefix)+base64.RawURLEncoding.EncodedLen(referenceBytes) {
+		return "", false, nil
+	}
+	value, found, err := s.config.Values.Get(ctx, referencePurpose, hashed(reference))
+	return string(value), found, err
+}
+
+// unkept says what it means that the store did not keep something.
+func unkept(ctx context.Context, err error) *Error {
+	switch {
+	case ctx.Err() != nil:
+		return refuse(OutcomeGone, err)
+	case errors.Is(err, store.ErrFull):
+		return refuse(OutcomeTooMany, err)
+	default:
+		return refuse(OutcomeUnavailable, err)
+	}
+}
+
+func (s *Service) isRevoked(ctx context.Context, id string) (bool, error) {
+	_, found, err := s.config.Values.Get(ctx, revocationPurpose, id)
+	return found, err
+}
+
+// revoke notes that a token is no longer good, for as long as it would have been.
+func (s *Service) revoke(ctx context.Context, id string, until time.Time) *Error {
+	if err := s.config.Values.Put(ctx, revocationPurpose, id, nil, until.Add(time.Second)); err != nil {
+		return unkept(ctx, err)
+	}
+	return nil
+}
+
+// own finds a token of this service, by its text or its reference. found is false
+// for every other text: one that is bad, ended, revoked, or somebody else's.
+func (s *Service) own(ctx context.Context, text string) (raw token.Raw, verified *token.Token, found bool, refused *Error) {
+	if len(text) > maxToken {
+		return token.Raw{}, nil, false, nil
+	}
+	if strings.HasPrefix(text, referencePrefix) {
+		inside, known, err := s.dereference(ctx, text)
+		if err != nil {
+			return token.Raw{}, nil, false, unkept(ctx, err)
+		}
+		if !known {
+			return token.Raw{}, nil, false, nil
+		}
+		text = inside
+	}
+	raw = token.NewRaw(text)
+	verified, _, err := s.config.Own.Verify(ctx, raw)
+	if err != nil {
+		refused := unverified(ctx, err, OutcomeSubject)
+		if refused.Outcome == OutcomeSubject {
+			return token.Raw{}, nil, false, nil
+		}
+		return token.Raw{}, nil, false, refused
+	}
+	revoked, err := s.isRevoked(ctx, verified.ID)
+	if err != nil {
+		return token.Raw{}, nil, false, unkept(ctx, err)
+	}
+	return raw, verified, !revoked, nil
+}

@@ -1,0 +1,39 @@
+package sts
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+var errForeign = errors.New("the token was issued to another client")
+
+// Revoke makes a token of this service no longer good (RFC 7009). Only the client
+// that got it may do so. A text that is no good token of this service is no error:
+// it is as revoked as it can be.
+func (s *Service) Revoke(r *http.Request) (Event, *Error) {
+	var event Event
+	ctx := r.Context()
+	read, client, refused := s.asking(r, &event)
+	if refused != nil {
+		return event, refused
+	}
+	text := read.form.get(paramToken)
+	_, verified, found, refused := s.own(ctx, text)
+	if refused != nil || !found {
+		return event, refused
+	}
+	event.IssuedID = verified.ID
+	if verified.Client != client.ID {
+		return event, refuse(OutcomeForeign, errForeign)
+	}
+	if refused := s.revoke(ctx, verified.ID, verified.Expiry); refused != nil {
+		return event, refused
+	}
+	if strings.HasPrefix(text, referencePrefix) {
+		if err := s.config.Values.Delete(ctx, referencePurpose, hashed(text)); err != nil {
+			return event, unkept(ctx, err)
+		}
+	}
+	return event, nil
+}

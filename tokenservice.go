@@ -1,0 +1,150 @@
+package gatehouse
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/internal/lease"
+	"github.com/caddy-gatehouse/gatehouse/introspection"
+	"github.com/caddy-gatehouse/gatehouse/jose"
+	"github.com/caddy-gatehouse/gatehouse/keys"
+	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/signing"
+	"github.com/caddy-gatehouse/gatehouse/sts"
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+// crowds bounds what the secrets of clients cost, over all configurations; see
+// lease.Pool.
+var crowds = lease.NewPool[*sts.Crowd]()
+
+// TokenService implements handlers.Services.
+func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error) {
+	label := directive.Label()
+	checked := proof.DPoPConfig{Marks: a.marks()}
+	if directive.DPoPNonce {
+		var err error
+		if checked.Nonces, err = a.nonces(); err != nil {
+			return nil, fmt.Errorf("%s: dpop_nonce: %w", label, err)
+		}
+	}
+	dpop, err := proof.NewDPoP(checked)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	subjects, err := a.Subjects()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	naming := func(subject *token.Token, audience string) (string, signing.SubjectID) {
+		return subjects.Name(subject, a.Sign.Issuer, audience)
+	}
+	crowd := crowds.Acquire(lease.KeyOf("crowd"), sts.NewCrowd, nil)
+	a.releases = append(a.releases, crowd.Release)
+	settings := sts.Config{
+		Issuer: a.Sign.Issuer, TokenEndpoint: directive.Address(a.Sign.Issuer, config.EndpointToken),
+		Minter: a.Minter(), Keys: a.ring, Naming: naming,
+		Own:   token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{a.own(0)}, Bindings: true, Cache: a.cache.Value}),
+		Marks: a.marks(), Values: a.marks(), DPoP: dpop, Crowd: crowd.Value,
+	}
+	for _, id := range slices.Sorted(maps.Keys(directive.Clients)) {
+		client, err := a.serviceClient(id, directive.Clients[id])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", label, at("client "+id, directive.Clients[id].Place), err)
+		}
+		settings.Clients = append(settings.Clients, client)
+	}
+	service, err := sts.New(settings)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", label, err)
+	}
+	return service, nil
+}
+
+// own is the gateway itself as an issuer: strict, and by its keys alone, without
+// asking any address.
+func (a *App) own(leeway time.Duration) *token.Issuer {
+	return &token.Issuer{
+		URL: a.Sign.Issuer, Keys: a.ring.Verification(signing.AccessTokens), Types: []string{token.TypeAccessToken},
+		Algorithms: jose.Asymmetric(), Audience: token.Audience{Any: true}, Leeway: leeway,
+	}
+}
+
+// grants are the grant types by the words of the configuration.
+var grants = map[string]string{
+	config.ServiceClientCredentials: sts.GrantClientCredentials,
+	config.ServiceTokenExchange:     sts.GrantTokenExchange,
+}
+
+// serviceClient makes one client of a token service.
+func (a *App) serviceClient(id string, block *config.ServiceClient) (*sts.Client, error) {
+	client := &sts.Client{
+		ID: id, Audience: block.Audience, Scope: block.Scope, Actors: block.Actor,
+		Lifetime: block.Lifetime.Or(sts.DefaultLifetime), Opaque: block.Opaque,
+	}
+	for _, word := range block.Grants {
+		client.Grants = append(client.Grants, grants[word])
+	}
+	if len(block.SubjectType) > 0 {
+		client.SubjectTypes = []string{sts.TypeAccessToken}
+	}
+	var err error
+	if client.Auth, err = a.serviceAuth(id, block.Auth); err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	if len(block.SubjectIssuer) > 0 {
+		if client.Subjects, err = a.subjects(block.SubjectIssuer); err != nil {
+			return nil, fmt.Errorf("subject_issuer: %w", err)
+		}
+	}
+	return client, nil
+}
+
+func (a *App) serviceAuth(id string, block *config.ServiceAuth) (auth sts.Auth, err error) {
+	switch block.Method {
+	case config.AuthSecretHash:
+		auth.Secret, err = sts.ParseSecretHash(block.Value)
+	case config.AuthTLS:
+		auth.Name = block.Value
+	default:
+		auth.Keys, err = a.clientKeys(id, block.Value)
+	}
+	return auth, err
+}
+
+// clientKeys are the keys of a client's assertions: from a file that is read now, or
+// from a URL that is asked once the app has started.
+func (a *App) clientKeys(id, from string) (*keys.Source, error) {
+	if !isURL(from) {
+		return a.fileKeys("client "+id, from, new(config.Issuer))
+	}
+	source, err := a.keySource(from, &config.Issuer{JWKS: from})
+	if err != nil {
+		return nil, err
+	}
+	a.sources = append(a.sources, source)
+	return source, nil
+}
+
+// subjects verifies the tokens that a client may exchange: each by the rules of its
+// issuer's block, those of the gateway's own by its keys.
+func (a *App) subjects(refs []string) (sts.Verifier, error) {
+	var trusted []*token.Issuer
+	var urls []string
+	for _, url := range a.issuerURLs(refs) {
+		if url == a.Sign.Issuer {
+			trusted = append(trusted, a.own(config.DefaultLeeway))
+			continue
+		}
+		trusted, urls = append(trusted, a.issuers[url].trusted), append(urls, url)
+	}
+	verifier := token.NewVerifier(token.VerifierConfig{
+		Issuers: trusted, Audience: token.Audience{Any: true}, Bindings: true, Cache: a.cache.Value,
+	})
+	return a.gate(verifier, urls)
+}
+
+var _ sts.Verifier = (*introspection.Gate)(nil)
