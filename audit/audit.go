@@ -146,7 +146,8 @@ func (e Event) attributes() []slog.Attr {
 	}
 	return append(attributes, texts(
 		"subject", e.Token.Subject, "client", e.Token.Client, "issuer", e.Token.Issuer,
-		"actor", e.Token.Actor, "jti", e.Token.ID,
+		"actor", e.Token.Actor, "earlier_actors", earlierActors(e.Token), "jti", e.Token.ID,
+		"txn", transaction(e.Token),
 		"audience", strings.Join(e.Token.Audience, " "), "scope", strings.Join(e.Token.Scopes, " "),
 	)...)
 }

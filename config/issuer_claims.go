@@ -216,7 +216,8 @@ func normalTypes(written []string) []string {
 // otherTypes are those of JWTs that say something else than what their bearer
 // may do; to accept one is to let a message pass for a key.
 var otherTypes = []string{
-	"dpop+jwt", "logout+jwt", "secevent+jwt", "oauth-authz-req+jwt", "token-introspection+jwt", "statuslist+jwt", "client-authentication+jwt", "txntoken+jwt", "oauth-id-jag+jwt",
+	"dpop+jwt", "logout+jwt", "secevent+jwt", "oauth-authz-req+jwt", "token-introspection+jwt", "statuslist+jwt", "client-authentication+jwt",
+	"txntoken+jwt", "oauth-id-jag+jwt",
 }
 
 // checkTokenType accepts the typ of an access token, or absent.

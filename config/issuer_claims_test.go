@@ -15,6 +15,7 @@ func TestCheckIssuerContentJSON(t *testing.T) {
 		"good":           {`"token_type":["at+jwt","absent"],"max_token_age":"1h","require_claims":["a.b"],"claims":{"roles":["/a/b"]}`, ""},
 		"secrets":        {`"algorithms":["HS256"],"jwks":"/secrets.json"`, ""},
 		"type":           {`"token_type":["dpop+jwt"]`, "token_type: dpop+jwt is the type of another kind of JWT, which gives access to nothing"},
+		"transaction":    {`"token_type":["TxnToken+JWT"]`, "token_type: TxnToken+JWT is the type of another kind of JWT, which gives access to nothing"},
 		"empty type":     {`"token_type":[""]`, "token_type: the value is empty"},
 		"type twice":     {`"token_type":["JWT","jwt"]`, `token_type: "jwt" is written twice`},
 		"age":            {`"max_token_age":0`, "max_token_age: 0s is too short: write more than 0s"},

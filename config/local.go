@@ -21,6 +21,9 @@ const (
 	TypeTransaction = "txn"
 )
 
+// wordClient is the option that names who asks a server.
+const wordClient = RuleClient
+
 // minLifetime leaves a minted token time to reach its upstream.
 const minLifetime = 5 * time.Second
 
@@ -103,7 +106,7 @@ func (e *Exchange) localContradiction() error {
 		return e.mintingWords()
 	}
 	if word := firstWritten(
-		wordWritten{"client", e.Client != ""}, wordWritten{"subject_type", e.SubjectType != ""},
+		wordWritten{wordClient, e.Client != ""}, wordWritten{"subject_type", e.SubjectType != ""},
 		wordWritten{"subject_issuer", len(e.SubjectIssuer) > 0}, wordWritten{"requested_type", e.RequestedType != ""},
 		wordWritten{"param", len(e.Params) > 0}, wordWritten{"accept", e.Accept != nil}, wordWritten{"then", e.Then != nil},
 		wordWritten{"actor file", e.Actor != nil && e.Actor.File != ""},

@@ -83,7 +83,7 @@ func (t *TokenService) options() []option {
 		{word: "prefix", read: readOne(&t.Prefix)},
 		{word: wordEndpoints, read: readList(&t.Endpoints)},
 		{word: "dpop_nonce", read: readFlag(&t.DPoPNonce)},
-		{word: "client", read: t.readClient, repeat: true},
+		{word: RuleClient, read: t.readClient, repeat: true},
 	}
 }
 

@@ -121,6 +121,11 @@ func (c Config) check() error {
 	if c.Grant == GrantLocal || c.Local != nil {
 		return c.checkLocal()
 	}
+	return c.checkRemote()
+}
+
+// checkRemote finds what no server could be asked.
+func (c Config) checkRemote() error {
 	if err := c.Bind.check(c.legs()); err != nil {
 		return err
 	}

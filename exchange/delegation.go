@@ -56,10 +56,11 @@ func checkDelegation(caller *token.Token, actor *actorToken, added int) error {
 // how it was asked.
 func Delegate(subject *token.Token, actor map[string]any) (map[string]any, error) {
 	var named *actorToken
+	added := 0
 	if actor != nil {
-		named = &actorToken{claims: actor}
+		named, added = &actorToken{claims: actor}, 1
 	}
-	if err := checkDelegation(subject, named); err != nil {
+	if err := checkDelegation(subject, named, added); err != nil {
 		return nil, err
 	}
 	before := actors(subject)

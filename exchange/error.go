@@ -137,22 +137,28 @@ type reply struct {
 	public string
 }
 
+// Codes that several outcomes have (RFC 6749, section 4.1.2.1).
+const (
+	codeUnavailable  = "temporarily_unavailable"
+	codeAccessDenied = "access_denied"
+)
+
 var replies = map[Outcome]reply{
-	OutcomeCanceled:          {http.StatusServiceUnavailable, "temporarily_unavailable", "The exchange was given up."},
-	OutcomeForeignIssuer:     {http.StatusForbidden, "access_denied", "The token's issuer is not one that this resource serves."},
+	OutcomeCanceled:          {http.StatusServiceUnavailable, codeUnavailable, "The exchange was given up."},
+	OutcomeForeignIssuer:     {http.StatusForbidden, codeAccessDenied, "The token's issuer is not one that this resource serves."},
 	OutcomeInsufficientScope: {http.StatusForbidden, "insufficient_scope", "The token lacks a scope that this resource needs."},
 	OutcomeSubjectRejected:   {http.StatusUnauthorized, "invalid_token", "The token is no longer accepted."},
 	OutcomeStepUp:            {http.StatusUnauthorized, "insufficient_user_authentication", "A newer or stronger login is needed."},
-	OutcomePolicyDenied:      {http.StatusForbidden, "access_denied", "The authorization server does not permit this access."},
-	OutcomeActorDenied:       {http.StatusForbidden, "access_denied", "The token does not let the gateway act on its behalf."},
-	OutcomeChainTooLong:      {http.StatusForbidden, "access_denied", "The token names too many actors."},
+	OutcomePolicyDenied:      {http.StatusForbidden, codeAccessDenied, "The authorization server does not permit this access."},
+	OutcomeActorDenied:       {http.StatusForbidden, codeAccessDenied, "The token does not let the gateway act on its behalf."},
+	OutcomeChainTooLong:      {http.StatusForbidden, codeAccessDenied, "The token names too many actors."},
 	OutcomeUpstreamRefused:   {http.StatusBadGateway, "server_error", "The service behind the gateway refused the gateway's token."},
 	OutcomeConfig:            {http.StatusBadGateway, "exchange_misconfigured", "The gateway could not get access on the caller's behalf."},
 	OutcomeBadAnswer:         {http.StatusBadGateway, "server_error", "The authorization server gave an answer that cannot be used."},
-	OutcomeServerDown:        {http.StatusServiceUnavailable, "temporarily_unavailable", "The authorization server is not available."},
-	OutcomeTimeout:           {http.StatusGatewayTimeout, "temporarily_unavailable", "The authorization server did not answer in time."},
-	OutcomeNoKey:             {http.StatusServiceUnavailable, "temporarily_unavailable", "The gateway cannot sign a token at present."},
-	OutcomeNoSubject:         {http.StatusForbidden, "access_denied", "The token names no subject."},
+	OutcomeServerDown:        {http.StatusServiceUnavailable, codeUnavailable, "The authorization server is not available."},
+	OutcomeTimeout:           {http.StatusGatewayTimeout, codeUnavailable, "The authorization server did not answer in time."},
+	OutcomeNoKey:             {http.StatusServiceUnavailable, codeUnavailable, "The gateway cannot sign a token at present."},
+	OutcomeNoSubject:         {http.StatusForbidden, codeAccessDenied, "The token names no subject."},
 	OutcomeFault:             {http.StatusInternalServerError, "server_error", "The gateway has a fault."},
 }
 

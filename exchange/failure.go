@@ -28,7 +28,7 @@ var codeOutcomes = map[string]Outcome{
 	"interaction_required":             OutcomeStepUp, // OpenID Connect Core, section 3.1.2.6, as the next two
 	"login_required":                   OutcomeStepUp,
 	"consent_required":                 OutcomePolicyDenied,
-	"access_denied":                    OutcomePolicyDenied, // RFC 6749, section 4.1.2.1
+	codeAccessDenied:                   OutcomePolicyDenied, // RFC 6749, section 4.1.2.1
 
 	"invalid_client":         OutcomeConfig, // RFC 6749, section 5.2, as the next two
 	"unauthorized_client":    OutcomeConfig,
@@ -36,9 +36,9 @@ var codeOutcomes = map[string]Outcome{
 	"invalid_dpop_proof":     OutcomeConfig, // RFC 9449: no proof is configured, or a fresh one is refused
 	"use_dpop_nonce":         OutcomeConfig,
 
-	"server_error":            OutcomeServerDown,
-	"temporarily_unavailable": OutcomeServerDown,
-	"slow_down":               OutcomeServerDown, // RFC 8628, section 3.5
+	"server_error":  OutcomeServerDown,
+	codeUnavailable: OutcomeServerDown,
+	"slow_down":     OutcomeServerDown, // RFC 8628, section 3.5
 }
 
 // failed says what it means that the server issued no token. It is called once a

@@ -3,6 +3,7 @@ package exchange
 import (
 	"encoding/base64"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/signing"
@@ -16,6 +17,7 @@ var (
 	errThumbprint = errors.New("the certificate has no SHA-256 thumbprint")
 	errNoSubject  = errors.New("the caller's token has no subject, so there is nobody to mint a token for")
 	errOwnName    = errors.New("the caller's subject is the gateway's own identifier")
+	errClientName = errors.New("the caller's subject is one that only clients of the token service have")
 )
 
 // mint returns the token that the gateway itself makes for a caller. No call is
@@ -37,14 +39,14 @@ func (x *Exchanger) mint(caller Caller, refused *Issued) (*Issued, error) {
 		return nil, newError(OutcomeFault, err)
 	}
 	if x.state.issued == nil || x.config.Local.Type == signing.TransactionTokens {
-		return x.sign(caller, asked, bound, now)
+		return x.sign(caller, asked, bound)
 	}
 	key := x.mintKey(caller, asked, bound)
 	if kept := x.state.fresh(key, now); kept != nil && (refused == nil || kept.Token.Digest() != refused.Token.Digest()) {
 		return kept, nil
 	}
 	generation := x.state.begin()
-	issued, err := x.sign(caller, asked, bound, now)
+	issued, err := x.sign(caller, asked, bound)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +88,7 @@ func (x *Exchanger) confirmation() (bound token.Confirmation, err error) {
 }
 
 // sign mints one token.
-func (x *Exchanger) sign(caller Caller, asked []string, bound token.Confirmation, now time.Time) (*Issued, error) {
+func (x *Exchanger) sign(caller Caller, asked []string, bound token.Confirmation) (*Issued, error) {
 	claims, err := x.claims(caller.Token)
 	if err != nil {
 		return nil, err
@@ -135,6 +137,9 @@ func (x *Exchanger) claims(caller *token.Token) (*signing.Claims, error) {
 	if claims.Subject == own {
 		// Whoever is called like the gateway would be taken for it.
 		return nil, newError(OutcomeActorDenied, errOwnName)
+	}
+	if caller.Issuer != own && strings.HasPrefix(claims.Subject, ClientPrefix) {
+		return nil, newError(OutcomeActorDenied, errClientName)
 	}
 	var err error
 	if claims.Act, err = x.act(caller); err != nil {

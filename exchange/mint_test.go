@@ -219,6 +219,7 @@ func TestMintActors(t *testing.T) {
 		"may not impersonate":      {none, `{"sub":"a","may_act":{"sub":"other"}}`, OutcomeActorDenied, nil},
 		"itself":                   {nil, `{"iss":"` + ownIssuer + `","sub":"` + ownIssuer + `"}`, OutcomeActorDenied, nil},
 		"its name":                 {nil, `{"sub":"` + ownIssuer + `"}`, OutcomeActorDenied, nil},
+		"a client's name":          {nil, `{"sub":"client:orders"}`, OutcomeActorDenied, nil},
 		"nobody":                   {nil, `{"client_id":"app"}`, OutcomeNoSubject, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -27,6 +27,10 @@ const (
 	SubjectPairwise SubjectForm = "pairwise"
 )
 
+// ClientPrefix begins the subjects of the token service's clients, so that no user
+// is taken for a service (RFC 9700, section 4.15).
+const ClientPrefix = "client:"
+
 // minPairwiseKey is the shortest key of pairwise subjects, in bytes.
 const minPairwiseKey = 32
 

@@ -20,20 +20,29 @@ import (
 type step struct{ span trace.Span }
 
 // begin makes a child of the span that Caddy's tracing handler put into the
-// context. That there is none is learned only at the end of a long chain of
-// contexts, so it is looked for once, not by every directive.
-func (c *caller) begin(ctx context.Context, name string) (context.Context, step) {
-	if c.untraced == ctx {
-		return ctx, step{}
-	}
+// context.
+func begin(ctx context.Context, name string) (context.Context, step) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
-		c.untraced = ctx
 		return ctx, step{}
 	}
 	//nolint:spancheck // step.end ends it
 	ctx, child := parent.TracerProvider().Tracer("gatehouse").Start(ctx, name)
 	return ctx, step{span: child} //nolint:spancheck // likewise
+}
+
+// begin is begin for directives that share a caller. That there is no span is
+// learned only at the end of a long chain of contexts, so one of them looks for it
+// and not each.
+func (c *caller) begin(ctx context.Context, name string) (context.Context, step) {
+	if c.untraced == ctx {
+		return ctx, step{}
+	}
+	ctx, begun := begin(ctx, name)
+	if begun.span == nil {
+		c.untraced = ctx
+	}
+	return ctx, begun
 }
 
 // end ends the step. An error marks it; its text stays out, since spans travel

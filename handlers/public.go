@@ -42,7 +42,7 @@ func (d publicDocument) write(w http.ResponseWriter, r *http.Request) error {
 	header := w.Header()
 	header.Set("Cache-Control", "public, max-age="+strconv.FormatInt(int64(d.life/time.Second), 10))
 	if d.etag != "" {
-		header.Set("Etag", d.etag)
+		header.Set("ETag", d.etag)
 	}
 	if d.etag != "" && matchesTag(r.Header["If-None-Match"], d.etag) {
 		w.WriteHeader(http.StatusNotModified)

@@ -32,6 +32,9 @@ type Verifier interface {
 // Services is what the handlers need of the app. Everything but TrustsMany is
 // called while a configuration is provisioned.
 type Services interface {
+	Tokens
+	Observers
+
 	// Config is the app's configuration, expanded and checked.
 	Config() *config.Gatehouse
 	// Verifier makes a verifier for one token_auth.
@@ -45,14 +48,22 @@ type Services interface {
 	// PolicyRules are the rules of a named policy, those of the policies it uses
 	// included. The names in the configuration are checked.
 	PolicyRules(name string) []policy.Rule
-	// Ring has the gateway's own keys; nil where the configuration has no `sign`.
-	Ring() *signing.Ring
-	// TokenService makes what decides at one token_service.
-	TokenService(directive *config.TokenService) (*sts.Service, error)
 	// TrustsMany tells whether the configuration trusts more than one issuer, so
 	// that a subject alone names nobody. It is settled once every handler is
 	// provisioned, so it is asked on each request.
 	TrustsMany() bool
+}
+
+// Tokens is what the handlers need of the gateway as an issuer of its own.
+type Tokens interface {
+	// Ring has the gateway's own keys; nil where the configuration has no `sign`.
+	Ring() *signing.Ring
+	// TokenService makes what decides at one token_service.
+	TokenService(directive *config.TokenService) (*sts.Service, error)
+}
+
+// Observers are where the handlers tell what they do.
+type Observers interface {
 	// Metrics counts.
 	Metrics() *metrics.Metrics
 	// Trail is the audit trail.

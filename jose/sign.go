@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
+	"sync"
 )
 
 // ErrSigning is the base of every error of NewSigner and Sign. It never holds
@@ -24,6 +26,7 @@ type Signer struct {
 	public  *Key
 	alg     Algorithm
 	info    algorithmInfo
+	heads   sync.Map // of SignTyped: typ to encoded header. A program has few types
 }
 
 // NewSigner pairs a private key with an algorithm. kid goes into each header; ""
@@ -77,8 +80,27 @@ func (s *Signer) Sign(header map[string]any, payload []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: the header is not JSON: %w", ErrSigning, err)
 	}
+	return s.sign(base64.RawURLEncoding.EncodeToString(head), payload)
+}
+
+// SignTyped is Sign with the header typ and no other. The encoded header is the same
+// each time, so it is made once: who signs for each request notices.
+func (s *Signer) SignTyped(typ string, payload []byte) (string, error) {
+	if head, ok := s.heads.Load(typ); ok {
+		return s.sign(head.(string), payload) //nolint:forcetypeassert // nothing else is stored
+	}
+	text, err := s.Sign(map[string]any{"typ": typ}, payload)
+	if err == nil {
+		head, _, _ := strings.Cut(text, ".")
+		s.heads.Store(typ, strings.Clone(head))
+	}
+	return text, err
+}
+
+// sign signs a payload behind a header that is encoded already.
+func (s *Signer) sign(head string, payload []byte) (string, error) {
 	encode := base64.RawURLEncoding
-	text := encode.AppendEncode(make([]byte, 0, 2*(len(head)+len(payload))+1024), head)
+	text := append(make([]byte, 0, len(head)+2*len(payload)+1024), head...)
 	text = encode.AppendEncode(append(text, '.'), payload)
 	signature, err := s.signature(text)
 	if err != nil {

@@ -294,3 +294,27 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		})
 	}
 }
+
+// What is put together once is the same as what is put together each time.
+func TestSignTyped(t *testing.T) {
+	signer, err := jose.NewSigner(generate(t, jose.ES256), jose.ES256, "k1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range []string{"at+jwt", "at+jwt", "txntoken+jwt", "at+jwt"} {
+		text, err := signer.SignTyped(typ, []byte(`{"a":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		jws, err := jose.ParseJWS(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (jose.Header{Algorithm: "ES256", KeyID: "k1", Type: typ}); !cmp.Equal(jws.Header, want) {
+			t.Errorf("header %+v", jws.Header)
+		}
+		if err := jws.VerifyWith(signer.Public(), jose.ES256); err != nil || string(jws.Payload) != `{"a":1}` {
+			t.Errorf("%v, payload %s", err, jws.Payload)
+		}
+	}
+}

@@ -68,27 +68,10 @@ func Reserved(name string) bool { return slices.Contains(reserved, name) }
 
 // check finds what a token of that purpose lacks, or must not have.
 func (c *Claims) check(purpose Purpose) error {
-	missing := ""
-	transaction := purpose == TransactionTokens
-	switch {
-	case types[purpose] == "":
+	if types[purpose] == "" {
 		return fmt.Errorf("%w: unknown purpose %q", ErrClaims, purpose)
-	case c.Subject == "":
-		missing = "sub"
-	case c.Audience == "":
-		missing = "aud"
-	case c.Lifetime <= 0:
-		missing = "a lifetime"
-	case !transaction && c.Client == "":
-		missing = "client_id"
-	case transaction && c.Transaction == "":
-		missing = "txn"
-	case transaction && c.Workload == "":
-		missing = "req_wl"
-	case transaction && len(c.Scope) == 0:
-		missing = "scope"
 	}
-	if missing != "" {
+	if missing := c.missing(purpose); missing != "" {
 		return fmt.Errorf("%w: %s is missing", ErrClaims, missing)
 	}
 	for name := range c.Extra {
@@ -97,4 +80,35 @@ func (c *Claims) check(purpose Purpose) error {
 		}
 	}
 	return nil
+}
+
+// missing names what a token of that purpose cannot do without, "" if all is there.
+func (c *Claims) missing(purpose Purpose) string {
+	switch {
+	case c.Subject == "":
+		return "sub"
+	case c.Audience == "":
+		return "aud"
+	case c.Lifetime <= 0:
+		return "a lifetime"
+	case purpose == TransactionTokens:
+		return c.missingTransaction()
+	case c.Client == "":
+		return "client_id"
+	default:
+		return ""
+	}
+}
+
+func (c *Claims) missingTransaction() string {
+	switch {
+	case c.Transaction == "":
+		return "txn"
+	case c.Workload == "":
+		return "req_wl"
+	case len(c.Scope) == 0:
+		return "scope"
+	default:
+		return ""
+	}
 }

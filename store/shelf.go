@@ -108,15 +108,16 @@ func (s *shelf) drop(held *kept) {
 type endings []*kept
 
 // Len implements heap.Interface.
-func (e endings) Len() int { return len(e) }
+func (e *endings) Len() int { return len(*e) }
 
 // Less implements heap.Interface.
-func (e endings) Less(i, j int) bool { return e[i].until < e[j].until }
+func (e *endings) Less(i, j int) bool { return (*e)[i].until < (*e)[j].until }
 
 // Swap implements heap.Interface.
-func (e endings) Swap(i, j int) {
-	e[i], e[j] = e[j], e[i]
-	e[i].index, e[j].index = i, j
+func (e *endings) Swap(i, j int) {
+	list := *e
+	list[i], list[j] = list[j], list[i]
+	list[i].index, list[j].index = i, j
 }
 
 // Push implements heap.Interface.

@@ -43,8 +43,14 @@ func target(client *Client, asked form) (string, *Error) {
 	}
 }
 
+// maxScope bounds the scope parameter, which goes into the audit trail.
+const maxScope = 4 << 10
+
 // askedScope reads the scope parameter (RFC 6749, section 3.3), nil if it is absent.
 func askedScope(asked form) ([]string, *Error) {
+	if len(asked.get(paramScope)) > maxScope {
+		return nil, refuse(OutcomeScope, errScopeWords)
+	}
 	scopes := strings.FieldsFunc(asked.get(paramScope), func(c rune) bool { return c == ' ' })
 	for _, scope := range scopes {
 		for _, c := range []byte(scope) {

@@ -21,7 +21,7 @@ func checkCertificate(certificate *x509.Certificate, name string) error {
 	if certificate == nil {
 		return errNoCertificate
 	}
-	held := false
+	var held bool
 	switch {
 	case strings.Contains(name, "://"):
 		uris := make([]string, len(certificate.URIs))

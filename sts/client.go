@@ -92,10 +92,7 @@ func (c *Client) lifetime() time.Duration {
 // subject is the name of the client where it is the subject of a token, or its
 // current actor. It is no name that a user could have: users whose names begin so
 // are refused (RFC 9700, section 4.15; RFC 9068, section 5).
-func (c *Client) subject() string { return clientPrefix + c.ID }
-
-// clientPrefix parts the names of clients from those of users.
-const clientPrefix = "client:"
+func (c *Client) subject() string { return exchange.ClientPrefix + c.ID }
 
 // may tells whether a list holds exactly that value.
 func may(allowed []string, value string) bool { return slices.Contains(allowed, value) }

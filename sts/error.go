@@ -9,37 +9,54 @@ import (
 // metrics, and the rule in the audit trail.
 type Outcome string
 
-// The outcomes. Each refusal has one answer, with a fixed text; see answers.
+// OutcomeOK is that of a request that was granted. Each refusal has one answer, with
+// a fixed text; see answers.
+const OutcomeOK Outcome = "ok"
+
+// Refusals for the request itself.
 const (
-	OutcomeOK Outcome = "ok"
-	// The request itself.
 	OutcomeMalformed Outcome = "malformed"
 	OutcomeInURL     Outcome = "parameters_in_url"
 	OutcomeRepeated  Outcome = "repeated_parameter"
 	OutcomeMissing   Outcome = "missing_parameter"
 	OutcomeMethod    Outcome = "wrong_method"
 	OutcomeEarly     Outcome = "early_data"
-	// The client.
+)
+
+// Refusals for the client.
+const (
 	OutcomeTwoMethods  Outcome = "two_methods"
 	OutcomeClient      Outcome = "client_failed"
 	OutcomeGrant       Outcome = "unknown_grant"
 	OutcomeGrantDenied Outcome = "grant_denied"
 	OutcomeForeign     Outcome = "foreign_token"
-	// The tokens that it sent.
+)
+
+// Refusals for the tokens that it sent.
+const (
 	OutcomeType        Outcome = "type_denied"
 	OutcomeSubject     Outcome = "subject_refused"
 	OutcomeActor       Outcome = "actor_refused"
 	OutcomeActorDenied Outcome = "actor_denied"
 	OutcomeUnproved    Outcome = "unproved"
-	// What it asked for.
+)
+
+// Refusals for what it asked for.
+const (
 	OutcomeRequestedType Outcome = "requested_type"
 	OutcomeTarget        Outcome = "target_denied"
 	OutcomeScope         Outcome = "scope_denied"
 	OutcomeDetails       Outcome = "authorization_details"
-	// Its DPoP proof.
+)
+
+// Refusals for its DPoP proof.
+const (
 	OutcomeProof Outcome = "bad_proof"
 	OutcomeNonce Outcome = "nonce_needed"
-	// Not its fault, or not its alone.
+)
+
+// Refusals that are not its fault, or not its alone.
+const (
 	OutcomeTooMany     Outcome = "too_many"
 	OutcomeUnavailable Outcome = "unavailable"
 	OutcomeGone        Outcome = "canceled"

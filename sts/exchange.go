@@ -38,7 +38,7 @@ func (s *Service) exchange(ctx context.Context, o *order) (*Grant, *Error) {
 	if refused != nil {
 		return nil, refused
 	}
-	if refused = s.derive(o, claims, subject, actor, identity); refused != nil {
+	if refused := s.derive(o, claims, subject, actor, identity); refused != nil {
 		return nil, refused
 	}
 	if subject.Scopes == nil {

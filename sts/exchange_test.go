@@ -1,6 +1,8 @@
 package sts_test
 
 import (
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
+	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/sts"
 )
 
@@ -110,6 +113,17 @@ func TestS04OnlyConfiguredTokens(t *testing.T) {
 	})
 }
 
+// S4: not even a client that the configuration would let send any JWT may do so.
+func TestS04NoAnyJWT(t *testing.T) {
+	const anyJWT = "urn:ietf:params:oauth:token-type:jwt"
+	r := newRig(t, func(r *rig) {
+		for _, client := range r.settings.Clients {
+			client.SubjectTypes = append(client.SubjectTypes, anyJWT)
+		}
+	})
+	r.ask(exchangeForm(r.subject(nil), params{"subject_token_type": anyJWT}), sts.OutcomeType)
+}
+
 // S5: the token was meant for this service or for the client that sends it.
 func TestS05TheTokenWasMeantForTheClient(t *testing.T) {
 	r := newRig(t, nil)
@@ -191,6 +205,7 @@ func TestS09ScopesOnlyShrink(t *testing.T) {
 		"another case":              {"Orders:read", "orders:read", "", sts.OutcomeScope},
 		"a tab is no separator":     {"orders:read\torders:write", "orders:write", "", sts.OutcomeScope},
 		"asked in a bad form":       {"orders:read", `orders:read"`, "", sts.OutcomeScope},
+		"asked for far too much":    {"orders:read", "orders:read " + strings.Repeat("x ", 3000), "", sts.OutcomeScope},
 		"scopes in a list":          {[]string{"orders:read"}, "orders:read", "orders:read", sts.OutcomeOK},
 		"a blank in a listed scope": {[]string{"orders:read orders:write"}, "orders:write", "", sts.OutcomeScope},
 	} {
@@ -284,6 +299,18 @@ func TestS12BoundTokensStayBound(t *testing.T) {
 	if cnf := r.claims(grant.AccessToken)["cnf"]; !cmp.Equal(cnf, any(claimSet{"jkt": alice.jkt()})) || grant.TokenType != "DPoP" {
 		t.Errorf("cnf is %v, token_type %s", cnf, grant.TokenType)
 	}
+	held, other := &x509.Certificate{Raw: []byte("alice's")}, &x509.Certificate{Raw: []byte("another")}
+	thumb := proof.CertificateThumbprint(held.Raw)
+	cnf := claimSet{"x5t#S256": base64.RawURLEncoding.EncodeToString(thumb[:])}
+	byCertificate := exchangeForm(r.subject(claimSet{"cnf": cnf}), nil)
+	r.ask(byCertificate, sts.OutcomeUnproved)
+	r.certificate = other
+	r.ask(byCertificate, sts.OutcomeUnproved)
+	r.certificate = held
+	if got := r.claims(r.ask(byCertificate, sts.OutcomeOK).AccessToken)["cnf"]; !cmp.Equal(got, any(cnf)) {
+		t.Errorf("cnf is %v", got)
+	}
+	r.certificate = nil
 	unknown := exchangeForm(r.subject(claimSet{"cnf": claimSet{"kid": "x"}}), nil)
 	r.ask(unknown, sts.OutcomeSubject)
 	actor := exchangeForm(r.subject(nil), params{

@@ -97,11 +97,12 @@ func readForm(r *http.Request) (form, *Error) {
 
 func parseForm(body string) (form, *Error) {
 	found := make(form)
-	for count, pair := 0, ""; body != ""; count++ {
-		if count >= maxParameters {
+	count := 0
+	for pair := range strings.SplitSeq(body, "&") {
+		count++
+		if count > maxParameters {
 			return nil, refuse(OutcomeMalformed, errMany)
 		}
-		pair, body, _ = strings.Cut(body, "&")
 		if refused := found.add(pair); refused != nil {
 			return nil, refused
 		}

@@ -42,17 +42,17 @@ func (s *Service) Introspect(r *http.Request) (*Answer, Event, *Error) {
 	if refused != nil {
 		return nil, event, refused
 	}
-	raw, verified, found, refused := s.own(ctx, read.form.get(paramToken))
+	found, refused := s.own(ctx, read.form.get(paramToken))
 	if refused != nil {
 		return nil, event, refused
 	}
-	if found {
-		event.IssuedID = verified.ID
+	if found != nil {
+		event.IssuedID = found.token.ID
 	}
-	if !found || !(verified.HasAudience(client.ID) || verified.Client == client.ID) {
-		verified = nil
+	if found != nil && !found.token.HasAudience(client.ID) && found.token.Client != client.ID {
+		found = nil
 	}
-	answer, err := s.describe(read, client, raw, verified)
+	answer, err := s.describe(read, client, found)
 	if err != nil {
 		return nil, event, refuse(OutcomeUnavailable, err)
 	}
@@ -76,16 +76,20 @@ func (s *Service) asking(r *http.Request, event *Event) (*request, *Client, *Err
 	return read, client, nil
 }
 
-// describe writes the answer in the form that was asked for. verified is nil for a
-// token that is not active.
-func (s *Service) describe(read *request, client *Client, raw token.Raw, verified *token.Token) (*Answer, error) {
+// describe writes the answer in the form that was asked for. found is nil for a token
+// that is not active.
+func (s *Service) describe(read *request, client *Client, found *owned) (*Answer, error) {
+	var verified *token.Token
+	if found != nil {
+		verified = found.token
+	}
 	switch {
 	case accepts(read.accept, mediaSigned):
 		return s.signed(client, verified)
 	case accepts(read.accept, mediaJWT) && verified == nil:
 		return &Answer{}, nil
 	case accepts(read.accept, mediaJWT):
-		return &Answer{MediaType: mediaJWT, Body: []byte(raw.Reveal()), Active: true}, nil
+		return &Answer{MediaType: mediaJWT, Body: []byte(found.raw.Reveal()), Active: true}, nil
 	}
 	body, err := json.Marshal(members(verified))
 	return &Answer{MediaType: mediaJSON, Body: body, Active: verified != nil}, err

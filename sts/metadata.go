@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
@@ -24,11 +25,7 @@ func MetadataPath(issuer string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the issuer: %w", err)
 	}
-	path := u.Path
-	if len(path) > 0 && path[len(path)-1] == '/' {
-		path = path[:len(path)-1]
-	}
-	return WellKnown + path, nil
+	return WellKnown + strings.TrimSuffix(u.Path, "/"), nil
 }
 
 // metadata is the document of RFC 8414, section 2, with the members of RFC 8705,

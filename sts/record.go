@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/signing"
@@ -81,34 +80,37 @@ func (s *Service) revoke(ctx context.Context, id string, until time.Time) *Error
 	return nil
 }
 
-// own finds a token of this service, by its text or its reference. found is false
-// for every other text: one that is bad, ended, revoked, or somebody else's.
-func (s *Service) own(ctx context.Context, text string) (raw token.Raw, verified *token.Token, found bool, refused *Error) {
-	if len(text) > maxToken {
-		return token.Raw{}, nil, false, nil
+// An owned token is a good one of this service's.
+type owned struct {
+	raw   token.Raw // the JWT, whatever was presented
+	token *token.Token
+}
+
+// own finds a token of this service, by its text or its reference. It is nil for
+// every other text: one that is bad, ended, revoked, or somebody else's.
+func (s *Service) own(ctx context.Context, text string) (*owned, *Error) {
+	raw, refused := s.resolve(ctx, text, OutcomeSubject)
+	if refused != nil {
+		return nil, unlessBad(refused)
 	}
-	if strings.HasPrefix(text, referencePrefix) {
-		inside, known, err := s.dereference(ctx, text)
-		if err != nil {
-			return token.Raw{}, nil, false, unkept(ctx, err)
-		}
-		if !known {
-			return token.Raw{}, nil, false, nil
-		}
-		text = inside
+	if len(raw.Reveal()) > maxToken {
+		return nil, nil
 	}
-	raw = token.NewRaw(text)
 	verified, _, err := s.config.Own.Verify(ctx, raw)
 	if err != nil {
-		refused := unverified(ctx, err, OutcomeSubject)
-		if refused.Outcome == OutcomeSubject {
-			return token.Raw{}, nil, false, nil
-		}
-		return token.Raw{}, nil, false, refused
+		return nil, unlessBad(unverified(ctx, err, OutcomeSubject))
 	}
-	revoked, err := s.isRevoked(ctx, verified.ID)
-	if err != nil {
-		return token.Raw{}, nil, false, unkept(ctx, err)
+	if refused := s.alive(ctx, verified, OutcomeSubject); refused != nil {
+		return nil, unlessBad(refused)
 	}
-	return raw, verified, !revoked, nil
+	return &owned{raw: raw, token: verified}, nil
+}
+
+// unlessBad lets what could not be checked stay a refusal: that a token is bad is an
+// answer.
+func unlessBad(refused *Error) *Error {
+	if refused.Outcome == OutcomeSubject {
+		return nil
+	}
+	return refused
 }

@@ -19,15 +19,15 @@ func (s *Service) Revoke(r *http.Request) (Event, *Error) {
 		return event, refused
 	}
 	text := read.form.get(paramToken)
-	_, verified, found, refused := s.own(ctx, text)
-	if refused != nil || !found {
+	found, refused := s.own(ctx, text)
+	if refused != nil || found == nil {
 		return event, refused
 	}
-	event.IssuedID = verified.ID
-	if verified.Client != client.ID {
+	event.IssuedID = found.token.ID
+	if found.token.Client != client.ID {
 		return event, refuse(OutcomeForeign, errForeign)
 	}
-	if refused := s.revoke(ctx, verified.ID, verified.Expiry); refused != nil {
+	if refused := s.revoke(ctx, found.token.ID, found.token.Expiry); refused != nil {
 		return event, refused
 	}
 	if strings.HasPrefix(text, referencePrefix) {

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,7 +91,10 @@ func newRig(t *testing.T, change func(*rig)) *rig {
 // proves itself in another way.
 func clients(t *testing.T, assertionKeys token.KeySource, subjects sts.Verifier) []*sts.Client {
 	t.Helper()
-	hash := hashOf(t, secret)
+	hash, err := sts.ParseSecretHash(hashed())
+	if err != nil {
+		t.Fatal(err)
+	}
 	full := sts.Client{
 		Grants: []string{sts.GrantClientCredentials, sts.GrantTokenExchange}, SubjectTypes: []string{sts.TypeAccessToken},
 		Subjects: subjects, Audience: []string{billing, "a b"}, Scope: []string{"billing:read", "orders:read", "orders:write"},
@@ -136,14 +140,8 @@ func phc(text string) string {
 	return fmt.Sprintf("$argon2id$v=19$m=7168,t=1,p=1$%s$%s", encode(salt), encode(sum))
 }
 
-func hashOf(t *testing.T, text string) *sts.SecretHash {
-	t.Helper()
-	hash, err := sts.ParseSecretHash(phc(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hash
-}
+// hashed is that of the secret, made once.
+var hashed = sync.OnceValue(func() string { return phc(secret) })
 
 // subject is a token of alice's, which she sent to the client orders, with changes.
 func (r *rig) subject(changes map[string]any) string {

@@ -89,7 +89,7 @@ func (h *SecretHash) readCost(text string) error {
 	case lanes < 1 || lanes > maxHashLanes:
 		return fmt.Errorf("%w: p is %d; between 1 and %d are accepted", ErrSecretHash, lanes, maxHashLanes)
 	}
-	h.memory, h.passes, h.lanes = uint32(memory), uint32(passes), uint8(lanes) //nolint:gosec // bounded above
+	h.memory, h.passes, h.lanes = uint32(memory), uint32(passes), uint8(lanes)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -45,7 +46,7 @@ func (s *Service) verify(ctx context.Context, client *Client, text string, outco
 	case verified.Subject == "":
 		return nil, refuse(outcome, errNobodyInIt)
 	case verified.Issuer != s.config.Issuer:
-		if strings.HasPrefix(verified.Subject, clientPrefix) || verified.Subject == s.config.Issuer {
+		if strings.HasPrefix(verified.Subject, exchange.ClientPrefix) || verified.Subject == s.config.Issuer {
 			return nil, refuse(outcome, errReserved)
 		}
 		return verified, nil

@@ -46,7 +46,7 @@ func (s *Service) Token(r *http.Request) (*Grant, Event, *Error) {
 		return nil, event, refused
 	}
 	event.Client = client.ID
-	if refused = s.admit(client, read.form, &event); refused != nil {
+	if refused := s.admit(client, read.form, &event); refused != nil {
 		return nil, event, refused
 	}
 	proved, refused := s.prove(ctx, read)

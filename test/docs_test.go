@@ -164,7 +164,7 @@ var spoken = []struct{ what, files, pattern, page string }{
 	{"reason", "proof/reason.go", `Reason = "([a-z_]+)"`, "docs/errors.md"},
 	{"outcome", "exchange/error.go", `Outcome = "([a-z_]+)"`, "docs/reference.md"},
 	{"outcome", "sts/error.go", `Outcome = "([a-z_]+)"`, "docs/reference.md"},
-	{"outcome", "sts/error.go", `Outcome = "([a-z_]+)"`, "docs/errors.md"},
+	{"outcome", "sts/error.go", `Outcome[A-Z][a-z]\w+ +Outcome = "([a-z_]+)"`, "docs/errors.md"},
 	{"answer", "sts/error.go", `"([A-Z][^"]+\.)"\}`, "docs/errors.md"},
 	{"span", "handlers/*.go", `begin\([^,]+, "([a-z_]+)"\)`, "docs/reference.md"},
 	{"span attribute", "handlers/*.go", `attribute\.\w+\("([a-z_.]+)"`, "docs/reference.md"},

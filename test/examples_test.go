@@ -68,6 +68,8 @@ var examples = map[string]func(*testing.T, *stage){
 	"mtls":               actMTLS,
 	"opaque":             actOpaque,
 	"token-service":      actTokenService,
+	"microservices":      actMicroservices,
+	"mesh":               actMesh,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,
@@ -135,6 +137,9 @@ func TestExamples(t *testing.T) {
 				"https://example.okta.com/oauth2/default", s.idp.URL,
 				"https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Example", s.idp.URL,
 				"orders.internal:8080", s.upstream.Address,
+				"stock.internal:8080", s.upstream.Address,
+				"parts.internal:8080", s.upstream.Address,
+				"reports.internal:8080", s.upstream.Address,
 				"legacy.internal:8080", s.upstream.Address,
 				"127.0.0.1:9180", harness.FreeAddress(t),
 				"/etc/gatehouse", s.folder,
@@ -161,6 +166,8 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 		return strings.Replace(caddyfile, "api.example.com {", s.secure+" {\n\ttls internal", 1)
 	case "resilient-upstreams", "upstream-mtls":
 		return "\n" + s.fitUpstreams(t, name, caddyfile)
+	case "mesh":
+		return "\n" + s.fitMesh(t, caddyfile)
 	case "bound-upstream":
 		return s.fitBound(t, caddyfile)
 	case "mtls":

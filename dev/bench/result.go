@@ -58,6 +58,9 @@ func row(name string, compared role, base, costs, ratios []float64, note string)
 // verdict says what the median ratio means. Half of all ratios of a gateway with
 // its like lie between the quartiles of A/A: what lies there is no difference.
 func (r *result) verdict(s scenario) string {
+	if s.kind == minted {
+		return r.mintVerdict()
+	}
 	ratio := quantile(r.oursToBare, 0.5)
 	if ratio >= quantile(r.same, 0.25) && ratio <= quantile(r.same, 0.75) {
 		return "no difference seen"

@@ -17,6 +17,7 @@ var scenarios = []scenario{
 	{name: "introspection hit", kind: opaque, callers: 1},
 	{name: "DPoP", kind: dpop, callers: 1},
 	{name: "mTLS", kind: mutualTLS, callers: 1},
+	{name: "minted anew", kind: minted, callers: 1},
 }
 
 // A kind is what callers show, and what the gateway does with it.
@@ -32,6 +33,9 @@ const (
 	// mutualTLS: a JWT that is bound to the certificate of the connection. Bare
 	// Caddy asks for the same certificate.
 	mutualTLS
+	// minted: a JWT, and the upstream gets a token that the gateway signs for this
+	// request alone. What is promised is in signatures.
+	minted
 	// held: as exchanged, and another route's server can be made to hang.
 	held
 )
@@ -48,7 +52,7 @@ func (s scenario) calls() int64 {
 }
 
 // exchanges tells whether the upstream gets a token.
-func (k kind) exchanges() bool { return k == exchanged || k == held }
+func (k kind) exchanges() bool { return k == exchanged || k == held || k == minted }
 
 const (
 	globalWords = "\tadmin $ADMIN\n\tpersist_config off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n\tgrace_period 1s\n"
@@ -76,6 +80,16 @@ const (
 			audience orders
 			scope orders:read
 			max_ttl 4h
+		}
+`
+	mintBlocks = `		sign {
+			issuer https://gateway.example.com
+		}
+		exchange orders {
+			grant local
+			audience orders
+			scope orders:read
+			cache_entries off
 		}
 `
 	heldBlocks = `		client held {
@@ -130,6 +144,8 @@ func (k kind) words() (policy, site string) {
 			"\n\t}\n\ttoken_require scope orders:read\n"
 	case mutualTLS:
 		return issuerBlock, "\ttoken_auth {\n\t\tsender_constrained mtls\n\t}\n\ttoken_require scope orders:read\n"
+	case minted:
+		return issuerBlock + mintBlocks, authorized + "\ttoken_exchange orders\n"
 	case held:
 		return issuerBlock + clientBlock + exchangeBlock + heldBlocks, authorized +
 			"\t@held path /held/*\n\ttoken_exchange @held held\n\t@other not path /held/*\n\ttoken_exchange @other orders\n"

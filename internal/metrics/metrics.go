@@ -15,6 +15,8 @@ import (
 const (
 	namespace = "caddy"
 	subsystem = "gatehouse"
+
+	labelOutcome = "outcome"
 )
 
 // Metrics records what the gateway does. A nil *Metrics records nothing.
@@ -47,19 +49,19 @@ var (
 func New(registry prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{registry: registry}
 	m.validations = prometheus.NewCounterVec(options("validations_total",
-		"Credentials that token_auth looked at, by outcome."), []string{"outcome"})
+		"Credentials that token_auth looked at, by outcome."), []string{labelOutcome})
 	m.decisions = prometheus.NewCounterVec(options("decisions_total",
-		"Decisions of token_require, by outcome and the rule that refused."), []string{"outcome", "rule"})
+		"Decisions of token_require, by outcome and the rule that refused."), []string{labelOutcome, "rule"})
 	m.exchanges = prometheus.NewCounterVec(options("exchanges_total",
-		"Tokens that token_exchange asked for, by exchange and outcome."), []string{"exchange", "outcome"})
+		"Tokens that token_exchange asked for, by exchange and outcome."), []string{"exchange", labelOutcome})
 	m.refreshes = prometheus.NewCounterVec(options("keyset_refreshes_total",
-		"Renewals of issuers' key sets, by issuer and outcome."), []string{"issuer", "outcome"})
+		"Renewals of issuers' key sets, by issuer and outcome."), []string{"issuer", labelOutcome})
 	m.lookupsRefused = prometheus.NewCounterVec(options("key_lookups_refused_total",
 		"Unknown keys that were not looked for, since the issuer's budget was used up."), []string{"issuer"})
 	m.introspections = prometheus.NewCounterVec(options("introspections_total",
-		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{"issuer", "outcome"})
+		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{"issuer", labelOutcome})
 	m.serviceRequests = prometheus.NewCounterVec(options("service_requests_total",
-		"Requests that token_service answered, by endpoint and outcome."), []string{"endpoint", "outcome"})
+		"Requests that token_service answered, by endpoint and outcome."), []string{"endpoint", labelOutcome})
 	m.validationDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "validation_duration_seconds",
 		Help: "Time that token_auth took to validate a credential.", Buckets: validationBuckets,

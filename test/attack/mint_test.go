@@ -1,7 +1,6 @@
 package attack_test
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -42,8 +41,8 @@ const mintCaddyfile = `{
 			grant local
 			audience orders
 			scope orders:read orders:write
-			claim tenant tenant
 			claim roles roles
+			claim tenant organisation
 		}
 		exchange stock {
 			grant local
@@ -184,7 +183,7 @@ func TestAttack01MintedConfusion(t *testing.T) {
 	w := minted(t)
 	key := w.ownKey()
 	jwk := key.PublicJWK()
-	for _, secret := range []string{fmt.Sprint(jwk["x"]), fmt.Sprint(jwk["y"]), string(tokentest.JSON(jwk))} {
+	for _, secret := range []string{jwk["x"], jwk["y"], string(tokentest.JSON(jwk))} {
 		header := map[string]any{"alg": "HS256", "typ": "at+jwt", "kid": key.ID()}
 		w.refused("/stock/", tokentest.HS256([]byte(secret), header, w.forged(nil)))
 	}
@@ -301,7 +300,7 @@ func TestAttack10MintedDuplicates(t *testing.T) {
 	text := string(tokentest.JSON(w.idp.Claims(nil)))
 	twice := strings.Replace(text, "{", `{"sub":"root",`, 1)
 	w.refused("/orders/", w.idp.Key.SignRaw(tokentest.JSON(map[string]any{"alg": "ES256", "typ": "at+jwt", "kid": w.idp.Key.ID}), []byte(twice)))
-	full := map[string]any{"tenant": "t", "roles": []any{"a"}, "act": map[string]any{"sub": "x"}, "txn": "t", "acr": "a", "client_id": "c"}
+	full := map[string]any{"organisation": "t", "roles": []any{"a"}, "act": map[string]any{"sub": "x"}, "txn": "t", "acr": "a", "client_id": "c"}
 	jws, err := jose.ParseJWS(w.issued("/orders/", w.idp.Token(full)))
 	if err != nil {
 		t.Fatal(err)
@@ -376,7 +375,7 @@ func TestAttack45MintedWidening(t *testing.T) {
 	w := minted(t)
 	token := w.idp.Token(map[string]any{
 		"scope": "orders:read admin orders:reader", "aud": []any{"https://api.example.com", "stock"},
-		"cnf": nil, "exp": time.Now().Add(24 * time.Hour).Unix(), "tenant": "acme", "email": "a@b.example",
+		"cnf": nil, "exp": time.Now().Add(24 * time.Hour).Unix(), "organisation": "acme", "email": "a@b.example",
 		"authorization_details": []any{map[string]any{"type": "all"}}, "client_id": w.URL,
 	})
 	claims := w.claims("/orders/?audience=stock&scope=admin&lifetime=1h", token)

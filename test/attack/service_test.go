@@ -74,8 +74,10 @@ func TestAttack04KeyIDAtService(t *testing.T) {
 	s := serving(t)
 	subjects, assertions := make(map[string]string), make(map[string]string)
 	for _, kid := range []any{
-		"../../dev/null", "/dev/null", s.trap.URL + "/jwks", "k1' OR '1'='1", "k1\x00", strings.Repeat("k", 8<<10), 1, true, []string{"k1"},
-		map[string]any{"k": 1}, "",
+		"../../dev/null", "/dev/null", s.trap.URL + "/jwks", "k1' OR '1'='1", "k1\x00", strings.Repeat("k", 8<<10), 1, true,
+		[]string{"k1"},
+		map[string]any{"k": 1},
+		"",
 	} {
 		name := fmt.Sprintf("%.30q", fmt.Sprint(kid))
 		subjects[name] = s.thief.Sign(map[string]any{"kid": kid}, s.claims(nil))
@@ -116,7 +118,8 @@ func TestAttack06AudienceAtService(t *testing.T) {
 	for _, aud := range []any{
 		"both", "order", "orders-admin", "Orders", " orders", "https://billing.example.com", s.gateway.URL + "/", s.gateway.URL + "/oauth2/token",
 		[]string{"a", "b"},
-		[]string{}, 1, true,
+		[]string{},
+		1, true,
 		map[string]any{"orders": true},
 		[]any{"orders", 1},
 	} {

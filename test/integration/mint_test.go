@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -163,9 +164,7 @@ func writeCertificate(t *testing.T, certificate harness.Certificate) (cert, key 
 // caller is a token of a user's, with changes.
 func (b *mintBench) caller(changes map[string]any) string {
 	all := map[string]any{"scope": "orders:read orders:write profile", "org": map[string]any{"tenant": "acme"}, "acr": "silver"}
-	for name, value := range changes {
-		all[name] = value
-	}
+	maps.Copy(all, changes)
 	return b.idp.Token(all)
 }
 

@@ -1,0 +1,25 @@
+package audit
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
+)
+
+func TestEarlierActors(t *testing.T) {
+	endless := strings.Repeat(`{"sub":"x","act":`, 30) + "null" + strings.Repeat("}", 30)
+	for claims, want := range map[string]string{
+		`{}`: "", `{"act":{"sub":"a"}}`: "", `{"act":"a"}`: "", `{"act":{"sub":"a","act":"b"}}`: "",
+		`{"act":{"sub":"a","act":{"sub":"b","act":{"sub":"c"}}}}`: "b c",
+		`{"act":` + endless + `}`:                                 strings.TrimSpace(strings.Repeat("x ", maxActors-1)),
+	} {
+		parsed, err := token.ParseClaims([]byte(claims))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := earlierActors(&token.Token{Claims: parsed}); got != want {
+			t.Errorf("%s: %q", claims, got)
+		}
+	}
+}
