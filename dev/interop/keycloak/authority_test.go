@@ -50,7 +50,10 @@ func newAuthority(folder string) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a, a.write(server, a.serverCert, a.serverKey)
+	if err := a.write(server, a.serverCert, a.serverKey); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // forClient is a new certificate of a client.

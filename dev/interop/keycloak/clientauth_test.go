@@ -3,6 +3,7 @@
 package keycloak
 
 import (
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,16 +46,16 @@ func TestClientAuthentication(t *testing.T) {
 			"issuer keycloak", "auth private_key_jwt\n key " + keyFile + " ES256 gateway-1",
 		},
 		{
-			"tls", "client-x509", map[string]any{"x509.subjectdn": "CN=gateway"},
-			"token_endpoint " + endpoint, "auth tls\n certificate " + certificate + " " + certificateKey + "\n trust_ca " + keycloak.authority.file,
+			"tls", "client-x509",
+			map[string]any{"x509.subjectdn": "CN=gateway"},
+			"token_endpoint " + endpoint,
+			"auth tls\n certificate " + certificate + " " + certificateKey + "\n trust_ca " + keycloak.authority.file,
 		},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			r.change("gateway", func(c map[string]any) {
 				c["clientAuthenticatorType"], c["secret"] = way.authenticator, long
-				for name, value := range way.attributes {
-					c["attributes"].(map[string]any)[name] = value
-				}
+				maps.Copy(c["attributes"].(map[string]any), way.attributes)
 			})
 			upstream := harness.NewUpstream(t)
 			gateway := (&realm{issuer: r.issuer, name: r.name, t: t}).gateway(proving, upstream, "$SERVER", way.server, "$AUTH", way.words)
