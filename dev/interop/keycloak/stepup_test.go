@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -25,7 +26,7 @@ func TestStepUp(t *testing.T) {
 	r := newRealm(t)
 	gateway := example(t, "step-up", r, harness.NewUpstream(t))
 	person := r.newPerson("carol")
-	weak := person.login("silver", "orders:read payments:write")
+	weak := person.login("orders:read payments:write", url.Values{"acr_values": {"silver"}})
 	if acr := harness.Claims(t, weak)["acr"]; acr != "silver" {
 		t.Fatalf("acr is %v after a password", acr)
 	}
@@ -34,11 +35,14 @@ func TestStepUp(t *testing.T) {
 	if !strings.Contains(challenge, `error="insufficient_user_authentication"`) {
 		t.Fatalf("the challenge is %q", challenge)
 	}
-	asked := regexp.MustCompile(`acr_values="([^"]+)"`).FindStringSubmatch(challenge)
-	if asked == nil {
+	asked := url.Values{}
+	for _, parameter := range regexp.MustCompile(`(acr_values|max_age)="([^"]+)"`).FindAllStringSubmatch(challenge, -1) {
+		asked.Set(parameter[1], parameter[2])
+	}
+	if len(asked) != 2 {
 		t.Fatalf("the challenge is %q", challenge)
 	}
-	strong := person.login(asked[1], "orders:read payments:write")
+	strong := person.login("orders:read payments:write", asked)
 	if claims := harness.Claims(t, strong); claims["acr"] != "gold" || claims["auth_time"] == nil {
 		t.Fatalf("after both factors: %v", claims)
 	}
@@ -76,14 +80,14 @@ func (j trusting) SetCookies(from *url.URL, cookies []*http.Cookie) {
 
 var action = regexp.MustCompile(`<form[^>]* action="([^"]+)"`)
 
-// login goes through the code flow, fills in what Keycloak asks, and returns the
-// access token.
-func (p *person) login(acr, scope string) string {
+// login goes through the code flow with further parameters, fills in what Keycloak
+// asks, and returns the access token.
+func (p *person) login(scope string, parameters url.Values) string {
 	p.r.t.Helper()
 	const callback = "http://127.0.0.1/callback"
-	page := do(p.r.t, p.browser, newRequest(p.r.t, http.MethodGet, p.r.issuer+"/protocol/openid-connect/auth?"+url.Values{
-		"response_type": {"code"}, "client_id": {"web"}, "redirect_uri": {callback}, "scope": {"openid " + scope}, "acr_values": {acr},
-	}.Encode(), "", nil))
+	query := url.Values{"response_type": {"code"}, "client_id": {"web"}, "redirect_uri": {callback}, "scope": {"openid " + scope}}
+	maps.Copy(query, parameters)
+	page := do(p.r.t, p.browser, newRequest(p.r.t, http.MethodGet, p.r.issuer+"/protocol/openid-connect/auth?"+query.Encode(), "", nil))
 	for range 4 {
 		if location := page.Header.Get("Location"); strings.HasPrefix(location, callback) {
 			return p.redeem(location, callback)
