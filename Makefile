@@ -98,6 +98,13 @@ bench: $(BIN)/benchstat ## Measure: parts BENCHCOUNT (default 6) times, then the
 	@cd $(CACHE)/bench && $(BIN)/benchstat latest.txt
 	@cd dev && $(PLAIN) go run ./bench $(BENCHFLAGS)
 
+.PHONY: interop
+interop: $(BIN)/gotestsum ## Run the gateway with real servers, which it installs (SHORT=1: the main job with each)
+	@echo "== interop"
+	@dev/interop/keycloak/install.sh $(CACHE)/interop
+	@cd dev && $(BIN)/gotestsum --format testname --post-run-command tools/tally.sh -- -tags=interop -count=1 -timeout=30m \
+		$(if $(SHORT),-short) -exec='env CGO_ENABLED=0 GOFLAGS=-trimpath' ./interop/...
+
 ##@ Steps of make test
 
 .PHONY: needs
@@ -110,7 +117,7 @@ compile: ## Compile both modules without cgo, and vet them
 	@$(PLAIN) go build ./...
 	@$(PLAIN) go vet -tags xcaddy ./...
 	@cd dev && $(PLAIN) go build ./...
-	@cd dev && $(PLAIN) go vet ./...
+	@cd dev && $(PLAIN) go vet -tags interop ./...
 
 .PHONY: dev-test
 dev-test: needs $(BIN)/gotestsum ## Run the tests of the dev module with -race

@@ -29,6 +29,9 @@ type KeySet struct {
 type DroppedKey struct {
 	Index  int    // its place in the set, from 0
 	Reason string // never holds key material
+	// Other tells that the key itself says it is for something else than
+	// signatures. Keycloak publishes its encryption keys in the same set.
+	Other bool
 }
 
 // ParseKeySet reads a JWK Set (RFC 7517, section 5). It fails if the document is
@@ -79,7 +82,7 @@ func collect(members []json.RawMessage, parse func([]byte) (*Key, error)) KeySet
 			err = errors.New("its kid is used by an earlier key")
 		}
 		if err != nil {
-			set.Dropped = append(set.Dropped, DroppedKey{Index: i, Reason: err.Error()})
+			set.Dropped = append(set.Dropped, DroppedKey{Index: i, Reason: err.Error(), Other: errors.Is(err, errOtherUse)})
 			continue
 		}
 		seen[key.id] = append(seen[key.id], key)
@@ -147,10 +150,12 @@ func checkPurpose(key jwk.Key) error {
 	return nil
 }
 
+var errOtherUse = errors.New("its use is not sig")
+
 // checkUse refuses keys that say they are for something else.
 func checkUse(key jwk.Key) error {
 	if use := key.KeyUsage(); use != "" && use != "sig" {
-		return errors.New("its use is not sig")
+		return errOtherUse
 	}
 	operations := key.KeyOps()
 	for _, operation := range operations {

@@ -65,6 +65,9 @@ func TestParseKeySetDropsBadKeysOneByOne(t *testing.T) {
 			if len(set.Dropped) != 1 || set.Dropped[0].Index != 1 || !strings.Contains(set.Dropped[0].Reason, test.reason) {
 				t.Errorf("dropped %+v, want reason %q", set.Dropped, test.reason)
 			}
+			if got := set.Dropped[0].Other; got != (name == "encryption") {
+				t.Errorf("said to be for something else: %t", got)
+			}
 		})
 	}
 }

@@ -249,11 +249,16 @@ func TestDroppedKeysAreLoggedOnce(t *testing.T) {
 		var log bytes.Buffer
 		stop := run(issuer.source(func(c *keys.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) }))
 		elapse(time.Hour)
-		issuer.change(func(f *fakeIssuer) { f.set.Dropped = []jose.DroppedKey{{Index: 2, Reason: "its use is not sig"}} })
+		issuer.change(func(f *fakeIssuer) {
+			f.set.Dropped = []jose.DroppedKey{{Index: 2, Reason: "its use is not sig", Other: true}}
+		})
 		elapse(time.Hour)
 		stop()
 		if n := strings.Count(log.String(), "leaving out a key"); n != 2 {
 			t.Errorf("%d log lines, want one for each change:\n%s", n, log.String())
+		}
+		if text := log.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "level=INFO") != 1 {
+			t.Errorf("a key for something else is no warning, and any other is:\n%s", text)
 		}
 	})
 }

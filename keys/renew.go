@@ -128,7 +128,11 @@ func (s *Source) reportDropped(set jose.KeySet) {
 		return
 	}
 	for _, dropped := range set.Dropped {
-		s.config.Log.Warn("leaving out a key", slog.String("issuer", s.config.Issuer),
+		level := slog.LevelWarn
+		if dropped.Other {
+			level = slog.LevelInfo // no fault of anybody's
+		}
+		s.config.Log.Log(context.Background(), level, "leaving out a key", slog.String("issuer", s.config.Issuer),
 			slog.Int("index", dropped.Index), slog.String("reason", dropped.Reason))
 	}
 }

@@ -12,7 +12,10 @@ import (
 func actDPoP(t *testing.T, s *stage) {
 	t.Helper()
 	holder := harness.NewHolder(t)
-	token := s.idp.Token(map[string]any{"cnf": holder.Binding()})
+	// As Keycloak binds, with a member beside jkt that says what it is for.
+	binding := holder.Binding()
+	binding["kc-jkt-type"] = "DPoP"
+	token := s.idp.Token(map[string]any{"cnf": binding, "typ": "DPoP"})
 	const url = "https://api.example.com/orders/1"
 	ask := func() *http.Request {
 		return holder.Prove(s.Request(http.MethodGet, "/orders/1", ""), url, token, "")

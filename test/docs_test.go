@@ -208,6 +208,23 @@ func TestThreatsAreTested(t *testing.T) {
 	}
 }
 
+// TestInteropIsRun finds each test that docs/interop.md names, and each test of
+// real servers in it.
+func TestInteropIsRun(t *testing.T) {
+	tests := wordsOf(t, "dev/interop/*/*_test.go", `func (Test\w+)\(t `)
+	page := documents(t)["docs/interop.md"]
+	for _, named := range regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(page, -1) {
+		if !slices.Contains(tests, named[1]) {
+			t.Errorf("docs/interop.md: there is no %s", named[1])
+		}
+	}
+	for _, test := range tests {
+		if !strings.Contains(page, "`"+test+"`") {
+			t.Errorf("docs/interop.md does not tell what %s runs", test)
+		}
+	}
+}
+
 func wordsOf(t *testing.T, files, pattern string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(harness.Root(), files))

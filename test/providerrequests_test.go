@@ -47,8 +47,7 @@ var providedRequests = []provided{
 		map[string]any{"aud": []string{"https://api.example.com", "gateway"}, "scope": "orders:read"},
 		exchangeForm(url.Values{"audience": {"orders"}, "scope": {"orders:read"}}),
 		map[string]string{
-			"resource": "https://orders", "subject_token_type": typeOf + "jwt", "requested_token_type": typeOf + "jwt",
-			"audience": "ordres", "actor_token": "x", "subject_issuer": "x",
+			"subject_token_type": typeOf + "jwt", "requested_token_type": typeOf + "jwt", "audience": "stock", "subject_issuer": "x",
 		},
 	},
 	{

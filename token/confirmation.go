@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"slices"
 )
 
 // A Thumbprint is a SHA-256 by which a token names the key or the certificate that
@@ -34,10 +35,15 @@ type Confirmation struct {
 // IsZero tells whether the token is bound to nothing: a bearer token.
 func (c Confirmation) IsZero() bool { return c == Confirmation{} }
 
+// otherBindings are members of cnf that name a key in other ways: RFC 7800,
+// section 3.1, RFC 8747 and the ways of certificates. Nobody here can check them.
+var otherBindings = []string{"jwk", "jwe", "kid", "jku", "osc", "x5t", "x5c", "x5u"}
+
 // ParseConfirmation reads the cnf claim; without one the result is zero. A claim of
-// a wrong shape wraps BadClaim. One with a member that the gateway does not know
-// wraps Bound: it asks for a proof that nobody here can check, and a binding that
-// is passed over is a stolen token that works.
+// a wrong shape wraps BadClaim. One that asks for a proof that nobody here can check
+// wraps Bound: a binding that is passed over is a stolen token that works. Beside a
+// binding that is checked, members that bind to no key are ignored (RFC 7800,
+// section 3): Keycloak writes one that says what its jkt is for.
 func ParseConfirmation(claims Claims) (Confirmation, error) {
 	value, ok := claims.Get("cnf")
 	if !ok {
@@ -50,21 +56,28 @@ func ParseConfirmation(claims Claims) (Confirmation, error) {
 	var confirmation Confirmation
 	for name, value := range members {
 		var to *Thumbprint
-		switch name {
-		case "jkt":
+		switch {
+		case name == "jkt":
 			to = &confirmation.Key
-		case "x5t#S256":
+		case name == "x5t#S256":
 			to = &confirmation.Certificate
+		case slices.Contains(otherBindings, name):
+			return Confirmation{}, errOtherBinding
 		default:
-			return Confirmation{}, fmt.Errorf("%w: cnf has a member that is neither jkt nor x5t#S256", Bound)
+			continue
 		}
 		text, _ := value.(string)
 		if *to, ok = parseThumbprint(text); !ok {
 			return Confirmation{}, fmt.Errorf("%w: cnf.%s is not a SHA-256 in base64url", BadClaim, name)
 		}
 	}
+	if confirmation.IsZero() {
+		return Confirmation{}, errOtherBinding
+	}
 	return confirmation, nil
 }
+
+var errOtherBinding = fmt.Errorf("%w: cnf names a key in another way than jkt and x5t#S256", Bound)
 
 // parseThumbprint reads 32 octets in base64url. The unused bits of the last character may be
 // anything: those of the example in RFC 8705, section 3.1, are not zero, and a token

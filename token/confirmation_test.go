@@ -78,9 +78,20 @@ func TestParseConfirmationRefuses(t *testing.T) {
 			}
 		})
 	}
-	// A known member does not excuse an unknown one.
-	if _, err := token.ParseConfirmation(parseClaims(t, `{"cnf":{"jkt":"`+exampleJKT+`","kid":"a"}}`)); !errors.Is(err, token.Bound) {
-		t.Errorf("known and unknown: %v, want Bound", err)
+	// A known member does not excuse another key, and needs no company.
+	for _, other := range []string{"jwk", "jwe", "kid", "jku", "osc", "x5t", "x5c", "x5u"} {
+		text := `{"cnf":{"jkt":"` + exampleJKT + `","` + other + `":"a"}}`
+		if got, err := token.ParseConfirmation(parseClaims(t, text)); !errors.Is(err, token.Bound) || !got.IsZero() {
+			t.Errorf("jkt and %s: %+v, %v, want Bound", other, got, err)
+		}
+	}
+	// Keycloak's way: a member that binds to nothing (RFC 7800, section 3).
+	got, err := token.ParseConfirmation(parseClaims(t, `{"cnf":{"jkt":"`+exampleJKT+`","kc-jkt-type":"DPoP"}}`))
+	if err != nil || got.Key.IsZero() || !got.Certificate.IsZero() {
+		t.Errorf("beside jkt, what binds to nothing: %+v, %v", got, err)
+	}
+	if _, err := token.ParseConfirmation(parseClaims(t, `{"cnf":{"kc-jkt-type":"DPoP"}}`)); !errors.Is(err, token.Bound) {
+		t.Errorf("alone, what binds to nothing: %v, want Bound", err)
 	}
 }
 

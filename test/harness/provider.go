@@ -26,7 +26,9 @@ const (
 
 // Providers are the identity providers of docs/providers.md.
 var Providers = map[string]Provider{
-	"keycloak": {Refuse: refuseKeycloak, Answer: map[string]any{"not-before-policy": 0, "session_state": "s"}},
+	"keycloak": {Refuse: refuseKeycloak, Answer: map[string]any{
+		"not-before-policy": 0, "session_state": "s", "refresh_expires_in": 0,
+	}},
 	"entra": {Refuse: refuseEntra, Answer: map[string]any{
 		// Granted scopes have names of their own, and the token is nobody's but the
 		// resource's.
@@ -84,17 +86,22 @@ func only(form url.Values, names ...string) bool {
 	return true
 }
 
-// refuseKeycloak is the standard token exchange (version 2) since 26.2.
+// refuseKeycloak is the standard token exchange (version 2) as 26.7.3 answers;
+// dev/interop/keycloak runs the real one. Like that, it looks at neither resource
+// nor actor_token.
 func refuseKeycloak(form url.Values, callers map[string]any) (int, string) {
 	requested := strings.TrimPrefix(form.Get("requested_token_type"), typePrefix)
 	switch {
 	case form.Get("grant_type") != tokenExchange:
 		return http.StatusBadRequest, "unsupported_grant_type"
-	case !only(form, "grant_type", "subject_token", "subject_token_type", "audience", "scope", "requested_token_type"),
-		form.Get("subject_token_type") != accessToken, !slices.Contains([]string{"", "access_token", "id_token", "refresh_token"}, requested):
+	case !only(form, "grant_type", "subject_token", "subject_token_type", "audience", "scope", "requested_token_type",
+		"resource", "actor_token", "actor_token_type"),
+		form.Get("subject_token_type") != accessToken, !slices.Contains([]string{"", "access_token", "id_token"}, requested):
 		return http.StatusBadRequest, "invalid_request"
 	case !holds(callers, "aud", ClientID) && !holds(callers, "azp", ClientID):
 		return http.StatusForbidden, "access_denied"
+	case form.Get("audience") == "stock":
+		return http.StatusBadRequest, "invalid_request" // "Requested audience not available"
 	case form.Get("audience") != "orders":
 		return http.StatusBadRequest, "invalid_client" // "Audience not found"
 	}

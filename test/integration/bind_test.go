@@ -134,7 +134,7 @@ func (j *judge) tokens(idp *harness.AuthServer, changes map[string]any) http.Han
 			_, _ = w.Write([]byte(`{"error":"use_dpop_nonce"}`))
 			return
 		}
-		token := idp.Key.Sign(nil, idp.Claims(map[string]any{"aud": "orders", "cnf": map[string]any{"jkt": j.jkt()}}))
+		token := idp.Key.Sign(nil, idp.Claims(map[string]any{"aud": "orders", "cnf": map[string]any{"jkt": j.jkt(), "kc-jkt-type": "DPoP"}}))
 		members := idp.Issued(r.PostForm, map[string]any{"token_type": "DPoP", "access_token": token})
 		maps.Copy(members, changes)
 		_ = json.NewEncoder(w).Encode(members)
@@ -142,8 +142,10 @@ func (j *judge) tokens(idp *harness.AuthServer, changes map[string]any) http.Han
 }
 
 // RFC 9449, sections 5, 7 and 8: the token is bound, each attempt has a proof of its
-// own for the URL that its upstream sees, and the nonce of the server is used.
+// own for the URL that its upstream sees, and the nonce of the server is used. The
+// answer can be verified all the same.
 func TestBindDPoP(t *testing.T) {
+	caddyfile := strings.Replace(boundExchange, "bind dpop\n", "bind dpop\n\t\t\taccept {\n\t\t\t\tverify main\n\t\t\t}\n", 1)
 	idp, first, second, judge := harness.NewAuthServer(t), harness.NewUpstream(t), harness.NewUpstream(t), newJudge(t)
 	idp.Handle("/bound-token", judge.tokens(idp, nil))
 	first.Respond(func(w http.ResponseWriter, r *http.Request) {
@@ -151,7 +153,7 @@ func TestBindDPoP(t *testing.T) {
 		panic(http.ErrAbortHandler) // the connection breaks, so the next upstream is tried
 	})
 	second.Respond(judge.upstream)
-	gateway := harness.Start(t, boundExchange, "$IDP", idp.URL, "$FIRST", first.Address, "$SECOND", second.Address)
+	gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$FIRST", first.Address, "$SECOND", second.Address)
 	token := idp.Token(nil)
 	gateway.Await("/orders/a%20b?q=1", token, http.StatusOK)
 	tried := append(first.Received(), second.Received()...)
@@ -170,7 +172,7 @@ func TestBindDPoP(t *testing.T) {
 		}
 	}
 	// The key outlives a reload, as the remembered tokens do.
-	if err := gateway.Reload(strings.Replace(boundExchange, "fail_duration 5s", "fail_duration 6s", 1)); err != nil {
+	if err := gateway.Reload(strings.Replace(caddyfile, "fail_duration 5s", "fail_duration 6s", 1)); err != nil {
 		t.Fatal(err)
 	}
 	gateway.Get("/again", token).Expect(t, http.StatusOK)
