@@ -212,6 +212,7 @@ func TestThreatsAreTested(t *testing.T) {
 // real servers in it.
 func TestInteropIsRun(t *testing.T) {
 	tests := wordsOf(t, "dev/interop/*/*_test.go", `func (Test\w+)\(t `)
+	tests = append(tests, wordsOf(t, "dev/interop/*_test.go", `func (Test\w+)\(t `)...)
 	page := documents(t)["docs/interop.md"]
 	for _, named := range regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(page, -1) {
 		if !slices.Contains(tests, named[1]) {
