@@ -199,7 +199,7 @@ func TestS09ScopesOnlyShrink(t *testing.T) {
 		"not allowed":               {"orders:read admin", "admin", "", sts.OutcomeScope},
 		"partly":                    {"orders:read admin", "admin orders:read orders:write", "orders:read", sts.OutcomeOK},
 		"nothing asked":             {"orders:read admin", "", "orders:read", sts.OutcomeOK},
-		"held twice":                {"orders:read orders:read", "", "orders:read", sts.OutcomeOK},
+		"held twice":                {[]string{"orders:read", "orders:read"}, "", "orders:read", sts.OutcomeOK},
 		"nothing to be had":         {"admin", "", "", sts.OutcomeScope},
 		"an empty scope":            {"", "", "", sts.OutcomeScope},
 		"an unknown scope":          {nil, "", "", sts.OutcomeSubject},
