@@ -18,7 +18,11 @@ func init() { caddy.RegisterModule((*API)(nil)) }
 
 // API is Gatehouse's part of Caddy's admin API. Who may call it is Caddy's to say:
 // `admin` and its origins, or the identities of the remote admin endpoint.
-type API struct{ app Operated }
+//
+// It serves the app that runs, and not the one that it was made with: Caddy calls the
+// admin API of a new configuration before that has started, and goes on doing so
+// when it did not.
+type API struct{}
 
 // Operated is what the admin API needs of the app.
 type Operated interface {
@@ -33,13 +37,14 @@ func (*API) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "admin.api.gatehouse", New: func() caddy.Module { return new(API) }}
 }
 
-// Provision implements caddy.Provisioner.
-func (a *API) Provision(ctx caddy.Context) error {
-	// A configuration without the app is none of our business.
-	if found, err := ctx.AppIfConfigured(appName); err == nil {
-		a.app, _ = found.(Operated)
+// running is the app of the configuration that Caddy runs, nil if it has none.
+func running() Operated {
+	found, err := caddy.ActiveContext().AppIfConfigured(appName)
+	if err != nil {
+		return nil // a configuration without the app is none of our business
 	}
-	return nil
+	app, _ := found.(Operated)
+	return app
 }
 
 // The routes.
@@ -61,15 +66,16 @@ func (a *API) Routes() []caddy.AdminRoute {
 var errNoSign = errors.New("the running configuration has no sign, so there are no keys")
 
 // route serves one method of one route, and answers in JSON.
-func (a *API) route(method string, serve func(*http.Request, *signing.Ring) (any, error)) caddy.AdminHandler {
+func (a *API) route(method string, serve func(*http.Request, Operated) (any, error)) caddy.AdminHandler {
 	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		if r.Method != method {
 			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method not allowed: use %s", method)}
 		}
-		if a.app == nil || a.app.Ring() == nil {
+		app := running()
+		if app == nil || app.Ring() == nil {
 			return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errNoSign}
 		}
-		answer, err := serve(r, a.app.Ring())
+		answer, err := serve(r, app)
 		if err != nil {
 			return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
 		}
@@ -102,7 +108,8 @@ type keyList struct {
 	Keys     []signing.KeyInfo `json:"keys"`
 }
 
-func (a *API) listKeys(_ *http.Request, ring *signing.Ring) (any, error) {
+func (a *API) listKeys(_ *http.Request, app Operated) (any, error) {
+	ring := app.Ring()
 	status := ring.Status()
 	list := keyList{Issuer: ring.Issuer(), Degraded: status.Degraded, Keys: ring.Keys()}
 	if status.Trouble != nil {
@@ -111,16 +118,17 @@ func (a *API) listKeys(_ *http.Request, ring *signing.Ring) (any, error) {
 	return list, nil
 }
 
-func (a *API) rotateKeys(r *http.Request, ring *signing.Ring) (any, error) {
+func (a *API) rotateKeys(r *http.Request, app Operated) (any, error) {
+	ring := app.Ring()
 	made, err := ring.Rotate(r.Context())
-	a.record(r, "rotate_keys", made, err)
+	record(r, app, "rotate_keys", made, err)
 	return keyList{Issuer: ring.Issuer(), Degraded: ring.Status().Degraded, Keys: made}, err
 }
 
 // maxKidBody bounds the body of a retirement.
 const maxKidBody = 4096
 
-func (a *API) retireKey(r *http.Request, ring *signing.Ring) (any, error) {
+func (a *API) retireKey(r *http.Request, app Operated) (any, error) {
 	var asked struct {
 		Kid string `json:"kid"`
 	}
@@ -128,17 +136,17 @@ func (a *API) retireKey(r *http.Request, ring *signing.Ring) (any, error) {
 	if err != nil || json.Unmarshal(body, &asked) != nil || asked.Kid == "" {
 		return nil, errBadKid
 	}
-	was, err := ring.Retire(r.Context(), asked.Kid)
+	was, err := app.Ring().Retire(r.Context(), asked.Kid)
 	if err != nil {
 		was.Kid = asked.Kid
 	}
-	a.record(r, "retire_key", []signing.KeyInfo{was}, err)
+	record(r, app, "retire_key", []signing.KeyInfo{was}, err)
 	return was, err
 }
 
 // record writes an act of an operator into the audit trail, whether or not it
 // came to anything.
-func (a *API) record(r *http.Request, name string, keys []signing.KeyInfo, err error) {
+func record(r *http.Request, app Operated, name string, keys []signing.KeyInfo, err error) {
 	ip, _, splitErr := net.SplitHostPort(r.RemoteAddr)
 	if splitErr != nil {
 		ip = r.RemoteAddr // a unix socket
@@ -147,11 +155,8 @@ func (a *API) record(r *http.Request, name string, keys []signing.KeyInfo, err e
 	for _, key := range keys {
 		act.Kids = append(act.Kids, key.Kid)
 	}
-	a.app.Trail().Operated(r.Context(), act)
+	app.Trail().Operated(r.Context(), act)
 }
 
-// Interface guards.
-var (
-	_ caddy.Provisioner = (*API)(nil)
-	_ caddy.AdminRouter = (*API)(nil)
-)
+// Interface guard.
+var _ caddy.AdminRouter = (*API)(nil)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -165,9 +166,23 @@ func (a *ServiceAuth) checkValue(text string) error {
 	case AuthSecretHash:
 		_, err := sts.ParseSecretHash(text)
 		return err
+	case AuthTLS:
+		return checkSAN(text)
 	default:
 		return checkText(text)
 	}
+}
+
+// checkSAN refuses what no certificate is accepted for: names are compared whole, and
+// a wildcard would be everybody's under it.
+func checkSAN(text string) error {
+	if err := checkText(text); err != nil {
+		return err
+	}
+	if strings.ContainsAny(text, "* ") {
+		return fmt.Errorf("%q is not one name of a certificate: write a DNS name, a URI or an e-mail address, whole and without wildcard", text)
+	}
+	return nil
 }
 
 func checkServiceLifetime(text string) error {

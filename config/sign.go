@@ -192,9 +192,13 @@ func (s *Sign) missing() error {
 	return s.rotateFits()
 }
 
-// links asks for the form of subjects as soon as two issuers could have the same.
-// Issuers that only a token_auth names are not known yet.
+// links asks for the form of subjects as soon as two issuers could have the same,
+// and for the secret of pairwise ones, whoever signs: an exchange or the token
+// service. Issuers that only a token_auth names are not known yet.
 func (s *Sign) links(g *Gatehouse) error {
+	if s.SubjectForm() == SubjectPairwise && g.Seal == nil {
+		return errors.New("subject pairwise needs a secret that makes the subjects: write seal <secret> in the global option gatehouse")
+	}
 	count := 0
 	for _, name := range g.trusted() {
 		count += len(g.Issuers[name].URLs)

@@ -147,7 +147,9 @@ func (h *TokenService) decide(
 	if isEarly(r) {
 		refused = sts.Refuse(sts.OutcomeEarly, errEarly)
 	} else {
-		event, good, refused = ask(r.WithContext(ctx))
+		asked := r.WithContext(ctx)
+		hasten(w, asked)
+		event, good, refused = ask(asked)
 	}
 	outcome := sts.OutcomeOK
 	if refused != nil {

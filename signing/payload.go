@@ -148,10 +148,14 @@ func (w *writer) object(name string, value map[string]any) {
 	}
 }
 
+// value writes < > & as they are: in HTML nobody puts a token, and six octets for
+// each would make a long claim one that no header takes.
 func (w *writer) value(name string, value any) {
-	text, err := json.Marshal(value)
-	w.fail(err)
-	w.raw(name, string(text))
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	w.fail(encoder.Encode(value))
+	w.raw(name, strings.TrimSuffix(text.String(), "\n"))
 }
 
 // fail keeps the first error. It names no value.

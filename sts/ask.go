@@ -70,7 +70,7 @@ func askedScope(asked form) ([]string, *Error) {
 func granted(asked []string, ceilings ...[]string) ([]string, *Error) {
 	scope := asked
 	if len(asked) == 0 {
-		scope = slices.Sorted(slices.Values(ceilings[0]))
+		scope = slices.Compact(slices.Sorted(slices.Values(ceilings[0]))) // an issuer may name one twice
 	}
 	scope = slices.Clone(scope)
 	for _, ceiling := range ceilings {

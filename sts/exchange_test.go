@@ -13,7 +13,9 @@ import (
 
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/sts"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 type claimSet = map[string]any
@@ -197,6 +199,7 @@ func TestS09ScopesOnlyShrink(t *testing.T) {
 		"not allowed":               {"orders:read admin", "admin", "", sts.OutcomeScope},
 		"partly":                    {"orders:read admin", "admin orders:read orders:write", "orders:read", sts.OutcomeOK},
 		"nothing asked":             {"orders:read admin", "", "orders:read", sts.OutcomeOK},
+		"held twice":                {[]string{"orders:read", "orders:read"}, "", "orders:read", sts.OutcomeOK},
 		"nothing to be had":         {"admin", "", "", sts.OutcomeScope},
 		"an empty scope":            {"", "", "", sts.OutcomeScope},
 		"an unknown scope":          {nil, "", "", sts.OutcomeSubject},
@@ -337,4 +340,44 @@ func TestS12ProofsBindTokens(t *testing.T) {
 	two := alice.proved(t, r.request(body), endpoint, "")
 	two.Header["Dpop"] = append(two.Header["Dpop"], "x")
 	r.send(two, sts.OutcomeProof)
+}
+
+// What a subject token says is the caller's to make long: neither its characters nor
+// its length is a failure of the service.
+func TestLongSubjectTokens(t *testing.T) {
+	long := strings.Repeat("s", 9000)
+	r := newRig(t, func(r *rig) {
+		r.settings.Naming = func(subject *token.Token, _ string) (string, signing.SubjectID) {
+			return idp + "#" + subject.Subject, signing.SubjectID{Issuer: idp, Subject: subject.Subject}
+		}
+	})
+	for name, tt := range map[string]struct {
+		claims claimSet
+		want   sts.Outcome
+	}{
+		"characters that HTML escapes": {claimSet{"amr": []string{strings.Repeat("<&>", 3000)}}, sts.OutcomeOK},
+		"actors of such a name":        {claimSet{"act": map[string]any{"sub": strings.Repeat("&", 9000)}}, sts.OutcomeOK},
+		"a subject that is doubled":    {claimSet{"sub": long}, sts.OutcomeSubject},
+	} {
+		tt.claims["aud"] = []string{"orders", "phantom"}
+		subject := r.unescaped(tt.claims)
+		for _, client := range []string{"orders", "phantom"} {
+			t.Run(name+" for "+client, func(t *testing.T) {
+				inner := *r
+				inner.t = t
+				inner.ask(exchangeForm(subject, params{"client_id": client}), tt.want)
+			})
+		}
+	}
+}
+
+// unescaped makes a subject token as other libraries write it: Go's writes six octets
+// for each <.
+func (r *rig) unescaped(changes claimSet) string {
+	r.t.Helper()
+	var payload strings.Builder
+	encoder := json.NewEncoder(&payload)
+	encoder.SetEscapeHTML(false)
+	r.must(encoder.Encode(tokentest.Claims(idp, changes)))
+	return r.idp.SignRaw([]byte(`{"alg":"ES256","typ":"at+jwt","kid":"idp-1"}`), []byte(payload.String()))
 }

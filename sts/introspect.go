@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-gatehouse/gatehouse/signing"
@@ -131,13 +133,17 @@ func (s *Service) signed(client *Client, verified *token.Token) (*Answer, error)
 	return &Answer{MediaType: mediaSigned, Body: []byte(text), Active: verified != nil}, nil
 }
 
-// accepts tells whether an Accept header names a media type. Wildcards mean the
-// answer that every client can read.
+// accepts tells whether an Accept header names a media type, and not to rule it out
+// (RFC 9110, section 12.4.2). Wildcards mean the answer that every client can read.
 func accepts(values []string, media string) bool {
 	for _, value := range values {
 		for element := range strings.SplitSeq(value, ",") {
-			element, _, _ = strings.Cut(element, ";")
-			if strings.EqualFold(strings.TrimSpace(element), media) {
+			named, parameters, err := mime.ParseMediaType(element)
+			if err != nil || named != media {
+				continue
+			}
+			weight, weighted := parameters["q"]
+			if q, err := strconv.ParseFloat(weight, 64); !weighted || err != nil || q > 0 {
 				return true
 			}
 		}

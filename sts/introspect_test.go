@@ -104,6 +104,11 @@ func TestPhantomTokens(t *testing.T) {
 	if nothing := r.about("plain", text, "application/jwt"); nothing.Active || nothing.MediaType != "" || len(nothing.Body) > 0 {
 		t.Errorf("another client gets %v", nothing)
 	}
+	for _, accept := range []string{"application/jwt;q=0", "application/jwt ; Q=0.000, */*", "application/token-introspection+jwt;q=0.0"} {
+		if answer := r.about(billing, text, accept); answer.MediaType != "application/json" || !answer.Active {
+			t.Errorf("%s: %s", accept, answer.MediaType)
+		}
+	}
 	signed := r.about(billing, text, "application/token-introspection+jwt")
 	parts := strings.Split(string(signed.Body), ".")
 	header, payload := mapOf(t, tokentest.Decode(t, parts[0])), mapOf(t, tokentest.Decode(t, parts[1]))

@@ -30,6 +30,7 @@ var (
 	errGrantDenied = errors.New("the grant is not among the client's")
 	errDetails     = errors.New("authorization_details is not supported, and is never passed over")
 	errNoGrant     = errors.New("grant_type is missing")
+	errLongToken   = errors.New("the new token would be longer than anybody takes: the subject's name, actors or login are too long")
 )
 
 // Token answers a request to the token endpoint. The event is filled in as far as
@@ -136,6 +137,8 @@ func (s *Service) issue(ctx context.Context, o *order, claims *signing.Claims) (
 		return nil, refuse(OutcomeSubject, err)
 	case err != nil:
 		return nil, refuse(OutcomeUnavailable, err)
+	case len(minted.Token.Reveal()) > maxToken:
+		return nil, refuse(OutcomeSubject, errLongToken)
 	}
 	answer := &Grant{
 		AccessToken: minted.Token, TokenType: "Bearer", Scope: claims.Scope,

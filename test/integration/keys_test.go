@@ -437,6 +437,11 @@ func TestKeysAreSealed(t *testing.T) {
 	if err := n.Reload(other); err == nil || !strings.Contains(err.Error(), "it was sealed with another secret") || strings.Contains(err.Error(), "0123456789") {
 		t.Errorf("another secret: %v", err)
 	}
+	// Operators still reach the keys that sign, not those that the refused
+	// configuration never had.
+	if list := n.list(t); n.active(t) == "" || list.Degraded {
+		t.Errorf("after a refused configuration: %+v", list)
+	}
 	both := strings.NewReplacer("$WORDS", "rotate 1h", "$SEAL", strings.Replace(keysSeal, "canary", "another", 1)+"\n\t\t"+keysSeal).Replace(keysCaddyfile)
 	if err := n.Reload(both); err != nil {
 		t.Errorf("the old one second: %v", err)
