@@ -25,7 +25,7 @@ var program string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if testing.Short() {
-		_, _ = fmt.Println("the short form runs without Dex")
+		_, _ = fmt.Fprintln(os.Stderr, "the short form runs without Dex")
 		return
 	}
 	os.Exit(run(m))
