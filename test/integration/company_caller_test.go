@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"encoding/base64"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -255,5 +256,35 @@ func TestLogAppend(t *testing.T) {
 	exchanged := c.upstream.Last(t).Bearer()
 	if log := c.Log(); strings.Contains(log, token) || strings.Contains(log, exchanged) {
 		t.Error("a token is in the log")
+	}
+}
+
+const limitedBody = "$SITE {" + ready + `
+	handle {
+		request_body {
+			max_size 10
+		}
+		token_auth
+		token_exchange orders
+		reverse_proxy $UPSTREAM
+	}
+}
+`
+
+// A body that request_body cuts off is the caller's fault: an answer of Caddy's,
+// and nothing that the exchange is tried once more for.
+func TestRequestBody(t *testing.T) {
+	c := startCompany(t, "", limitedBody)
+	token := c.token(nil)
+	for body, status := range map[string]int{"short": http.StatusOK, "longer than it may be": http.StatusRequestEntityTooLarge} {
+		request := c.Request(http.MethodPost, "/", token)
+		request.Body, request.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+		c.Do(request).Expect(t, status)
+	}
+	request := c.Request(http.MethodPost, "/", "bad")
+	request.Body, request.ContentLength = io.NopCloser(strings.NewReader("short")), 5
+	problemOf(t, c.Do(request).Expect(t, http.StatusUnauthorized))
+	if n := len(c.idp.Forms()); n != 1 {
+		t.Errorf("%d exchanges, want one", n)
 	}
 }
