@@ -88,8 +88,9 @@ func (a answer) writeProblem(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, publicError("writing an answer"))
 	}
+	// Without Content-Length, which the server finds by itself: intercept in front
+	// may put another body in the place of this one, and keeps the header.
 	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(a.status)
 	_, _ = w.Write(text) // a caller that is gone needs no answer
 	return nil

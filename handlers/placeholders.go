@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"encoding/json"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -38,6 +39,18 @@ func (c *caller) placeholder(key string) (any, bool) {
 		return claimText(value), true
 	}
 	return c.field(name), true
+}
+
+// standAlone forgets the user of an authentication in front of token_auth, such as
+// basic_auth: what that one has set would go before the placeholders of the token,
+// and an upstream would be told another caller than the one that was let in.
+func (c *caller) standAlone(r *http.Request) {
+	if c.token == nil {
+		return
+	}
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.DeleteByPrefix(userPrefix)
+	}
 }
 
 func (c *caller) hasClaim(path string) bool {

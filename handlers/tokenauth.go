@@ -113,6 +113,7 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if err = h.judge(w, r, who, found, shown, err); err != nil {
 		return h.refuse(w, r, who, err)
 	}
+	who.standAlone(r)
 	if h.app.Trail().Wants(r.Context(), audit.Granted) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}

@@ -209,10 +209,12 @@ func TestThreatsAreTested(t *testing.T) {
 }
 
 // TestInteropIsRun finds each test that docs/interop.md names, and each test of
-// real servers in it.
+// real servers and of Caddy's own handlers in it.
 func TestInteropIsRun(t *testing.T) {
 	tests := wordsOf(t, "dev/interop/*/*_test.go", `func (Test\w+)\(t `)
 	tests = append(tests, wordsOf(t, "dev/interop/*_test.go", `func (Test\w+)\(t `)...)
+	tests = append(tests, wordsOf(t, "test/integration/company_test.go", `func (Test\w+)\(t `)...)
+	tests = append(tests, wordsOf(t, "test/integration/company_*_test.go", `func (Test\w+)\(t `)...)
 	page := documents(t)["docs/interop.md"]
 	for _, named := range regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(page, -1) {
 		if !slices.Contains(tests, named[1]) {
