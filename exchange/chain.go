@@ -84,6 +84,9 @@ func (x *Exchanger) fly(ctx context.Context, l *leg, caller Caller, subject toke
 	checked, err := x.ask(ctx, l, caller, subject)
 	if err == nil {
 		x.state.memory.succeeded(l.target, x.config.Now())
+		if l.sendsBound(caller) {
+			x.state.memory.succeeded(l.boundTarget(), x.config.Now())
+		}
 		x.state.faults.learn(l.target, x.sentFor(caller), nil, x.config.Now())
 		return checked, nil
 	}

@@ -110,8 +110,9 @@ type Error struct {
 	Leg int
 
 	cause error
-	// settled tells that a later leg refused what the legs before it had just got
-	// anew: to ask again now would be three calls in vain.
+	// settled tells that to ask again now would be in vain, although the refusal is
+	// nothing that the caller is told: a later leg refused what the legs before it had
+	// just got anew, or a server refuses tokens that are bound to the caller's key.
 	settled bool
 }
 

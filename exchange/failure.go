@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -88,12 +89,37 @@ func (x *Exchanger) refused(ctx context.Context, l *leg, caller Caller, refusal 
 		// Nothing of the caller was sent: there is nobody else to blame.
 		failure = newError(OutcomeConfig, refusal)
 	}
+	if x.unprovable(l, caller, failure) {
+		failure = newError(OutcomeConfig, fmt.Errorf("%w: %w", refusal, errUnprovable))
+		failure.settled = true
+	}
 	failure.ASStatus, failure.ASCode = refusal.Status, refusal.Code
 	if failure.Outcome == OutcomeStepUp {
 		failure.ACRValues, failure.MaxAge = refusal.ACRValues, refusal.MaxAge
 	}
 	return failure
 }
+
+var errUnprovable = errors.New("the caller's token is bound to the caller's key, which the gateway cannot prove to hold: use grant local, or let the server take bound tokens")
+
+// unprovable tells whether a refusal is most likely about the caller's token being
+// bound to a key of the caller's (RFC 9449, section 6; RFC 8705, section 3): servers
+// refuse such a token from anybody who does not prove that key, with a code that
+// could mean anything. No caller can mend that, unless the server has just taken
+// another such token.
+func (x *Exchanger) unprovable(l *leg, caller Caller, failure *Error) bool {
+	return l.sendsBound(caller) &&
+		(failure.Outcome == OutcomePolicyDenied || failure.Outcome == OutcomeSubjectRejected) &&
+		!x.state.memory.works(l.boundTarget(), x.config.Now())
+}
+
+// sendsBound tells whether a leg sends a caller's token that is bound to a key.
+func (l *leg) sendsBound(caller Caller) bool {
+	return l.number == 1 && l.Grant.hasSubject() && caller.Token != nil && !caller.Token.Confirmation.IsZero()
+}
+
+// boundTarget is what the success memory calls the leg for bound tokens.
+func (l *leg) boundTarget() fingerprint { return targetOf(l.target, []string{"bound"}) }
 
 func (x *Exchanger) judge(ctx context.Context, l *leg, caller Caller, refusal *authserver.Refusal) *Error {
 	outcome, known := codeOutcomes[refusal.Code]

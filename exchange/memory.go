@@ -58,6 +58,14 @@ func (m *memory) succeeded(target fingerprint, now time.Time) {
 	clear(record.refused)
 }
 
+// works tells whether the server has lately issued a token for that target.
+func (m *memory) works(target fingerprint, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.records[target]
+	return known != nil && !known.success.IsZero() && now.Sub(known.success) <= successHolds
+}
+
 // refused notes that the server refused a subject and tells whether that speaks
 // about the subject: true if the configuration is known to work.
 func (m *memory) refused(target fingerprint, who subject, now time.Time) bool {
