@@ -22,7 +22,7 @@ export GATEHOUSE_TALLY := $(TALLY)
 PLAIN := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 # The race detector needs cgo.
 RACE := CGO_ENABLED=1 $(BIN)/gotestsum --format standard-quiet --post-run-command dev/tools/tally.sh
-RACEFLAGS := -race -count=1 -timeout=15m
+RACEFLAGS := -race -count=1 -timeout=30m
 
 FUZZTIME ?= 10m
 BENCHCOUNT ?= $(if $(SHORT),1,6)

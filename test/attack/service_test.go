@@ -262,7 +262,7 @@ func TestAttack24PartsAtService(t *testing.T) {
 	dots := strings.Repeat(".", 50<<10)
 	s.denied(s.exchange("orders", dots), http.StatusBadRequest, "invalid_request", badSubject)
 	s.denied(s.asserting(dots), http.StatusUnauthorized, "invalid_client", "The client is unknown, or did not prove itself.")
-	s.denied(s.exchange("orders", strings.Repeat(".", 1<<20)), http.StatusBadRequest, "invalid_request", "The body is not the form that this endpoint reads.")
+	s.denied(s.exchange("orders", strings.Repeat(".", 100<<10)), http.StatusBadRequest, "invalid_request", "The body is not the form that this endpoint reads.")
 	many := harness.ExchangeForm("orders", s.subject(nil))
 	for n := range 200 {
 		many.Set(fmt.Sprint("x", n), "y")

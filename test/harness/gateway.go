@@ -57,7 +57,7 @@ func Start(tb testing.TB, caddyfile string, pairs ...string) *Gateway {
 	g.command = exec.Command(Binary(tb), "run", "--config", file, "--adapter", "caddyfile")
 	g.command.Dir = folder
 	g.command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder,
-		"GORACE=halt_on_error=1 exitcode=66")
+		"GORACE=exitcode=66")
 	g.command.Stdout, g.command.Stderr = g.log, g.log
 	if err := g.command.Start(); err != nil {
 		tb.Fatal(err)
@@ -117,7 +117,7 @@ func (g *Gateway) Stop() {
 			g.tb.Error("the gateway did not end when told to")
 		}
 	}
-	if text := g.log.String(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic") {
+	if text := g.log.String(); reports(text) {
 		g.tb.Errorf("the gateway reported:\n%s", text)
 	}
 	if g.tb.Failed() {
