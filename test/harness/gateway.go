@@ -57,7 +57,7 @@ func Start(tb testing.TB, caddyfile string, pairs ...string) *Gateway {
 	g.command = exec.Command(Binary(tb), "run", "--config", file, "--adapter", "caddyfile")
 	g.command.Dir = folder
 	g.command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder,
-		"GORACE=exitcode=66")
+		"GORACE=exitcode=66 atexit_sleep_ms=50") // by default each process sleeps for a second
 	g.command.Stdout, g.command.Stderr = g.log, g.log
 	if err := g.command.Start(); err != nil {
 		tb.Fatal(err)
