@@ -4,7 +4,6 @@ package dex_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -21,15 +20,7 @@ import (
 // program is the Dex that was built for this run.
 var program string
 
-// The short form leaves Dex out: to compile it takes minutes.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() {
-		_, _ = fmt.Fprintln(os.Stderr, "the short form runs without Dex")
-		return
-	}
-	os.Exit(run(m))
-}
+func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	defer harness.Discard()

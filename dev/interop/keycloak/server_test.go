@@ -5,7 +5,6 @@ package keycloak
 import (
 	"bytes"
 	"crypto/tls"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -28,18 +27,7 @@ const patience = 4 * time.Minute
 // keycloak is the server of this run.
 var keycloak *server
 
-// short is what a change breaks first: the tests of `make interop SHORT=1`.
-const short = "^(TestTokens|TestLightweight|TestExchange)$"
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() {
-		if err := flag.Set("test.run", short); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(run(m))
-}
+func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	defer harness.Discard()
