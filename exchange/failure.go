@@ -100,7 +100,8 @@ func (x *Exchanger) refused(ctx context.Context, l *leg, caller Caller, refusal 
 	return failure
 }
 
-var errUnprovable = errors.New("the caller's token is bound to the caller's key, which the gateway cannot prove to hold: use grant local, or let the server take bound tokens")
+var errUnprovable = errors.New("the caller's token is bound to the caller's key, which the gateway cannot prove to hold: " +
+	"use grant local, or let the server take bound tokens")
 
 // unprovable tells whether a refusal is most likely about the caller's token being
 // bound to a key of the caller's (RFC 9449, section 6; RFC 8705, section 3): servers
