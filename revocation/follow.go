@@ -32,9 +32,9 @@ func (s *State) Follow(ctx context.Context, log *slog.Logger) {
 		if failed := err != nil && ctx.Err() == nil; failed != troubled {
 			troubled = failed
 			if failed {
-				log.Error("the log of revocations cannot be read", "error", err)
+				log.ErrorContext(ctx, "the log of revocations cannot be read", "error", err)
 			} else {
-				log.Info("the log of revocations can be read again")
+				log.InfoContext(ctx, "the log of revocations can be read again")
 			}
 		}
 		if err != nil {
