@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -26,7 +27,7 @@ func init() { caddy.RegisterModule((*API)(nil)) }
 // It serves the app that runs, and not the one that it was made with: Caddy calls the
 // admin API of a new configuration before that has started, and goes on doing so
 // when it did not.
-type API struct{}
+type API struct{ listing sync.Mutex }
 
 // Operated is what the admin API needs of the app.
 type Operated interface {
@@ -36,6 +37,10 @@ type Operated interface {
 	Trail() *audit.Trail
 	// Revocations is the list of what is no longer good.
 	Revocations() *revocation.State
+	// Trusted are those whose tokens the configuration accepts or makes.
+	Trusted() Issuers
+	// Unready are the reasons why the node should get no requests, none if it is ready.
+	Unready() []string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -59,6 +64,7 @@ const (
 	routeRotate      = "/gatehouse/keys/rotate"
 	routeRetire      = "/gatehouse/keys/retire"
 	routeRevocations = "/gatehouse/revocations"
+	routeReady       = "/gatehouse/ready"
 )
 
 // Routes implements caddy.AdminRouter.
@@ -68,6 +74,7 @@ func (a *API) Routes() []caddy.AdminRoute {
 		{Pattern: routeRotate, Handler: route(methods{http.MethodPost: withKeys(a.rotateKeys)})},
 		{Pattern: routeRetire, Handler: route(methods{http.MethodPost: withKeys(a.retireKey)})},
 		{Pattern: routeRevocations, Handler: route(methods{http.MethodGet: a.listRevocations, http.MethodPost: a.revoke})},
+		{Pattern: routeReady, Handler: route(methods{http.MethodGet: a.ready})},
 	}
 }
 
@@ -115,6 +122,9 @@ func route(known methods) caddy.AdminHandler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
+		if own, ok := answer.(interface{ status() int }); ok {
+			w.WriteHeader(own.status())
+		}
 		return json.NewEncoder(w).Encode(answer)
 	})
 }
@@ -127,7 +137,7 @@ func statusOf(err error) int {
 		return http.StatusNotFound
 	case errors.Is(err, signing.ErrPending):
 		return http.StatusConflict
-	case errors.Is(err, errBadKid), errors.Is(err, errBadRevocation), errors.Is(err, revocation.ErrInvalid):
+	case errors.Is(err, errBadKid), errors.Is(err, errBadOrder), errors.Is(err, revocation.ErrInvalid):
 		return http.StatusBadRequest
 	default:
 		return http.StatusServiceUnavailable
