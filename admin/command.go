@@ -15,7 +15,9 @@ func init() {
 		Short: "Looks into Gatehouse's configuration and tokens, and operates its keys and revocations",
 		Long: `
 Commands for the token boundary. 'caddy help gatehouse <verb>' tells more of each.`,
-		CobraFunc: func(command *cobra.Command) { command.AddCommand(inspectCommand(), keysCommand(), revokeCommand(), revocationsCommand()) },
+		CobraFunc: func(command *cobra.Command) {
+			command.AddCommand(inspectCommand(), keysCommand(), revokeCommand(), revocationsCommand())
+		},
 	})
 }
 

@@ -146,4 +146,3 @@ func fits(event revocation.Event) error {
 	}
 	return nil
 }
-
