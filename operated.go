@@ -41,7 +41,7 @@ func (a *App) Trusted() admin.Issuers {
 func (a *App) Unready() []string {
 	var reasons []string
 	if caddy.Exiting() {
-		reasons = append(reasons, "the gateway is shutting down")
+		reasons = append(reasons, admin.ReasonExiting)
 	}
 	for _, url := range slices.Sorted(maps.Keys(a.issuers)) {
 		// Whose tokens are asked about may have no keys at all.

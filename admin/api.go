@@ -110,6 +110,9 @@ func route(known methods) caddy.AdminHandler {
 			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method not allowed: use %s", known.names())}
 		}
 		app := running()
+		if app == nil && caddy.Exiting() {
+			return write(w, readiness{Reasons: []string{ReasonExiting}})
+		}
 		if app == nil {
 			return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errNoApp}
 		}
@@ -120,13 +123,18 @@ func route(known methods) caddy.AdminHandler {
 		if err != nil {
 			return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		if own, ok := answer.(interface{ status() int }); ok {
-			w.WriteHeader(own.status())
-		}
-		return json.NewEncoder(w).Encode(answer)
+		return write(w, answer)
 	})
+}
+
+// write sends an answer, with a status of its own if it has one.
+func write(w http.ResponseWriter, answer any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if own, ok := answer.(interface{ status() int }); ok {
+		w.WriteHeader(own.status())
+	}
+	return json.NewEncoder(w).Encode(answer)
 }
 
 var errBadKid = errors.New(`the body must be {"kid": "…"}`)

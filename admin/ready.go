@@ -2,6 +2,11 @@ package admin
 
 import "net/http"
 
+// ReasonExiting is why a gateway that shuts down is not ready. Caddy runs no
+// configuration then, as far as its admin API knows, and serves requests until
+// shutdown_delay has passed.
+const ReasonExiting = "the gateway is shutting down"
+
 // readiness is what GET /gatehouse/ready answers.
 type readiness struct {
 	Ready bool `json:"ready"`
