@@ -71,4 +71,3 @@ func (a *App) listUnready(now time.Time) []string {
 	}
 	return nil
 }
-

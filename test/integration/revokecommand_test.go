@@ -58,7 +58,7 @@ func TestRevokeCommand(t *testing.T) {
 		{"", []string{"revoke", "--token", file}, 0, "revoked jti j2 of " + idp.URL},
 		{"", []string{"revoke", "--token=" + file}, 0, "revoked jti j2 of " + idp.URL},
 		{"", []string{"revoke", "subject", "bob", "--issuer", "main", "--all", "--for", "1h"}, 0, "revoked subject bob of " + idp.URL + "\n"},
-		{"", []string{"revoke", "client", "app", "--issuer", "main", "--before", "now"}, 0, "issued until 2"},
+		{"", []string{"revoke", "client", "gone", "--issuer", "main", "--before", "now"}, 0, "issued until 2"},
 		{"", []string{"revoke", "issuer", "--issuer", "main", "--before", "2020-01-01T00:00:00Z"}, 0, "revoked issuer " + idp.URL + ", issued until 2020-01-01T00:00:00Z"},
 		{"", []string{"revoke", "key", "retired-1", "--issuer", "main"}, 0, "revoked key retired-1 of " + idp.URL + "\n"},
 		{"", []string{"revocations", "--kind", "jti"}, 0, "3 of 3 that match"},
