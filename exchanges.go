@@ -118,6 +118,7 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 		return exchange.NewState(entries, exchange.DefaultCacheBytes)
 	}, (*exchange.State).Close)
 	a.releases = append(a.releases, held.Release)
+	a.derived.issues(held.Value)
 	_, scheme := block.Target()
 	settings := exchange.Config{
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),

@@ -3,6 +3,7 @@ package exchange
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -13,6 +14,9 @@ type Origin struct {
 	// Issuer, Subject, Client and ID are claims of the caller's token: iss, sub,
 	// client_id or azp, jti. Session is its sid, "" if absent.
 	Issuer, Subject, Client, ID, Session string
+	// KeyID is the kid that signed it, IssuedAt its iat, zero if absent.
+	KeyID    string
+	IssuedAt time.Time
 	// Digest names the caller's token.
 	Digest token.Digest
 }
@@ -27,6 +31,7 @@ func originOf(caller *token.Token) Origin {
 	return Origin{
 		Issuer: caller.Issuer, Subject: strings.Clone(caller.Subject), Client: strings.Clone(caller.Client),
 		ID: strings.Clone(caller.ID), Session: strings.Clone(session), Digest: caller.Digest,
+		KeyID: caller.KeyID, IssuedAt: caller.IssuedAt,
 	}
 }
 
@@ -67,4 +72,18 @@ func (s *State) Evict(match func(Origin) bool) int {
 		}
 	}
 	return evicted
+}
+
+// Count tells how many tokens Evict would forget. It changes nothing.
+func (s *State) Count(match func(Origin) bool) int {
+	if s.issued == nil {
+		return 0
+	}
+	found := 0
+	for _, kept := range s.issued.All() {
+		if match(kept.origin) {
+			found++
+		}
+	}
+	return found
 }
