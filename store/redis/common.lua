@@ -4,14 +4,15 @@
 local stream, epoch, ends, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 -- begin makes the log if there is none. A stream that never held anything has no last
--- place that a position could be compared with: so one record comes and goes.
+-- place that a position could be compared with: so one record comes and goes. It comes
+-- first: a server without memory refuses it, and would refuse nothing after a DEL.
 local function begin(fresh)
 	if redis.call('EXISTS', stream) == 0 then
+		redis.call('XDEL', stream, redis.call('XADD', stream, '*', 'k', ''))
 		redis.call('DEL', ends, ids)
 		redis.call('SET', epoch, fresh)
-		redis.call('XDEL', stream, redis.call('XADD', stream, '*', 'k', ''))
-	else
-		redis.call('SET', epoch, fresh, 'NX')
+	elseif redis.call('EXISTS', epoch) == 0 then
+		redis.call('SET', epoch, fresh)
 	end
 end
 

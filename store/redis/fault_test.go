@@ -204,12 +204,23 @@ func TestServerWithoutMemory(t *testing.T) {
 	if fresh, err := s.Mark(t.Context(), purpose, "before", time.Now().Add(time.Minute)); !fresh || err != nil {
 		t.Fatal(fresh, err)
 	}
+	if _, _, err := s.Read(t.Context(), "nothing yet", "", 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	add(t, s, "before")
 	server.CLI("config", "set", "maxmemory", "1")
+	if err := s.Append(t.Context(), "a log of its own", "a", nil, time.Now().Add(time.Minute)); !errors.Is(err, store.ErrFull) {
+		t.Errorf("the first record of a log: %v; want ErrFull", err)
+	}
 	for method, err := range each(t.Context(), s) {
 		switch method {
 		case "Mark", "Put", "Append":
 			if !errors.Is(err, store.ErrFull) {
 				t.Errorf("%s: %v; want ErrFull", method, err)
+			}
+		default:
+			if err != nil {
+				t.Errorf("%s: %v", method, err)
 			}
 		}
 	}

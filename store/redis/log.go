@@ -99,28 +99,36 @@ type reader struct {
 	at   place
 }
 
-func (r *reader) read(ctx context.Context, deadline time.Time) ([]store.Record, error) {
+// read goes past what has ended or does not open until it has as many records as were
+// asked for, or all that there are.
+func (r *reader) read(ctx context.Context, deadline time.Time) (records []store.Record, err error) {
 	for {
-		entries, err := r.peek(ctx)
+		room := r.limit - len(records)
+		entries, err := r.peek(ctx, room)
 		if err != nil {
 			return nil, err
 		}
-		full := len(entries) == r.limit
+		records = append(records, r.open(ctx, entries)...)
 		left := time.Until(deadline)
-		if len(entries) == 0 && left >= time.Millisecond {
-			if entries, err = r.wait(ctx, min(left, slice)); err != nil {
-				return nil, err
-			}
+		switch {
+		case len(records) == r.limit:
+			return records, nil
+		case len(entries) == room:
+			continue
+		case len(records) > 0, left < time.Millisecond:
+			return records, nil
 		}
-		records := r.open(ctx, entries)
-		if len(records) > 0 || !full && time.Until(deadline) < time.Millisecond {
+		if entries, err = r.wait(ctx, min(left, slice)); err != nil {
+			return nil, err
+		}
+		if records = r.open(ctx, entries); len(records) > 0 {
 			return records, nil
 		}
 	}
 }
 
 // peek asks whether the log is still the one that it was, and for what it holds.
-func (r *reader) peek(ctx context.Context) ([]entry, error) {
+func (r *reader) peek(ctx context.Context, room int) ([]entry, error) {
 	doing := "reading " + string(r.log)
 	if err := ctx.Err(); err != nil {
 		return nil, r.store.fault(ctx, doing, err)
@@ -131,7 +139,7 @@ func (r *reader) peek(ctx context.Context) ([]entry, error) {
 	}
 	limited, cancel := r.store.limited(ctx)
 	defer cancel()
-	answer, err := readScript.Run(limited, r.store.calls, r.names, r.at.String(), r.limit, fresh).Result()
+	answer, err := readScript.Run(limited, r.store.calls, r.names, r.at.String(), room, fresh).Result()
 	if err != nil {
 		return nil, r.store.fault(ctx, doing, err)
 	}

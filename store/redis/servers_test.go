@@ -132,9 +132,17 @@ func TestRoundTrips(t *testing.T) {
 		want int
 		call func(s *redis.Store) error
 	}{
-		{"Mark", one, 1, func(s *redis.Store) error { n++; _, err := s.Mark(t.Context(), purpose, string(rune(n)), until); return err }},
+		{"Mark", one, 1, func(s *redis.Store) error {
+			n++
+			_, err := s.Mark(t.Context(), purpose, string(rune(n)), until)
+			return err
+		}},
 		{"Mark again", one, 1, func(s *redis.Store) error { _, err := s.Mark(t.Context(), purpose, "same", until); return err }},
-		{"Mark with two secrets", two, 2, func(s *redis.Store) error { n++; _, err := s.Mark(t.Context(), purpose, string(rune(n)), until); return err }},
+		{"Mark with two secrets", two, 2, func(s *redis.Store) error {
+			n++
+			_, err := s.Mark(t.Context(), purpose, string(rune(n)), until)
+			return err
+		}},
 		{"Put", one, 1, func(s *redis.Store) error { return s.Put(t.Context(), purpose, "a", nil, until) }},
 		{"Get", one, 1, func(s *redis.Store) error { _, _, err := s.Get(t.Context(), purpose, "a"); return err }},
 		{"Delete", one, 1, func(s *redis.Store) error { return s.Delete(t.Context(), purpose, "a") }},
