@@ -117,18 +117,22 @@ func (m *Memory) Open(ctx context.Context) error {
 
 func (d *disk) open(ctx context.Context, m *Memory) (err error) {
 	if err := os.MkdirAll(d.directory, 0o700); err != nil {
-		return fmt.Errorf("%w: name a directory that the gateway may write to with store memory <path>", err)
+		return unwritable(d.directory, err)
 	}
 	_ = syncDirectory(filepath.Dir(d.directory)) // where that may not be read it was not made just now
 	if d.lock, err = d.acquire(ctx); err != nil {
 		return err
 	}
 	into := restoring{m: m, now: time.Now().UnixMilli()}
-	if d.records, err = d.load("records", "what was revoked", into, m.emitRecords); err != nil {
+	if d.records, err = d.load("records", "what was revoked and issued", into, m.emitRecords); err != nil {
 		return err
 	}
 	d.marks, err = d.load("marks", "which proofs were used", into, m.emitMarks)
 	return err
+}
+
+func unwritable(directory string, err error) error {
+	return fmt.Errorf("%s cannot be used: %w: name a directory that the gateway may write to with store memory <path>", directory, err)
 }
 
 // acquire waits a little for another process: one that is being replaced ends soon.
@@ -141,7 +145,7 @@ func (d *disk) acquire(ctx context.Context) (*os.File, error) {
 			return lock, nil
 		}
 		if !errors.Is(err, errLocked) {
-			return nil, fmt.Errorf("%w: name a directory that the gateway may write to with store memory <path>", err)
+			return nil, unwritable(d.directory, err)
 		}
 		select {
 		case <-ctx.Done():
