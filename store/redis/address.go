@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -56,15 +57,6 @@ func ParseAddress(text string) (Address, error) {
 	return address, nil
 }
 
-// Loopback tells whether the host is this machine, as far as its text says.
-func (a Address) Loopback() bool {
-	if strings.EqualFold(a.Host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(a.Host)
-	return ip != nil && ip.IsLoopback()
-}
-
 func (a Address) hostPort(port string) string {
 	if a.Port != "" {
 		port = a.Port
@@ -72,19 +64,28 @@ func (a Address) hostPort(port string) string {
 	return net.JoinHostPort(a.Host, port)
 }
 
+// CheckURLs refuses URLs that cannot stand together, and none. Its errors do not show
+// them.
+func CheckURLs(urls []string, sentinel bool) error {
+	_, err := parseAll(urls, sentinel)
+	return err
+}
+
 // parseAll reads all URLs and refuses those that cannot stand together.
 func parseAll(urls []string, sentinel bool) ([]Address, error) {
 	if len(urls) == 0 {
-		return nil, errors.New("a URL is missing: write redis://<host>:<port>")
+		return nil, errors.New("the URL is missing: write store redis <url...>")
 	}
 	all := make([]Address, len(urls))
 	for i, text := range urls {
 		address, err := ParseAddress(text)
 		if err != nil {
-			return nil, fmt.Errorf("URL %d: %w", i+1, err)
+			return nil, fmt.Errorf("url: %w", err)
 		}
 		all[i] = address
 		switch {
+		case slices.Contains(all[:i], address):
+			return nil, errors.New("a URL is written twice")
 		case address.TLS != all[0].TLS:
 			return nil, errors.New("redis:// and rediss:// together: all servers of a store speak TLS, or none")
 		case address.Database != all[0].Database:

@@ -236,7 +236,7 @@ func TestNewRefuses(t *testing.T) {
 		config redis.Config
 		want   string
 	}{
-		"no URL":        {redis.Config{Seals: good}, "a URL is missing"},
+		"no URL":        {redis.Config{Seals: good}, "the URL is missing"},
 		"no URL at all": {redis.Config{Seals: good, URLs: []string{"redis://u:canary@%zz"}}, "it is no URL"},
 		"scheme":        {redis.Config{Seals: good, URLs: []string{"http://localhost"}}, "it begins with neither"},
 		"credentials":   {redis.Config{Seals: good, URLs: []string{"redis://u:canary@localhost"}}, "it holds a username or password"},
