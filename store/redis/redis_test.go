@@ -72,16 +72,19 @@ func obeys(t *testing.T, config redis.Config) {
 }
 
 func TestOneServerKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	obeys(t, redis.Config{URLs: []string{server.URL()}})
 }
 
 func TestTwoSecretsKeepTheContract(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	obeys(t, redis.Config{URLs: []string{server.URL()}, Seals: []string{newer, secret}})
 }
 
 func TestClusterKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	var urls []string
 	for _, node := range storetest.StartRedisCluster(t) {
 		urls = append(urls, node.URL())

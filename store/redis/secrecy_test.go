@@ -12,7 +12,6 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/caddy-gatehouse/gatehouse/store"
 	"github.com/caddy-gatehouse/gatehouse/store/redis"
 	"github.com/caddy-gatehouse/gatehouse/store/storetest"
 )
@@ -211,5 +210,3 @@ func TestTamperedRecords(t *testing.T) {
 		t.Errorf("the log holds %q", found)
 	}
 }
-
-var _ = store.ErrFull
