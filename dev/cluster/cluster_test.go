@@ -1,0 +1,134 @@
+//go:build cluster
+
+package cluster_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// short chooses fewer rounds: `make cluster SHORT=1`.
+var short = os.Getenv("SHORT") != ""
+
+// pick chooses a size for a whole and for a short run.
+func pick(whole, less int) int {
+	if short {
+		return less
+	}
+	return whole
+}
+
+// A cluster is some nodes with one Redis.
+type cluster struct {
+	*issuer
+
+	tb    testing.TB
+	redis *redis
+	world *world
+	nodes []*node
+}
+
+// The Caddyfile of a node. $REVOCATION, $STORE and $MORE are a test's own.
+const caddyfile = `{
+	admin $ADMIN {
+		origins $ADMIN
+	}
+	persist_config off
+	grace_period 10s
+	gatehouse {
+		issuer main ` + issuerURL + ` {
+			jwks $KEYS
+			audience ` + audience + `
+		}
+		sign {
+			issuer https://gateway.cluster.example
+		}
+		seal cluster-canary-seal-of-more-than-32-bytes
+		revocation {
+			max_staleness $STALE
+		}
+		$STORE
+	}
+}
+$SITE {
+	respond /generation 0
+	token_service {
+		endpoints ready
+	}
+	token_auth main {
+		public_url ` + audience + `
+	}
+	reverse_proxy $UPSTREAM {
+		flush_interval -1
+	}
+}
+`
+
+// storeRedis is the block that shares what nodes know.
+const storeRedis = `store redis redis://$REDIS {
+			password ` + redisPassword + `
+		}`
+
+// newCluster starts Redis and so many nodes, and waits until they are ready.
+func newCluster(tb testing.TB, number int, pairs ...string) *cluster {
+	tb.Helper()
+	c := &cluster{issuer: newIssuer(tb), tb: tb, redis: startRedis(tb), world: newWorld(tb)}
+	for range number {
+		c.add(pairs...).boot()
+	}
+	for _, each := range c.nodes {
+		each.await()
+	}
+	return c
+}
+
+// add makes one more node, which does not run yet. Pairs are replaced in its
+// Caddyfile before all else.
+func (c *cluster) add(pairs ...string) *node {
+	c.tb.Helper()
+	name := fmt.Sprintf("node %d", len(c.nodes)+1)
+	text := strings.NewReplacer(pairs...).Replace(caddyfile)
+	text = strings.NewReplacer("$STORE", storeRedis, "$STALE", "30s closed", "$KEYS", c.file, "$UPSTREAM", c.world.upstream).Replace(text)
+	made := newNode(c.tb, name, text, func(m *machine, text string) string {
+		return strings.ReplaceAll(text, "$REDIS", m.route(c.tb, c.redis.address))
+	})
+	c.nodes = append(c.nodes, made)
+	return made
+}
+
+// agree waits until all nodes know equally many revocations, and expects at least so
+// many: a call that failed may have revoked as well.
+func (c *cluster) agree(tb testing.TB, atLeast int) {
+	tb.Helper()
+	var counts []int
+	eventually(tb, "all nodes know the same", func() bool {
+		counts = counts[:0]
+		for _, each := range c.nodes {
+			counts = append(counts, each.listed(tb))
+		}
+		return slices.Min(counts) == slices.Max(counts)
+	})
+	if counts[0] < atLeast {
+		tb.Errorf("the nodes know %d revocations, and %d were acknowledged", counts[0], atLeast)
+	}
+}
+
+// refused expects that each of the tokens is refused on each of the nodes.
+func refused(tb testing.TB, tokens []*held, nodes ...*node) {
+	tb.Helper()
+	for _, each := range nodes {
+		let := 0
+		for _, token := range tokens {
+			if status := each.ask("/orders/1", token.text); status != http.StatusUnauthorized {
+				let++
+			}
+		}
+		if let > 0 {
+			tb.Errorf("%s did not refuse %d of %d revoked tokens", each.name, let, len(tokens))
+		}
+	}
+}
