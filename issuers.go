@@ -239,7 +239,7 @@ func (a *App) Verifier(directive *config.TokenAuth) (handlers.Verifier, error) {
 		return nil, fmt.Errorf("%s: %w", label, err)
 	}
 	a.doors = append(a.doors, admin.Door{Place: directive.Place, Issuers: urls, Gate: gate, Bound: requiredKinds(directive)})
-	return gate, nil
+	return a.guarded(gate), nil
 }
 
 // Doors implements admin.Gate.

@@ -23,7 +23,9 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/signing"
+	"github.com/caddy-gatehouse/gatehouse/store"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -54,7 +56,9 @@ type App struct {
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
 	ring      *signing.Ring            // nil without sign
-	regions   []*keys.Source           // the keys of other regions
+	store     store.Store
+	revoked   *revocation.State
+	regions   []*keys.Source // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
 	audiences    audiences // of exchanges and of the front door
 	introspected map[string]introspected
@@ -108,6 +112,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.leaseCache()
+	a.leaseStore()
 	if err := a.provisionSigning(); err != nil {
 		return err
 	}
@@ -141,6 +146,10 @@ func (a *App) Start() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
+	if err := a.startStore(ctx); err != nil {
+		stop()
+		return err
+	}
 	if err := a.startSigning(ctx); err != nil {
 		stop() // Caddy stops only what has started
 		return err

@@ -7,21 +7,16 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/proof"
-	"github.com/caddy-gatehouse/gatehouse/store"
 )
 
-// State of proofs that outlives configurations; see lease.Pool. A proof that was
-// used before a reload must not be good again after it, and a nonce that was
-// offered before it must be.
-var (
-	marks  = lease.NewPool[*store.Memory]()
-	nonces = lease.NewPool[*proof.Nonces]()
-)
+// nonces outlive configurations; see lease.Pool. A nonce that was offered before a
+// reload must be good after it.
+var nonces = lease.NewPool[*proof.Nonces]()
 
 // Sender implements handlers.Services.
 func (a *App) Sender(directive *config.TokenAuth) (*proof.Sender, error) {
 	label := at("token_auth", directive.Place)
-	checked := proof.DPoPConfig{Marks: a.marks()}
+	checked := proof.DPoPConfig{Marks: a.store}
 	if directive.DPoPNonce {
 		var err error
 		if checked.Nonces, err = a.nonces(); err != nil {
@@ -45,12 +40,6 @@ func requiredKinds(directive *config.TokenAuth) proof.Kinds {
 		DPoP: slices.Contains(directive.SenderConstrained, config.BoundDPoP),
 		MTLS: slices.Contains(directive.SenderConstrained, config.BoundMTLS),
 	}
-}
-
-func (a *App) marks() *store.Memory {
-	held := marks.Acquire(lease.KeyOf("marks"), func() *store.Memory { return store.NewMemory(0) }, nil)
-	a.releases = append(a.releases, held.Release)
-	return held.Value
 }
 
 func (a *App) nonces() (*proof.Nonces, error) {

@@ -24,7 +24,7 @@ var crowds = lease.NewPool[*sts.Crowd]()
 // TokenService implements handlers.Services.
 func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error) {
 	label := directive.Label()
-	checked := proof.DPoPConfig{Marks: a.marks()}
+	checked := proof.DPoPConfig{Marks: a.store}
 	if directive.DPoPNonce {
 		var err error
 		if checked.Nonces, err = a.nonces(); err != nil {
@@ -48,7 +48,7 @@ func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error)
 		Issuer: a.Sign.Issuer, TokenEndpoint: directive.Address(a.Sign.Issuer, config.EndpointToken),
 		Minter: a.Minter(), Keys: a.ring, Naming: naming,
 		Own:   token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{a.own(0)}, Bindings: true, Cache: a.cache.Value}),
-		Marks: a.marks(), Values: a.marks(), DPoP: dpop, Crowd: crowd.Value,
+		Marks: a.store, Values: a.store, DPoP: dpop, Crowd: crowd.Value,
 	}
 	for _, id := range slices.Sorted(maps.Keys(directive.Clients)) {
 		client, err := a.serviceClient(id, directive.Clients[id])
@@ -144,7 +144,11 @@ func (a *App) subjects(refs []string) (sts.Verifier, error) {
 	verifier := token.NewVerifier(token.VerifierConfig{
 		Issuers: trusted, Audience: token.Audience{Any: true}, Bindings: true, Cache: a.cache.Value,
 	})
-	return a.gate(verifier, urls)
+	gate, err := a.gate(verifier, urls)
+	if err != nil {
+		return nil, err
+	}
+	return a.guarded(gate), nil
 }
 
 var _ sts.Verifier = (*introspection.Gate)(nil)

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/signing"
 )
 
@@ -30,6 +34,8 @@ type Operated interface {
 	Ring() *signing.Ring
 	// Trail is the audit trail.
 	Trail() *audit.Trail
+	// Revocations is the list of what is no longer good.
+	Revocations() *revocation.State
 }
 
 // CaddyModule returns the Caddy module information.
@@ -49,33 +55,61 @@ func running() Operated {
 
 // The routes.
 const (
-	routeKeys   = "/gatehouse/keys"
-	routeRotate = "/gatehouse/keys/rotate"
-	routeRetire = "/gatehouse/keys/retire"
+	routeKeys        = "/gatehouse/keys"
+	routeRotate      = "/gatehouse/keys/rotate"
+	routeRetire      = "/gatehouse/keys/retire"
+	routeRevocations = "/gatehouse/revocations"
 )
 
 // Routes implements caddy.AdminRouter.
 func (a *API) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
-		{Pattern: routeKeys, Handler: a.route(http.MethodGet, a.listKeys)},
-		{Pattern: routeRotate, Handler: a.route(http.MethodPost, a.rotateKeys)},
-		{Pattern: routeRetire, Handler: a.route(http.MethodPost, a.retireKey)},
+		{Pattern: routeKeys, Handler: route(methods{http.MethodGet: withKeys(a.listKeys)})},
+		{Pattern: routeRotate, Handler: route(methods{http.MethodPost: withKeys(a.rotateKeys)})},
+		{Pattern: routeRetire, Handler: route(methods{http.MethodPost: withKeys(a.retireKey)})},
+		{Pattern: routeRevocations, Handler: route(methods{http.MethodGet: a.listRevocations, http.MethodPost: a.revoke})},
 	}
 }
 
-var errNoSign = errors.New("the running configuration has no sign, so there are no keys")
+var (
+	errNoApp  = errors.New("the running configuration does not use Gatehouse")
+	errNoSign = errors.New("the running configuration has no sign, so there are no keys")
+)
 
-// route serves one method of one route, and answers in JSON.
-func (a *API) route(method string, serve func(*http.Request, Operated) (any, error)) caddy.AdminHandler {
+// An operation is what one method of one route does. Its answer goes out as JSON.
+type operation func(*http.Request, Operated) (any, error)
+
+// methods are those of one route.
+type methods map[string]operation
+
+func (m methods) names() string { return strings.Join(slices.Sorted(maps.Keys(m)), ", ") }
+
+// withKeys is for what needs the gateway's own keys.
+func withKeys(serve operation) operation {
+	return func(r *http.Request, app Operated) (any, error) {
+		if app.Ring() == nil {
+			return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errNoSign}
+		}
+		return serve(r, app)
+	}
+}
+
+// route serves one route.
+func route(known methods) caddy.AdminHandler {
 	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		if r.Method != method {
-			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method not allowed: use %s", method)}
+		serve, ok := known[r.Method]
+		if !ok {
+			w.Header().Set("Allow", known.names())
+			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method not allowed: use %s", known.names())}
 		}
 		app := running()
-		if app == nil || app.Ring() == nil {
-			return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errNoSign}
+		if app == nil {
+			return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errNoApp}
 		}
 		answer, err := serve(r, app)
+		if known, ok := errors.AsType[caddy.APIError](err); ok {
+			return known
+		}
 		if err != nil {
 			return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
 		}
@@ -93,7 +127,7 @@ func statusOf(err error) int {
 		return http.StatusNotFound
 	case errors.Is(err, signing.ErrPending):
 		return http.StatusConflict
-	case errors.Is(err, errBadKid):
+	case errors.Is(err, errBadKid), errors.Is(err, errBadRevocation), errors.Is(err, revocation.ErrInvalid):
 		return http.StatusBadRequest
 	default:
 		return http.StatusServiceUnavailable
@@ -147,15 +181,19 @@ func (a *API) retireKey(r *http.Request, app Operated) (any, error) {
 // record writes an act of an operator into the audit trail, whether or not it
 // came to anything.
 func record(r *http.Request, app Operated, name string, keys []signing.KeyInfo, err error) {
-	ip, _, splitErr := net.SplitHostPort(r.RemoteAddr)
-	if splitErr != nil {
-		ip = r.RemoteAddr // a unix socket
-	}
-	act := audit.Act{Name: name, RemoteIP: ip, Err: err}
+	act := audit.Act{Name: name, RemoteIP: remoteIP(r), Err: err}
 	for _, key := range keys {
 		act.Kids = append(act.Kids, key.Kid)
 	}
 	app.Trail().Operated(r.Context(), act)
+}
+
+func remoteIP(r *http.Request) string {
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr // a unix socket
+	}
+	return ip
 }
 
 // Interface guard.

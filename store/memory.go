@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"sync"
@@ -23,6 +24,11 @@ const (
 	// at a time, and how many octets all of them together.
 	DefaultValues     = 1 << 17
 	DefaultValueBytes = 64 << 20
+
+	// DefaultRecords and DefaultRecordBytes are how many records one log may have at a
+	// time, and how many octets all of them together.
+	DefaultRecords     = 1 << 21
+	DefaultRecordBytes = 512 << 20
 )
 
 // Memory is the store of one process. It is bounded in entries and so in bytes:
@@ -32,17 +38,16 @@ const (
 // configurations keeps it alive as long as any of them.
 type Memory struct {
 	perPurpose int
+	life       string // parts the logs of this store from those of any other
 
 	mu       sync.RWMutex
 	purposes map[Purpose]*ledger
 	shelves  map[Purpose]*shelf
+	journals map[Purpose]*journal
 }
 
-// Interface guards.
-var (
-	_ Marks  = (*Memory)(nil)
-	_ Values = (*Memory)(nil)
-)
+// Interface guard.
+var _ Store = (*Memory)(nil)
 
 // NewMemory makes an empty store in which each purpose may have that many live
 // marks. Zero or less means DefaultMarks.
@@ -51,9 +56,19 @@ func NewMemory(marksPerPurpose int) *Memory {
 		marksPerPurpose = DefaultMarks
 	}
 	return &Memory{
-		perPurpose: marksPerPurpose, purposes: make(map[Purpose]*ledger), shelves: make(map[Purpose]*shelf),
+		perPurpose: marksPerPurpose, life: rand.Text(),
+		purposes: make(map[Purpose]*ledger), shelves: make(map[Purpose]*shelf), journals: make(map[Purpose]*journal),
 	}
 }
+
+// Open implements Store. There is nothing to open.
+func (m *Memory) Open(context.Context) error { return nil }
+
+// Probe implements Store. Memory always answers.
+func (m *Memory) Probe(context.Context) error { return nil }
+
+// Close implements Store. There is nothing to let go of.
+func (m *Memory) Close() error { return nil }
 
 // Mark implements Marks. It never waits for anything but other calls with the
 // same purpose, and fails with ErrFull while all marks of the purpose are live.

@@ -54,6 +54,11 @@ const (
 	// IntrospectionUnavailable: the issuer could not be asked about the token, or
 	// gave no answer that can be used.
 	IntrospectionUnavailable Reason = "introspection_unavailable"
+	// Revoked: the token was good, and is on the list of revocations.
+	Revoked Reason = "revoked"
+	// RevocationsUnknown: the list of revocations has not been read yet, or too long
+	// ago, so nobody knows whether the token is still good.
+	RevocationsUnknown Reason = "revocations_unknown"
 )
 
 // Error returns the reason itself, so that it can be wrapped and found with
@@ -84,7 +89,7 @@ func (r Reason) Class() Class {
 		return ClassForbidden
 	case EarlyData:
 		return ClassTooEarly
-	case NoKeys, IntrospectionUnavailable:
+	case NoKeys, IntrospectionUnavailable, RevocationsUnknown:
 		return ClassUnavailable
 	default:
 		return ClassInvalid

@@ -39,6 +39,9 @@ type Token struct {
 	IssuedAt, NotBefore, Expiry time.Time
 	// Type is the typ header, "" if absent.
 	Type string
+	// KeyID is the kid of the key that signed it, "" for an opaque token and for a key
+	// without one.
+	KeyID string
 	// Claims are all claims. They must not be changed.
 	Claims Claims
 	// Confirmation is what whoever presents the token must prove to hold, zero for a

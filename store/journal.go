@@ -1,0 +1,222 @@
+package store
+
+import (
+	"container/heap"
+	"context"
+	"slices"
+	"sort"
+	"sync"
+	"time"
+)
+
+// A journal holds the records of one log in the order of their numbers. A heap knows
+// which of them ends next. What has ended stays in the list until half of it is like
+// that, so that nobody moves a long list for each record.
+type journal struct {
+	maxRecords, maxBytes int
+
+	mu      sync.Mutex
+	last    uint64 // the number of the newest record
+	shown   uint64 // the number up to which readers see records
+	bytes   int
+	ids     map[string]*entry
+	records []*entry
+	ending  entryHeap
+	grown   chan struct{} // closed when shown grows
+}
+
+// An entry is a record that is kept. There may be millions, so it is small: the
+// identifier and the data are one text, and the index of identifiers points into it.
+type entry struct {
+	number   uint64
+	until    int64 // milliseconds since 1970
+	text     string
+	idLength uint16
+	gone     bool
+}
+
+func (e *entry) id() string   { return e.text[:e.idLength] }
+func (e *entry) data() string { return e.text[e.idLength:] }
+
+// Limits of one look at a journal, so that nobody holds its lock for long.
+const (
+	pageRecords = 1024
+	pageLooks   = 8192
+	// tidyRecords is a list so short that ended records in it disturb nobody.
+	tidyRecords = 64
+)
+
+func newJournal(maxRecords, maxBytes int) *journal {
+	return &journal{
+		maxRecords: maxRecords, maxBytes: maxBytes,
+		ids: make(map[string]*entry), grown: make(chan struct{}),
+	}
+}
+
+// add puts a record at the end, which nobody sees before show. It returns the record
+// with that identifier where there is one already. Times are in milliseconds.
+func (j *journal) add(id string, data []byte, now, until int64) (*entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	size := len(id) + len(data)
+	j.sweep(now, size)
+	if held := j.ids[id]; held != nil {
+		if now < held.until {
+			return held, nil
+		}
+		j.drop(held)
+	}
+	if !j.hasRoom(size) {
+		return nil, ErrFull
+	}
+	j.last++
+	added := &entry{number: j.last, until: until, text: id + string(data), idLength: uint16(len(id))}
+	j.insert(added)
+	return added, nil
+}
+
+func (j *journal) insert(added *entry) {
+	j.ids[added.id()] = added
+	j.records = append(j.records, added)
+	j.bytes += len(added.text)
+	heap.Push(&j.ending, added)
+}
+
+func (j *journal) hasRoom(size int) bool {
+	return len(j.ids) < j.maxRecords && j.bytes+size <= j.maxBytes
+}
+
+// show lets readers see all records.
+func (j *journal) show() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.shown == j.last {
+		return
+	}
+	j.shown = j.last
+	close(j.grown)
+	j.grown = make(chan struct{})
+}
+
+// sweep clears away a few of the records that have ended, and more where room is
+// needed.
+func (j *journal) sweep(now int64, size int) {
+	for steps := 0; len(j.ending) > 0 && now >= j.ending[0].until; steps++ {
+		if steps >= sweepSteps && j.hasRoom(size) {
+			break
+		}
+		if ended, ok := heap.Pop(&j.ending).(*entry); ok {
+			j.drop(ended)
+		}
+	}
+	if len(j.records) > tidyRecords+2*len(j.ids) {
+		j.records = slices.Clip(slices.DeleteFunc(j.records, func(e *entry) bool { return e.gone }))
+	}
+}
+
+// drop lets go of a record. Its place in the heap goes when it is on top.
+func (j *journal) drop(ended *entry) {
+	if ended.gone {
+		return
+	}
+	ended.gone = true
+	delete(j.ids, ended.id())
+	j.bytes -= len(ended.text)
+	ended.text, ended.idLength = "", 0
+}
+
+func (j *journal) len() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.ids)
+}
+
+// A page is what one look at a journal found.
+type page struct {
+	records []*entry
+	next    uint64          // the number to go on from
+	more    bool            // there is something behind next
+	grown   <-chan struct{} // closed when there is something new
+}
+
+// look finds the records behind a number; ok is false if that number is none of this
+// journal's yet.
+func (j *journal) look(after uint64, limit int, now int64) (found page, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if after > j.shown {
+		return page{}, false
+	}
+	found = page{next: j.shown, grown: j.grown}
+	start := sort.Search(len(j.records), func(i int) bool { return j.records[i].number > after })
+	for looked, held := range j.records[start:] {
+		switch {
+		case held.number > j.shown:
+			return found, true
+		case len(found.records) >= min(limit, pageRecords), looked >= pageLooks:
+			found.next, found.more = j.records[start+looked-1].number, true
+			return found, true
+		case !held.gone && now < held.until:
+			copied := *held // its text goes when it ends
+			found.records = append(found.records, &copied)
+		}
+	}
+	return found, true
+}
+
+// read is look, waiting for the first record up to that long.
+func (j *journal) read(ctx context.Context, after uint64, limit int, wait time.Duration) (page, error) {
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	for {
+		found, ok := j.look(after, limit, time.Now().UnixMilli())
+		switch {
+		case !ok:
+			return page{}, ErrReset
+		case len(found.records) > 0:
+			return found, nil
+		}
+		after = found.next
+		switch {
+		case found.more:
+			continue
+		case wait <= 0:
+			return found, nil
+		}
+		select {
+		case <-ctx.Done():
+			return page{}, ctx.Err()
+		case <-over.C:
+			return found, nil
+		case <-found.grown:
+		}
+	}
+}
+
+// entryHeap is a container/heap of records, the one that ends first on top.
+type entryHeap []*entry
+
+// Len implements heap.Interface.
+func (h *entryHeap) Len() int { return len(*h) }
+
+// Less implements heap.Interface.
+func (h *entryHeap) Less(i, j int) bool { return (*h)[i].until < (*h)[j].until }
+
+// Swap implements heap.Interface.
+func (h *entryHeap) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
+
+// Push implements heap.Interface.
+func (h *entryHeap) Push(value any) {
+	if held, ok := value.(*entry); ok {
+		*h = append(*h, held)
+	}
+}
+
+// Pop implements heap.Interface.
+func (h *entryHeap) Pop() any {
+	last := len(*h) - 1
+	held := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return held
+}
