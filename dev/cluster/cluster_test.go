@@ -27,6 +27,7 @@ type cluster struct {
 	*issuer
 
 	tb    testing.TB
+	shown certificate
 	redis *redis
 	world *world
 	nodes []*node
@@ -69,14 +70,22 @@ $SITE {
 `
 
 // storeRedis is the block that shares what nodes know.
-const storeRedis = `store redis redis://$REDIS {
+const storeRedis = `store redis rediss://$REDIS {
 			password ` + redisPassword + `
+			tls $CA
 		}`
+
+// emptyCluster starts Redis alone.
+func emptyCluster(tb testing.TB) *cluster {
+	tb.Helper()
+	shown := newCertificate(tb)
+	return &cluster{issuer: newIssuer(tb), tb: tb, shown: shown, redis: startRedis(tb, shown), world: newWorld(tb)}
+}
 
 // newCluster starts Redis and so many nodes, and waits until they are ready.
 func newCluster(tb testing.TB, number int, pairs ...string) *cluster {
 	tb.Helper()
-	c := &cluster{issuer: newIssuer(tb), tb: tb, redis: startRedis(tb), world: newWorld(tb)}
+	c := emptyCluster(tb)
 	for range number {
 		c.add(pairs...).boot()
 	}
@@ -92,7 +101,7 @@ func (c *cluster) add(pairs ...string) *node {
 	c.tb.Helper()
 	name := fmt.Sprintf("node %d", len(c.nodes)+1)
 	text := strings.NewReplacer(pairs...).Replace(caddyfile)
-	text = strings.NewReplacer("$STORE", storeRedis, "$STALE", "30s closed", "$KEYS", c.file, "$UPSTREAM", c.world.upstream).Replace(text)
+	text = strings.NewReplacer("$STORE", storeRedis, "$STALE", "30s closed", "$KEYS", c.issuer.file, "$CA", c.shown.file, "$UPSTREAM", c.world.upstream).Replace(text)
 	made := newNode(c.tb, name, text, func(m *machine, text string) string {
 		return strings.ReplaceAll(text, "$REDIS", m.route(c.tb, c.redis.address))
 	})

@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -23,16 +24,17 @@ type redis struct {
 	tb      testing.TB
 	address string
 	folder  string
+	shown   certificate
 	log     *record
 }
 
 // redisPassword is the password of the one user.
 const redisPassword = "canary-redis-password"
 
-func startRedis(tb testing.TB) *redis {
+func startRedis(tb testing.TB, shown certificate) *redis {
 	tb.Helper()
 	m := fabric.machine(tb)
-	r := &redis{machine: m, tb: tb, folder: tb.TempDir(), log: new(record), address: m.free(tb, m.back)}
+	r := &redis{machine: m, tb: tb, folder: tb.TempDir(), shown: shown, log: new(record), address: m.free(tb, m.back)}
 	r.run()
 	tb.Cleanup(func() {
 		r.kill()
@@ -46,7 +48,8 @@ func startRedis(tb testing.TB) *redis {
 func (r *redis) run() {
 	r.tb.Helper()
 	host, port, _ := net.SplitHostPort(r.address)
-	command := exec.Command("redis-server", "--bind", host, "--port", port, "--dir", r.folder, "--save", "",
+	command := exec.Command("redis-server", "--bind", host, "--port", "0", "--tls-port", port, "--tls-auth-clients", "no",
+		"--tls-cert-file", r.shown.file, "--tls-key-file", r.shown.key, "--tls-ca-cert-file", r.shown.file, "--dir", r.folder, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "everysec", "--requirepass", redisPassword)
 	r.process = r.launch(r.tb, r.log, command)
 	eventually(r.tb, "Redis answers", func() bool {
@@ -73,7 +76,7 @@ func (r *redis) empty() {
 
 // ask sends one command whose answer is a single line.
 func (r *redis) ask(words ...string) (string, error) {
-	conn, err := net.DialTimeout("tcp", r.address, time.Second)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Second}, "tcp", r.address, &tls.Config{RootCAs: r.shown.roots, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		return "", err
 	}
@@ -105,7 +108,7 @@ func (r *redis) ask(words ...string) (string, error) {
 // logged is how many revocations Redis has.
 func (r *redis) logged(tb testing.TB) int {
 	tb.Helper()
-	said, err := r.ask("XLEN", "gatehouse:log:revocations")
+	said, err := r.ask("XLEN", "gatehouse:{l:revocations}:stream")
 	if err != nil {
 		return 0
 	}

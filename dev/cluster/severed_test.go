@@ -13,7 +13,7 @@ import (
 // that it missed.
 func TestSeveredFromRedis(t *testing.T) {
 	const bound = 2 * time.Second
-	c := &cluster{issuer: newIssuer(t), tb: t, redis: startRedis(t), world: newWorld(t)}
+	c := emptyCluster(t)
 	whole, closed, open := c.add("$STALE", "2s closed"), c.add("$STALE", "2s closed"), c.add("$STALE", "2s open")
 	for _, each := range c.nodes {
 		each.boot()
