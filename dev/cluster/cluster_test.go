@@ -12,7 +12,7 @@ import (
 )
 
 // short chooses fewer rounds: `make cluster SHORT=1`.
-var short = os.Getenv("SHORT") != ""
+var short = os.Getenv("GATEHOUSE_CLUSTER_SHORT") != ""
 
 // pick chooses a size for a whole and for a short run.
 func pick(whole, less int) int {
