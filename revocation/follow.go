@@ -64,7 +64,7 @@ func (s *State) step(ctx context.Context) error {
 	began := time.Now()
 	refilling := s.refill(ctx, began.Add(refillSlice))
 	wait := readWait
-	if !s.loaded.Load() || len(s.lacking) > 0 {
+	if !s.loaded.Load() || len(s.lacking) > 0 || s.more {
 		wait = 0
 	}
 	records, next, err := s.log.Read(ctx, logName, s.position, pageSize, wait)
@@ -83,7 +83,11 @@ func (s *State) step(ctx context.Context) error {
 	}
 	s.apply(events)
 	s.position = next
+	s.more = len(records) > 0
 	if len(records) < pageSize {
+		if len(records) == 0 {
+			began = began.Add(wait) // the log waited that long, and nothing came
+		}
 		s.contact.Store(began.UnixNano())
 		s.loaded.Store(true)
 	}

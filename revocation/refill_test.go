@@ -62,3 +62,36 @@ func TestRefill(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// A node that follows a log which answers is never much further behind than one wait,
+// however seldom or often something comes in.
+func TestContact(t *testing.T) {
+	for name, every := range map[string]time.Duration{"seldom": time.Hour, "now and then": 990 * time.Millisecond, "often": 30 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := store.NewMemory(0)
+				state, other := NewState(log), NewState(log)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go state.Follow(ctx, slog.New(slog.DiscardHandler))
+				synctest.Wait()
+				said := time.Now()
+				for begin := time.Now(); time.Since(begin) < 20*time.Second; {
+					<-time.After(10 * time.Millisecond)
+					if time.Since(said) >= every {
+						said = time.Now()
+						event := Event{Kind: KindID, Issuer: "https://idp.example", Value: said.String(), Until: said.Add(time.Hour)}
+						if _, err := other.Revoke(t.Context(), event); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if age := time.Since(state.Status().Contact); age > readWait {
+						t.Fatalf("the last contact is %v ago", age)
+					}
+				}
+				cancel()
+				synctest.Wait()
+			})
+		})
+	}
+}

@@ -30,6 +30,7 @@ type State struct {
 
 	following sync.Mutex // one follower at a time: a reload's begins when the old one's has ended
 	position  store.Position
+	more      bool    // the last page had records: what came meanwhile is asked for at once
 	lacking   []Event // what the log has lost and this node has not written again yet
 
 	loaded  atomic.Bool

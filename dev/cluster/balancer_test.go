@@ -76,9 +76,6 @@ func (b *balancer) choose(not *node) (chosen *node, done func()) {
 			break
 		}
 	}
-	if chosen == nil && not != nil && b.blind {
-		chosen = not
-	}
 	if chosen == nil {
 		return nil, nil
 	}

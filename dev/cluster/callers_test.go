@@ -88,8 +88,9 @@ func (c *callers) hand(token *held) {
 	c.others = append(c.others, token)
 }
 
-// request sends one. Where a node closes the connection unanswered the request goes to
-// another one, once, as balancers have it (proxy_next_upstream, lb_retries).
+// request sends one. Where a node closes the connection unanswered, or cannot tell at the
+// moment (503), the request goes to another one, once, as balancers have it
+// (proxy_next_upstream, lb_retries).
 func (c *callers) request() answer {
 	with := c.pick()
 	got := answer{begin: time.Now(), held: with, fault: errNoNode}
@@ -102,7 +103,7 @@ func (c *callers) request() answer {
 		got = answer{begin: time.Now(), node: next, held: with}
 		got.status, got.fault = send(c.client, next, with.text)
 		done()
-		if got.fault == nil {
+		if got.fault == nil && got.status != http.StatusServiceUnavailable {
 			break
 		}
 	}

@@ -21,7 +21,9 @@ func newLoopback() *loopback {
 	return n
 }
 
-func (*loopback) String() string { return "loopback addresses, one for each node, with a relay to Redis" }
+func (*loopback) String() string {
+	return "loopback addresses, one for each node, with a relay to Redis"
+}
 
 func (*loopback) address() string { return "127.0.0.1" }
 

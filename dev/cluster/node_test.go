@@ -42,13 +42,13 @@ var direct = &http.Client{
 }
 
 // newNode makes a node that does not run yet. In its Caddyfile $SITE, $ADMIN and
-// $NAME stand for its own addresses and name.
+// $HOST stand for its own addresses.
 func newNode(tb testing.TB, name, caddyfile string, route func(*machine, string) string) *node {
 	tb.Helper()
 	m := fabric.machine(tb)
 	n := &node{machine: m, tb: tb, name: name, home: tb.TempDir(), log: new(record)}
 	n.url, n.admin = "http://"+m.free(tb, m.front), "http://"+m.free(tb, m.front)
-	n.caddyfile = strings.NewReplacer("$SITE", n.url, "$ADMIN", strings.TrimPrefix(n.admin, "http://"), "$NAME", name).Replace(route(m, caddyfile))
+	n.caddyfile = strings.NewReplacer("$SITE", n.url, "$ADMIN", strings.TrimPrefix(n.admin, "http://"), "$HOST", m.front).Replace(route(m, caddyfile))
 	if err := os.WriteFile(filepath.Join(n.home, "Caddyfile"), []byte(n.caddyfile), 0o600); err != nil {
 		tb.Fatal(err)
 	}

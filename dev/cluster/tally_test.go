@@ -49,7 +49,9 @@ func reckon(answers []answer) tally {
 
 // age is how long ago the token's revocation had been acknowledged when the request
 // began.
-func (a answer) age() time.Duration { return time.Duration(a.begin.UnixNano() - a.held.acknowledged.Load()) }
+func (a answer) age() time.Duration {
+	return time.Duration(a.begin.UnixNano() - a.held.acknowledged.Load())
+}
 
 func (a answer) String() string {
 	name := "no node"
