@@ -50,3 +50,6 @@ func (n *node) listed(tb testing.TB) int {
 	}
 	return len(events)
 }
+
+// known is how many revocations a node knows, without listing them.
+func (n *node) known(tb testing.TB) int { return n.metric(tb, "caddy_gatehouse_revocations") }

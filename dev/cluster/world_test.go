@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,17 +19,20 @@ type world struct {
 	upstream string
 	// ended counts the streams that have ended.
 	ended atomic.Int64
+	last  atomic.Value
 }
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := new(world)
-	w.upstream = serve(tb, w).Listener.Addr().String()
+	server := unstarted(tb, w)
+	server.Start()
+	w.upstream = server.Listener.Addr().String()
 	return w
 }
 
-// serve serves on the callers' network.
-func serve(tb testing.TB, handler http.Handler) *httptest.Server {
+// unstarted is a server on the callers' network; it ends with the test.
+func unstarted(tb testing.TB, handler http.Handler) *httptest.Server {
 	tb.Helper()
 	listener, err := net.Listen("tcp", fabric.address()+":0")
 	if err != nil {
@@ -37,7 +41,6 @@ func serve(tb testing.TB, handler http.Handler) *httptest.Server {
 	server := httptest.NewUnstartedServer(handler)
 	_ = server.Listener.Close()
 	server.Listener = listener
-	server.Start()
 	tb.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
@@ -45,8 +48,16 @@ func serve(tb testing.TB, handler http.Handler) *httptest.Server {
 	return server
 }
 
+// bearer is the bearer token of the latest request.
+func (w *world) bearer() string {
+	last, _ := w.last.Load().(string)
+	return last
+}
+
 // ServeHTTP implements http.Handler: a stream at /stream, a few bytes elsewhere.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	held, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	w.last.Store(held)
 	if r.URL.Path != "/stream" {
 		_, _ = io.WriteString(rw, "upstream\n")
 		return
