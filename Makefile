@@ -131,7 +131,7 @@ cluster: $(BIN)/gotestsum ## Run three gateways with one Redis: revoke, cut off,
 ##@ Steps of make test
 
 .PHONY: needs
-needs: ## Install what the race detector needs (gcc), if it is missing
+needs: ## Install what tests need (gcc for the race detector, redis-server), if it is missing
 	@dev/tools/needs.sh
 
 .PHONY: compile

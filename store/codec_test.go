@@ -1,0 +1,131 @@
+package store
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// rewriter is a restorer that writes down what it is given.
+type rewriter struct{ changes []byte }
+
+func (r *rewriter) restoreLife(life string) error {
+	r.changes = appendLife(r.changes, life)
+	return nil
+}
+
+func (r *rewriter) restoreNumber(log Purpose, number uint64) error {
+	r.changes = appendNumber(r.changes, log, number)
+	return nil
+}
+
+func (r *rewriter) restoreRecord(log Purpose, number uint64, until int64, id, data string) error {
+	r.changes = appendRecord(r.changes, log, &entry{number: number, until: until, text: id + data, idLength: len(id)})
+	return nil
+}
+
+func (r *rewriter) restoreValue(purpose Purpose, name key, until int64, value []byte) error {
+	r.changes = appendValue(r.changes, purpose, name, until, value)
+	return nil
+}
+
+func (r *rewriter) restoreDelete(purpose Purpose, name key) error {
+	r.changes = appendDelete(r.changes, purpose, name)
+	return nil
+}
+
+func (r *rewriter) restoreMarks(purpose Purpose, marks []stamped) error {
+	r.changes = appendMarks(r.changes, purpose, marks)
+	return nil
+}
+
+// allKinds is a change of each kind.
+func allKinds() []byte {
+	far := int64(1) << 60
+	to := appendLife(nil, "life")
+	to = appendRecord(to, "log", &entry{number: 7, until: far, text: "iddata", idLength: 2})
+	to = appendRecord(to, "log", &entry{number: 8, until: -1})
+	to = appendNumber(to, "log", 1<<40)
+	to = appendValue(to, "purpose", key{1, 2}, far, []byte("value"))
+	to = appendDelete(to, "purpose", key{3})
+	return appendMarks(to, "purpose", []stamped{{id: hash{1}, until: far}, {id: hash{2}, until: 0}})
+}
+
+func TestChangesComeBack(t *testing.T) {
+	var again rewriter
+	if err := restoreAll(allKinds(), &again); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(allKinds(), again.changes); diff != "" {
+		t.Error(diff)
+	}
+	for i := 1; i < len(allKinds()); i++ {
+		if err := restoreAll(allKinds()[:i], &rewriter{}); err == nil {
+			// Between two changes is no cut.
+			var front rewriter
+			_ = restoreAll(allKinds()[:i], &front)
+			if len(front.changes) != i {
+				t.Errorf("%d octets were read as %d", i, len(front.changes))
+			}
+		}
+	}
+}
+
+// FuzzChanges reads any octets as changes, and puts them into a store: without a
+// panic, and so that what is written down again is the same.
+func FuzzChanges(f *testing.F) {
+	f.Add(allKinds())
+	f.Add([]byte{kindMarks, 0, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Add([]byte{kindRecord, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Fuzz(func(t *testing.T, changes []byte) {
+		if len(changes) > 1<<16 {
+			return
+		}
+		var first, second rewriter
+		if err := restoreAll(changes, &first); err == nil {
+			if err := restoreAll(first.changes, &second); err != nil || !bytes.Equal(first.changes, second.changes) {
+				t.Errorf("read again: %v, %x; want %x", err, second.changes, first.changes)
+			}
+		}
+		m := NewMemory(0)
+		_ = restoreAll(changes, restoring{m: m})
+		for log := range m.allJournals() {
+			if _, _, err := m.Read(t.Context(), log, "", 10, 0); err != nil {
+				t.Errorf("reading %q: %v", log, err)
+			}
+		}
+	})
+}
+
+// FuzzFile opens any octets as a file.
+func FuzzFile(f *testing.F) {
+	made, err := createFile(filepath.Join(f.TempDir(), "file"), func(commit func([]byte) error) error { return commit(allKinds()) })
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := made.close(); err != nil {
+		f.Fatal(err)
+	}
+	content, err := os.ReadFile(made.path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(content)
+	f.Add(content[:len(content)-1])
+	f.Add(append(bytes.Clone(content), content[headSize:]...))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		from := &file{}
+		length := int64(len(content))
+		handed := int64(0)
+		err := from.readAll(bytes.NewReader(content), length, func(changes []byte) error {
+			handed += frameHead + int64(len(changes))
+			return restoreAll(changes, &rewriter{})
+		})
+		if err == nil && (from.size > length || from.size != headSize+handed) {
+			t.Errorf("%d octets, of which %d count and %d were read", length, from.size, handed)
+		}
+	})
+}
