@@ -120,5 +120,8 @@ func decode(data []byte) (*Event, error) {
 	if event.ID == "" {
 		return nil, invalid("its name is missing")
 	}
-	return event, event.Check()
+	if err := event.Check(); err != nil {
+		return nil, err
+	}
+	return event, nil
 }

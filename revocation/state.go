@@ -30,8 +30,6 @@ type State struct {
 
 	following sync.Mutex // one follower at a time: a reload's begins when the old one's has ended
 	position  store.Position
-	more      bool    // the last page had records: what came meanwhile is asked for at once
-	lacking   []Event // what the log has lost and this node has not written again yet
 
 	loaded  atomic.Bool
 	contact atomic.Int64 // when the log was last read to its end, in nanoseconds since 1970
@@ -75,7 +73,11 @@ func (s *State) Revoke(ctx context.Context, event Event) (Event, error) {
 	if err := event.Check(); err != nil {
 		return event, err
 	}
-	if err := s.write(ctx, &event); err != nil {
+	data, err := event.encode()
+	if err != nil {
+		return event, fmt.Errorf("revoking: %w", err)
+	}
+	if err := s.log.Append(ctx, logName, event.ID, data, event.Until); err != nil {
 		return event, fmt.Errorf("revoking: %w", err)
 	}
 	s.apply([]*Event{&event})
