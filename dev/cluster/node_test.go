@@ -4,7 +4,6 @@ package cluster_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -139,11 +138,4 @@ func (n *node) ask(path, token string) int {
 	defer func() { _ = answer.Body.Close() }()
 	_, _ = io.Copy(io.Discard, answer.Body)
 	return answer.StatusCode
-}
-
-// members reads a JSON object.
-func members(text string) map[string]any {
-	var found map[string]any
-	_ = json.Unmarshal([]byte(text), &found)
-	return found
 }
