@@ -113,6 +113,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	}
 	a.leaseCache()
 	a.leaseStore()
+	if err := a.publishRevocations(); err != nil {
+		return err
+	}
 	if err := a.provisionSigning(); err != nil {
 		return err
 	}
