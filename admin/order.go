@@ -20,8 +20,7 @@ import (
 const (
 	maxValue  = 1024
 	maxReason = 256
-	// maxLife is longer than any token lives, and short enough for a slip to end.
-	maxLife = 10 * 365 * 24 * time.Hour
+	maxLife   = revocation.MaxLife
 	// maxAhead is how far before may lie in the future: an issuer's clock may be ahead.
 	maxAhead = 2 * time.Minute
 )

@@ -110,7 +110,7 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 	case !until.IsZero() && !until.After(now):
 		return until, bad("until", "it has passed")
 	case !until.IsZero() && until.After(now.Add(maxLife)):
-		return until, bad("until", "it lies more than ten years ahead")
+		return until, bad("until", "it lies more than %d days ahead", maxLife/(24*time.Hour))
 	case !until.IsZero():
 		return until, nil
 	case !ends.IsZero():

@@ -179,8 +179,9 @@ func manifests(t *testing.T) map[string]manifest {
 	for _, file := range []string{"gatehouse.yaml", "redis.yaml", "secrets.yaml"} {
 		decoder := yaml.NewDecoder(strings.NewReader(deployed(t, "kubernetes/"+file)))
 		for {
-			var read manifest
-			err := decoder.Decode(&read)
+			var document map[string]any
+			err := decoder.Decode(&document)
+			read := manifest(document)
 			if errors.Is(err, io.EOF) {
 				break
 			}
