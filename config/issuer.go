@@ -35,7 +35,8 @@ type Issuer struct {
 
 	// Where the verification keys are: an https URL of a JWK Set, or a file with a
 	// JWK Set or with PEM blocks, which is read when the configuration is loaded. It
-	// needs an issuer with a single URL. Default: discovery.
+	// needs an issuer with a single URL, and not that of `sign`, whose keys the gateway
+	// has. Default: discovery.
 	JWKS string `json:"jwks,omitempty"`
 
 	// The signature algorithms that tokens may use, by their registered names.
@@ -221,7 +222,13 @@ func (i *Issuer) missing() error {
 	return i.secretsMissing()
 }
 
-func (i *Issuer) links(g *Gatehouse) error { return i.Introspection.links(g, i) }
+func (i *Issuer) links(g *Gatehouse) error {
+	if i.JWKS != "" && g.Sign != nil && slices.Contains(i.URLs, g.Sign.Issuer) {
+		return fmt.Errorf("jwks: %s is the issuer in sign, whose keys the gateway has: leave jwks out; the keys of other regions join by publish in sign",
+			g.Sign.Issuer)
+	}
+	return i.Introspection.links(g, i)
+}
 
 // accepted are the settings of an audience list that tokens are held against.
 func accepted(audience []string) []setting {
