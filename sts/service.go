@@ -57,6 +57,9 @@ type Config struct {
 	DPoP *proof.DPoP
 	// Crowd bounds how many secrets are hashed at once. Required.
 	Crowd *Crowd
+	// Holdings bound how many references one client has. Default: some of this
+	// service's own.
+	Holdings *Holdings
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -81,6 +84,9 @@ func New(config Config) (*Service, error) {
 	}
 	if config.Now == nil {
 		config.Now = time.Now
+	}
+	if config.Holdings == nil {
+		config.Holdings = NewHoldings(0, 0)
 	}
 	if config.Naming == nil {
 		config.Naming = func(subject *token.Token, _ string) (string, signing.SubjectID) {
