@@ -16,12 +16,13 @@ import (
 var (
 	marks  = lease.NewPool[*store.Memory]()
 	nonces = lease.NewPool[*proof.Nonces]()
+	shares = lease.NewPool[*proof.Shares]()
 )
 
 // Sender implements handlers.Services.
 func (a *App) Sender(directive *config.TokenAuth) (*proof.Sender, error) {
 	label := at("token_auth", directive.Place)
-	checked := proof.DPoPConfig{Marks: a.marks()}
+	checked := proof.DPoPConfig{Marks: a.marks(), Shares: a.shares()}
 	if directive.DPoPNonce {
 		var err error
 		if checked.Nonces, err = a.nonces(); err != nil {
@@ -49,6 +50,13 @@ func requiredKinds(directive *config.TokenAuth) proof.Kinds {
 
 func (a *App) marks() *store.Memory {
 	held := marks.Acquire(lease.KeyOf("marks"), func() *store.Memory { return store.NewMemory(0) }, nil)
+	a.releases = append(a.releases, held.Release)
+	return held.Value
+}
+
+// shares are those of the marks, for all who check proofs.
+func (a *App) shares() *proof.Shares {
+	held := shares.Acquire(lease.KeyOf("shares"), func() *proof.Shares { return proof.NewShares(0, 0) }, nil)
 	a.releases = append(a.releases, held.Release)
 	return held.Value
 }

@@ -27,7 +27,7 @@ var holdings = lease.NewPool[*sts.Holdings]()
 // TokenService implements handlers.Services.
 func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error) {
 	label := directive.Label()
-	checked := proof.DPoPConfig{Marks: a.marks()}
+	checked := proof.DPoPConfig{Marks: a.marks(), Shares: a.shares()}
 	if directive.DPoPNonce {
 		var err error
 		if checked.Nonces, err = a.nonces(); err != nil {
