@@ -20,7 +20,8 @@ func (w *walk) service(service *TokenService, passed []crossing) {
 			continue
 		}
 		if path := before.service.answersOf(service); path != "" {
-			w.failures = append(w.failures, fmt.Errorf("%s: %s answers %s before it: give one of them another prefix or other endpoints, or put each into a handle of its own",
+			w.failures = append(w.failures, fmt.Errorf("%s: %s answers %s before it: "+
+				"give one of them another prefix or other endpoints, or put each into a handle of its own",
 				service.Label(), before.service.Label(), path))
 		}
 	}
@@ -29,7 +30,8 @@ func (w *walk) service(service *TokenService, passed []crossing) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(service.Clients)) {
 		if service.Clients[id].Auth.Method == config.AuthTLS {
-			w.failures = append(w.failures, fmt.Errorf("%s: auth tls, and this site verifies no client certificates: write tls { client_auth { … } } with a trust_pool in the site, or another auth",
+			w.failures = append(w.failures, fmt.Errorf("%s: auth tls, and this site verifies no client certificates: "+
+				"write tls { client_auth { … } } with a trust_pool in the site, or another auth",
 				service.ClientLabel(id)))
 		}
 	}

@@ -86,7 +86,7 @@ func (c *counter) live(first uint64) int {
 	n := 0
 	for i := range c {
 		if word := c[i].Load(); word>>tagBits >= first {
-			n += int(word & countsIn) //nolint:gosec // 32 bits
+			n += int(word & countsIn)
 		}
 	}
 	return n

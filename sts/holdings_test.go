@@ -2,6 +2,7 @@ package sts_test
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -33,9 +34,7 @@ func newHoldingRig(t *testing.T, entries, bytes int) *rig {
 func (r *rig) fill(client string, more params) int {
 	r.t.Helper()
 	form := clientForm(params{"client_id": client})
-	for name, value := range more {
-		form[name] = value
-	}
+	maps.Copy(form, more)
 	for n := range 1000 {
 		_, _, refused := r.service.Token(r.request(form.body()))
 		if refused == nil {

@@ -19,7 +19,8 @@ func TestAttack24ReferencesWithoutEnd(t *testing.T) {
 	long := s.subject(map[string]any{"aud": "greedy", "sub": strings.Repeat("s", 4000)})
 	got := 0
 	for s.exchange("greedy", long).Status == http.StatusOK {
-		if got++; got > 10_000 {
+		got++
+		if got > 10_000 {
 			t.Fatal("there is no end")
 		}
 	}

@@ -118,6 +118,7 @@ func TestNoKeyAfterRetirement(t *testing.T) {
 // The storage is lost, or somebody with another secret has written over it. The key
 // signs on for its grace, and then nothing is signed until the storage is back.
 func TestNoKeyWithoutStorage(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(t *testing.T, document string){
 		"unreadable": func(t *testing.T, document string) {
 			t.Helper()
