@@ -43,7 +43,7 @@ func appendForEver(path string) error {
 				if err != nil {
 					return
 				}
-				fmt.Println(kind, id) // one write: lines of several workers do not mix
+				fmt.Fprintln(os.Stdout, kind, id) // one write: lines of several workers do not mix
 			}
 		})
 	}
