@@ -69,27 +69,42 @@ var errDamaged = errors.New("it is damaged")
 
 // createFile writes a new file in place of one that is there. After a crash one of
 // them is there in full.
-func createFile(path string, fill func(commit func(changes []byte) error) error) (created *file, err error) {
-	fresh, err := os.OpenFile(path+newSuffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+func createFile(path string, fill func(commit func(changes []byte) error) error) (*file, error) {
+	made, err := writeFile(path, fill)
 	if err != nil {
 		return nil, err
 	}
-	made := &file{path: path, disk: fresh, size: headSize}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, fresh.Close(), os.Remove(fresh.Name()))
-		}
-	}()
-	if err := made.fill(fill); err != nil {
-		return nil, err
+	if err := made.install(); err != nil {
+		return nil, errors.Join(err, made.discard())
 	}
-	if err := os.Rename(fresh.Name(), path); err != nil {
-		return nil, err
-	}
-	// From here on this is the file: another one would be gone with its last process.
-	made.unsettled = syncDirectory(filepath.Dir(path)) != nil
 	return made, nil
 }
+
+// writeFile writes a file that is not in its place yet.
+func writeFile(path string, fill func(commit func(changes []byte) error) error) (*file, error) {
+	disk, err := os.OpenFile(path+newSuffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	made := &file{path: path, disk: disk, size: headSize}
+	if err := made.fill(fill); err != nil {
+		return nil, errors.Join(err, made.discard())
+	}
+	return made, nil
+}
+
+// install puts what writeFile wrote in its place. From then on it is the file: one
+// that was there is gone with its last process.
+func (f *file) install() error {
+	if err := os.Rename(f.path+newSuffix, f.path); err != nil {
+		return err
+	}
+	f.unsettled = syncDirectory(filepath.Dir(f.path)) != nil
+	return nil
+}
+
+// discard drops what writeFile wrote.
+func (f *file) discard() error { return errors.Join(f.close(), os.Remove(f.path+newSuffix)) }
 
 func (f *file) fill(fill func(commit func(changes []byte) error) error) error {
 	out := bufio.NewWriterSize(f.disk, 1<<20)
