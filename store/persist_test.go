@@ -96,8 +96,8 @@ func fill(t *testing.T, m *store.Memory) {
 func expectFilled(t *testing.T, m *store.Memory) {
 	t.Helper()
 	records, _, err := m.Read(t.Context(), purpose, "", 100, 0)
-	if err != nil || len(records) != 10 {
-		t.Fatalf("%d records, %v; want 10", len(records), err)
+	if err != nil || len(records) != 10 || m.Records(purpose) != 10 {
+		t.Fatalf("%d records of %d, %v; want 10", len(records), m.Records(purpose), err)
 	}
 	for i, record := range records {
 		if record.ID != fmt.Sprint("record", 2*i) || string(record.Data) != fmt.Sprint("data", 2*i) {
@@ -160,12 +160,36 @@ func expectPrivate(t *testing.T, directory string) {
 	}
 }
 
+// rewritten keeps values until the file of records was written anew.
+func rewritten(t *testing.T, m *store.Memory, directory string) {
+	t.Helper()
+	var before int64
+	for range 10_000 {
+		if err := m.Put(t.Context(), purpose, "a", make([]byte, store.MaxValue), time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(directory, "records"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() < before {
+			return
+		}
+		before = info.Size()
+	}
+	t.Fatal("the file is never written anew")
+}
+
 // The number of a record that has ended is never given again, or a reader would miss
 // the record that has it.
 func TestPersistentNumbersGoOn(t *testing.T) {
 	directory := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		m := reopen(t, directory)
+		m := store.NewPersistent(store.MemoryConfig{Path: directory})
+		m.RewriteOften()
+		if err := m.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if err := m.Append(t.Context(), purpose, "a", nil, time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
@@ -173,8 +197,9 @@ func TestPersistentNumbersGoOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		closeStore(t, m)
 		<-time.After(2 * time.Second)
+		rewritten(t, m, directory)
+		closeStore(t, m)
 		m = reopen(t, directory)
 		defer closeStore(t, m)
 		if err := m.Append(t.Context(), purpose, "b", nil, time.Now().Add(time.Second)); err != nil {
