@@ -2,7 +2,12 @@ package store
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -69,6 +74,60 @@ func TestChangesComeBack(t *testing.T) {
 				t.Errorf("%d octets were read as %d", i, len(front.changes))
 			}
 		}
+	}
+}
+
+// Marks that are written anew live as long as they must, and a second longer at most.
+func TestMarksWrittenAnewLiveAsLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const marks = 50
+		start := time.Now()
+		until := func(i int) time.Time { return start.Add(time.Duration(i+1) * 137 * time.Millisecond) }
+		before, after := NewMemory(0), NewMemory(0)
+		for i := range marks {
+			if fresh, err := before.Mark(t.Context(), "test", fmt.Sprint(i), until(i)); !fresh || err != nil {
+				t.Fatal(fresh, err)
+			}
+		}
+		into := restoring{m: after, now: start.UnixMilli()}
+		if err := before.emitMarks(func(changes []byte) error { return restoreAll(changes, into) }); err != nil {
+			t.Fatal(err)
+		}
+		for i := range marks {
+			<-time.After(time.Until(until(i).Add(-time.Millisecond)))
+			if fresh, err := after.Mark(t.Context(), "test", fmt.Sprint(i), until(i)); fresh || err != nil {
+				t.Errorf("mark %d before its end: %t, %v", i, fresh, err)
+			}
+		}
+		<-time.After(time.Second)
+		for i := range marks {
+			if fresh, err := after.Mark(t.Context(), "test", fmt.Sprint(i), time.Now().Add(time.Hour)); !fresh || err != nil {
+				t.Errorf("mark %d after its end: %t, %v", i, fresh, err)
+			}
+		}
+	})
+}
+
+// A commit whose second half failed may have left a head that says too much. It is
+// taken back before anything is written over what it speaks of.
+func TestFileTakesBackWhatItStated(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	f, err := createFile(path, func(commit func([]byte) error) error { return commit(allKinds()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.doubtful = true
+	more := allKinds()
+	if err := errors.Join(f.state(f.size+1000), f.commit(more), f.close()); err != nil {
+		t.Fatal(err)
+	}
+	frames := 0
+	again, err := openFile(path, func([]byte) error { frames++; return nil })
+	if err != nil || frames != 2 || again.doubtful {
+		t.Fatalf("%d frames, %v; want 2", frames, err)
+	}
+	if err := again.close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -87,6 +87,8 @@ func fill(t *testing.T, m *store.Memory) {
 		}
 	}
 	err := m.Put(t.Context(), purpose, "key0", []byte("replaced"), time.Now().Add(time.Hour))
+	// What replaced another one and has ended does not bring the other one back.
+	err = errors.Join(err, m.Put(t.Context(), purpose, "key4", []byte("short"), time.Now().Add(time.Second)))
 	if err := errors.Join(err, m.Delete(t.Context(), purpose, "key2")); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +111,7 @@ func expectFilled(t *testing.T, m *store.Memory) {
 		switch {
 		case i == 0:
 			want = "replaced"
-		case i%2 == 1, i == 2:
+		case i%2 == 1, i == 2, i == 4:
 			want = ""
 		}
 		value, found, err := m.Get(t.Context(), purpose, fmt.Sprint("key", i))
@@ -198,6 +200,12 @@ func TestPersistentNumbersGoOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(2 * time.Second)
+		if err := m.Append(t.Context(), purpose, "past", nil, time.Now().Add(-time.Second)); err != nil {
+			t.Fatal(err) // it clears the other away
+		}
+		if got := m.Records(purpose); got != 0 {
+			t.Errorf("%d records are kept, want none", got)
+		}
 		rewritten(t, m, directory)
 		closeStore(t, m)
 		m = reopen(t, directory)
