@@ -115,6 +115,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.leaseCache()
 	a.leaseStore()
 	a.watchRevocations()
+	if err := a.publishRevocations(); err != nil {
+		return err
+	}
 	if err := a.provisionSigning(); err != nil {
 		return err
 	}

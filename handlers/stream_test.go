@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // A deadlined records what a stream does to its request.
@@ -36,6 +38,19 @@ func (g *guarded) SetReadDeadline(at time.Time) error  { g.set = append(g.set, a
 func (g *guarded) SetWriteDeadline(at time.Time) error { g.set = append(g.set, at); return nil }
 func (g *guarded) Unwrap() http.ResponseWriter         { return g.ResponseWriter }
 
+// A watcher counts who watches, and ends them when it is told to.
+type watcher struct {
+	begun int
+	ends  []func()
+}
+
+func (w *watcher) Watch(_ *token.Token, end func()) (stop func()) {
+	w.begun++
+	w.ends = append(w.ends, end)
+	place := len(w.ends) - 1
+	return func() { w.ends[place] = nil }
+}
+
 // Through Caddy's wrappers goes what the writer's own goroutine sets, and past
 // them what the timer does.
 func TestTimerLeavesWrappersAlone(t *testing.T) {
@@ -44,7 +59,7 @@ func TestTimerLeavesWrappersAlone(t *testing.T) {
 		wrapper := &guarded{ResponseWriter: server}
 		w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: wrapper}, mine: new(privacy)}
 		ends := time.Now().Add(time.Minute)
-		w.stream.begin(wrapper, &http.Request{}, ends)
+		w.stream.begin(wrapper, &http.Request{}, new(watcher), nil, ends)
 		_ = w.FlushError()
 		<-time.After(2 * time.Minute) // in fake time
 		synctest.Wait()
@@ -62,7 +77,7 @@ func passage(r *http.Request, ends time.Time) (*privateWriter, *deadlined) {
 	under := &deadlined{ResponseWriter: httptest.NewRecorder()}
 	w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: under}, mine: new(privacy)}
 	if !ends.IsZero() {
-		w.stream.begin(under, r, ends)
+		w.stream.begin(under, r, new(watcher), nil, ends)
 	}
 	return w, under
 }
@@ -123,7 +138,7 @@ func TestStreamEndsTheContextOfHTTP3(t *testing.T) {
 	for _, finish := range []func(*stream){(*stream).end, (*stream).finish} {
 		under := &deadlined{ResponseWriter: httptest.NewRecorder()}
 		var s stream
-		r := s.begin(under, (&http.Request{ProtoMajor: 3}).WithContext(t.Context()), time.Now().Add(time.Hour))
+		r := s.begin(under, (&http.Request{ProtoMajor: 3}).WithContext(t.Context()), new(watcher), nil, time.Now().Add(time.Hour))
 		if r.Context().Err() != nil {
 			t.Error("the context ended before its time")
 		}
