@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/introspection"
@@ -104,6 +105,12 @@ func (a *App) watchRevocations() {
 		a.log.Debug("cleared what was derived from revoked tokens", "events", len(batch.Events),
 			derivedRemembered, counts[derivedRemembered], derivedAnswers, counts[derivedAnswers], derivedIssued, counts[derivedIssued])
 	}))
+}
+
+// isRevoked tells whether a token that was good is so no longer.
+func (a *App) isRevoked(t *token.Token) bool {
+	facts := revocation.FactsOf(t)
+	return a.revoked.List().Find(&facts, time.Now()) != nil
 }
 
 // CountDerived tells how much of each kind a revocation would clear on this node; it

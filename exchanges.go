@@ -123,6 +123,7 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 	settings := exchange.Config{
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
+		Revoked: a.isRevoked,
 	}
 	if block.IsLocal() {
 		if settings.Local, err = a.local(block); err != nil {

@@ -53,6 +53,15 @@ func (s *State) begin() uint64 {
 	return s.generations.number
 }
 
+// keep remembers what was got for a caller, unless something was evicted since the
+// call for it began. A call that began after the eviction is told by the caller's
+// token itself: a revocation is known before what is derived is evicted.
+func (x *Exchanger) keep(key cacheKey, issued *Issued, life lifetime, caller Caller, generation uint64) {
+	if origin := x.origin(caller); x.forAll() || !x.revoked(caller) {
+		x.state.keep(key, issued, life, x.config.Now(), origin, generation)
+	}
+}
+
 // Evict forgets every token that was issued for a caller that match finds, and all
 // remembered refusals. What is being asked for at this moment is not stored when
 // it comes. It looks at every token: it is for revocations, not for requests.
