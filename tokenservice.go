@@ -21,10 +21,13 @@ import (
 // lease.Pool.
 var crowds = lease.NewPool[*sts.Crowd]()
 
+// holdings bound how many references one client has, over all configurations.
+var holdings = lease.NewPool[*sts.Holdings]()
+
 // TokenService implements handlers.Services.
 func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error) {
 	label := directive.Label()
-	checked := proof.DPoPConfig{Marks: a.store}
+	checked := proof.DPoPConfig{Marks: a.store, Shares: a.shares()}
 	if directive.DPoPNonce {
 		var err error
 		if checked.Nonces, err = a.nonces(); err != nil {
@@ -43,12 +46,13 @@ func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error)
 		return subjects.Name(subject, a.Sign.Issuer, audience)
 	}
 	crowd := crowds.Acquire(lease.KeyOf("crowd"), sts.NewCrowd, nil)
-	a.releases = append(a.releases, crowd.Release)
+	held := holdings.Acquire(lease.KeyOf("holdings"), func() *sts.Holdings { return sts.NewHoldings(0, 0) }, nil)
+	a.releases = append(a.releases, crowd.Release, held.Release)
 	settings := sts.Config{
 		Issuer: a.Sign.Issuer, TokenEndpoint: directive.Address(a.Sign.Issuer, config.EndpointToken),
 		Minter: a.Minter(), Keys: a.ring, Naming: naming,
 		Own:   token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{a.own(0)}, Bindings: true, Cache: a.cache.Value}),
-		Marks: a.store, Values: a.store, DPoP: dpop, Crowd: crowd.Value,
+		Marks: a.store, Values: a.store, DPoP: dpop, Crowd: crowd.Value, Holdings: held.Value,
 	}
 	for _, id := range slices.Sorted(maps.Keys(directive.Clients)) {
 		client, err := a.serviceClient(id, directive.Clients[id])

@@ -42,6 +42,7 @@ node speaks for all that share its storage.
 		}),
 		keysVerb("retire <kid>", "Takes a key out of the published set at once", cobra.ExactArgs(1), retire),
 	)
+	needsVerb(command)
 	return command
 }
 

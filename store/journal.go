@@ -10,7 +10,7 @@ import (
 )
 
 // A journal holds the records of one log in the order of their numbers. A heap knows
-// which of them ends next. What has ended stays in the list until half of it is like
+// which of them ends next. What has ended stays in the list until a fifth of it is like
 // that, so that nobody moves a long list for each record.
 type journal struct {
 	maxRecords, maxBytes int
@@ -31,7 +31,7 @@ type entry struct {
 	number   uint64
 	until    int64 // milliseconds since 1970
 	text     string
-	idLength uint16
+	idLength int
 	gone     bool
 }
 
@@ -54,23 +54,27 @@ func newJournal(maxRecords, maxBytes int) *journal {
 }
 
 // add puts a record at the end, which nobody sees before show. It returns the record
-// with that identifier where there is one already. Times are in milliseconds.
-func (j *journal) add(id string, data []byte, now, until int64) (*entry, error) {
+// with that identifier where there is one already, and none where the instant has
+// passed. Times are in milliseconds.
+func (j *journal) add(id, data string, now, until int64) (*entry, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	size := len(id) + len(data)
 	j.sweep(now, size)
-	if held := j.ids[id]; held != nil {
-		if now < held.until {
-			return held, nil
-		}
+	held := j.ids[id]
+	switch {
+	case held != nil && now < held.until:
+		return held, nil
+	case now >= until:
+		return nil, nil //nolint:nilnil // there is nothing to add, and nothing wrong
+	case held != nil:
 		j.drop(held)
 	}
 	if !j.hasRoom(size) {
 		return nil, ErrFull
 	}
 	j.last++
-	added := &entry{number: j.last, until: until, text: id + string(data), idLength: uint16(len(id))}
+	added := &entry{number: j.last, until: until, text: id + data, idLength: len(id)}
 	j.insert(added)
 	return added, nil
 }
@@ -98,6 +102,24 @@ func (j *journal) show() {
 	j.grown = make(chan struct{})
 }
 
+// withdraw takes back the records that were not shown.
+func (j *journal) withdraw() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.shown == j.last {
+		return
+	}
+	for len(j.records) > 0 && j.records[len(j.records)-1].number > j.shown {
+		last := len(j.records) - 1
+		j.drop(j.records[last])
+		j.records[last] = nil
+		j.records = j.records[:last]
+	}
+	j.last = j.shown
+	j.ending = slices.DeleteFunc(j.ending, func(e *entry) bool { return e.gone })
+	heap.Init(&j.ending)
+}
+
 // sweep clears away a few of the records that have ended, and more where room is
 // needed.
 func (j *journal) sweep(now int64, size int) {
@@ -109,7 +131,7 @@ func (j *journal) sweep(now int64, size int) {
 			j.drop(ended)
 		}
 	}
-	if len(j.records) > tidyRecords+2*len(j.ids) {
+	if len(j.records) > tidyRecords+len(j.ids)+len(j.ids)/4 {
 		j.records = slices.Clip(slices.DeleteFunc(j.records, func(e *entry) bool { return e.gone }))
 	}
 }
@@ -122,7 +144,6 @@ func (j *journal) drop(ended *entry) {
 	ended.gone = true
 	delete(j.ids, ended.id())
 	j.bytes -= len(ended.text)
-	ended.text, ended.idLength = "", 0
 }
 
 func (j *journal) len() int {
@@ -157,17 +178,16 @@ func (j *journal) look(after uint64, limit int, now int64) (found page, ok bool)
 			found.next, found.more = j.records[start+looked-1].number, true
 			return found, true
 		case !held.gone && now < held.until:
-			copied := *held // its text goes when it ends
-			found.records = append(found.records, &copied)
+			found.records = append(found.records, held)
 		}
 	}
 	return found, true
 }
 
-// read is look, waiting for the first record up to that long.
-func (j *journal) read(ctx context.Context, after uint64, limit int, wait time.Duration) (page, error) {
-	over := time.NewTimer(wait)
-	defer over.Stop()
+// read is look, waiting for the first record up to that long, or until all is over.
+func (j *journal) read(ctx context.Context, over <-chan struct{}, after uint64, limit int, wait time.Duration) (page, error) {
+	enough := time.NewTimer(wait)
+	defer enough.Stop()
 	for {
 		found, ok := j.look(after, limit, time.Now().UnixMilli())
 		switch {
@@ -186,7 +206,9 @@ func (j *journal) read(ctx context.Context, after uint64, limit int, wait time.D
 		select {
 		case <-ctx.Done():
 			return page{}, ctx.Err()
-		case <-over.C:
+		case <-over:
+			return page{}, ErrUnavailable
+		case <-enough.C:
 			return found, nil
 		case <-found.grown:
 		}

@@ -19,15 +19,17 @@ const sweepSteps = 8
 // seconds, whatever the number of marks.
 type ledger struct {
 	limit int
+	keeps bool // whether marks are written down, and wait for it in fresh
 
 	mu      sync.Mutex
 	expires map[hash]int64 // in milliseconds: small, because there are many
 	buckets map[int64][]hash
 	seconds secondHeap // the keys of buckets
+	fresh   []stamped
 }
 
-func newLedger(limit int) *ledger {
-	return &ledger{limit: limit, expires: make(map[hash]int64), buckets: make(map[int64][]hash)}
+func newLedger(limit int, keeps bool) *ledger {
+	return &ledger{limit: limit, keeps: keeps, expires: make(map[hash]int64), buckets: make(map[int64][]hash)}
 }
 
 func (l *ledger) len() int {
@@ -48,13 +50,20 @@ func (l *ledger) mark(id hash, now, until int64) (bool, error) {
 	case !known && len(l.expires) >= l.limit:
 		return false, ErrFull
 	}
+	l.insert(id, until)
+	if l.keeps {
+		l.fresh = append(l.fresh, stamped{id: id, until: until})
+	}
+	return true, nil
+}
+
+func (l *ledger) insert(id hash, until int64) {
 	l.expires[id] = until
 	second := bucketOf(until)
 	if _, ok := l.buckets[second]; !ok {
 		heap.Push(&l.seconds, second)
 	}
 	l.buckets[second] = append(l.buckets[second], id)
-	return true, nil
 }
 
 // bucketOf is the second by whose beginning every mark in the bucket has expired.

@@ -28,16 +28,31 @@ const (
 	// DefaultRecords and DefaultRecordBytes are how many records one log may have at a
 	// time, and how many octets all of them together.
 	DefaultRecords     = 1 << 21
-	DefaultRecordBytes = 512 << 20
+	DefaultRecordBytes = DefaultRecords * recordBytes
+	recordBytes        = 256
 )
 
-// Memory is the store of one process. It is bounded in entries and so in bytes:
-// a mark costs MarkBytes, and each purpose has a budget of its own. Nothing of it
-// runs in the background; what has expired is cleared away by later calls. It
-// reads time.Now and is safe for concurrent use. Whoever shares it between
-// configurations keeps it alive as long as any of them.
+// Memory is the store of one process. It is bounded in entries and so in bytes: a mark
+// costs MarkBytes, and each purpose has a budget of its own. What has ended is cleared
+// away by later calls. It reads time.Now and is safe for concurrent use. Whoever shares
+// it between configurations keeps it alive as long as any of them.
+//
+// Without a path it forgets everything with the process, needs no Open and has nothing
+// in the background. With a path it is used between Open and Close, answers from memory
+// all the same, and writes down what it holds:
+//
+// Records and values are on the disk, written through, before Append, Put or Delete
+// returns nil. Calls that come at once share a write. No end of the process and no
+// loss of power takes away what was acknowledged. Where the disk is full or fails the
+// call fails with ErrUnavailable, and nobody sees the record or the value.
+//
+// Marks are written down behind, every 200 ms and by Close. A process that is killed
+// loses those of its last moment, 200 ms and the time of a write, and with them nothing
+// else: a proof of that moment could be used once more while it is valid.
 type Memory struct {
 	perPurpose int
+	perLog     int
+	disk       *disk  // nil without a path
 	life       string // parts the logs of this store from those of any other
 
 	mu       sync.RWMutex
@@ -49,31 +64,56 @@ type Memory struct {
 // Interface guard.
 var _ Store = (*Memory)(nil)
 
-// NewMemory makes an empty store in which each purpose may have that many live
-// marks. Zero or less means DefaultMarks.
+// A MemoryConfig tells where a store with a path is, and how much it holds.
+type MemoryConfig struct {
+	// Path is the directory for its files, which Open makes where there is none. No
+	// other process may use it at the same time. Required.
+	Path string
+	// Marks is how many live marks each purpose may have. Default: DefaultMarks.
+	Marks int
+	// Records is how many live records each log may have; all together they may have
+	// 256 octets a record. Default: DefaultRecords.
+	Records int
+}
+
+// NewMemory makes an empty store without a path, in which each purpose may have that
+// many live marks. Zero or less means DefaultMarks.
 func NewMemory(marksPerPurpose int) *Memory {
-	if marksPerPurpose <= 0 {
-		marksPerPurpose = DefaultMarks
+	return newMemory(MemoryConfig{Marks: marksPerPurpose})
+}
+
+// NewPersistent makes a store with a path. It touches nothing before Open.
+func NewPersistent(config MemoryConfig) *Memory {
+	m := newMemory(config)
+	m.disk = newDisk(config.Path)
+	return m
+}
+
+func newMemory(config MemoryConfig) *Memory {
+	if config.Marks <= 0 {
+		config.Marks = DefaultMarks
+	}
+	if config.Records <= 0 {
+		config.Records = DefaultRecords
 	}
 	return &Memory{
-		perPurpose: marksPerPurpose, life: rand.Text(),
+		perPurpose: config.Marks, perLog: config.Records, life: rand.Text(),
 		purposes: make(map[Purpose]*ledger), shelves: make(map[Purpose]*shelf), journals: make(map[Purpose]*journal),
 	}
 }
 
-// Open implements Store. There is nothing to open.
-func (m *Memory) Open(context.Context) error { return nil }
-
-// Probe implements Store. Memory always answers.
-func (m *Memory) Probe(context.Context) error { return nil }
-
-// Close implements Store. There is nothing to let go of.
-func (m *Memory) Close() error { return nil }
+// usable tells whether a call may begin.
+func (m *Memory) usable(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return m.disk.ready()
+}
 
 // Mark implements Marks. It never waits for anything but other calls with the
 // same purpose, and fails with ErrFull while all marks of the purpose are live.
 func (m *Memory) Mark(ctx context.Context, purpose Purpose, id string, until time.Time) (fresh bool, err error) {
-	if err := ctx.Err(); err != nil {
+	if err := m.usable(ctx); err != nil {
 		return false, fmt.Errorf("marking: %w", err)
 	}
 	book, err := m.ledger(purpose)
@@ -116,7 +156,7 @@ func (m *Memory) ledger(purpose Purpose) (*ledger, error) {
 	if len(m.purposes) >= maxPurposes {
 		return nil, fmt.Errorf("marking: more than %d purposes: %w", maxPurposes, ErrFull)
 	}
-	book = newLedger(m.perPurpose)
+	book = newLedger(m.perPurpose, m.disk != nil)
 	m.purposes[purpose] = book
 	return book, nil
 }

@@ -10,7 +10,7 @@ import (
 
 // Append implements Log. The identifier may have MaxRecord octets too.
 func (m *Memory) Append(ctx context.Context, log Purpose, id string, data []byte, until time.Time) error {
-	if err := ctx.Err(); err != nil {
+	if err := m.usable(ctx); err != nil {
 		return fmt.Errorf("appending a record: %w", err)
 	}
 	if longest := max(len(id), len(data)); longest > MaxRecord {
@@ -20,22 +20,36 @@ func (m *Memory) Append(ctx context.Context, log Purpose, id string, data []byte
 	if err != nil {
 		return err
 	}
-	now, end := time.Now().UnixMilli(), until.UnixMilli()
-	if now >= end {
-		return nil
-	}
-	if _, err := journal.add(id, data, now, end); err != nil {
+	if err := m.append(ctx, log, journal, id, string(data), until.UnixMilli()); err != nil {
 		return fmt.Errorf("appending a record of %s: %w", log, err)
 	}
-	journal.show()
 	return nil
+}
+
+func (m *Memory) append(ctx context.Context, log Purpose, into *journal, id, data string, until int64) error {
+	if m.disk == nil {
+		_, err := into.add(id, data, time.Now().UnixMilli(), until)
+		into.show()
+		return err
+	}
+	return m.disk.do(ctx, &change{
+		stage: func(to []byte) ([]byte, error) {
+			before := into.last
+			added, err := into.add(id, data, time.Now().UnixMilli(), until)
+			if err != nil || added == nil || added.number <= before {
+				return to, err // refused, or there already, maybe since a moment ago
+			}
+			return appendRecord(to, log, added), nil
+		},
+		apply: into.show, undo: into.withdraw,
+	})
 }
 
 // Read implements Log. It returns a thousand records at most, whatever the limit.
 func (m *Memory) Read(
 	ctx context.Context, log Purpose, after Position, limit int, wait time.Duration,
 ) (records []Record, next Position, err error) {
-	if err := ctx.Err(); err != nil {
+	if err := m.usable(ctx); err != nil {
 		return nil, "", fmt.Errorf("reading records: %w", err)
 	}
 	if limit < 1 {
@@ -50,7 +64,7 @@ func (m *Memory) Read(
 	if !ok {
 		return nil, "", fmt.Errorf("reading records of %s: %w", log, ErrReset)
 	}
-	found, err := journal.read(ctx, number, limit, wait)
+	found, err := journal.read(ctx, m.disk.over(), number, limit, wait)
 	if err != nil {
 		return nil, "", fmt.Errorf("reading records of %s: %w", log, err)
 	}
@@ -89,7 +103,7 @@ func (m *Memory) journal(log Purpose) (*journal, error) {
 	if len(m.journals) >= maxPurposes {
 		return nil, fmt.Errorf("opening a log: more than %d purposes: %w", maxPurposes, ErrFull)
 	}
-	made := newJournal(DefaultRecords, DefaultRecordBytes)
+	made := newJournal(m.perLog, m.perLog*recordBytes)
 	m.journals[log] = made
 	return made, nil
 }

@@ -13,7 +13,9 @@ type shelf struct {
 	mu     sync.Mutex
 	bytes  int
 	values map[key]*kept
-	ending endings
+	// What is on its way to the disk has its room already.
+	coming, comingBytes int
+	ending              endings
 }
 
 // A key stands for what a value was kept under. It is a whole SHA-256: whoever
@@ -44,18 +46,51 @@ func (s *shelf) put(name key, value []byte, now, until int64) error {
 	if !s.hasRoom(name, len(value)) {
 		return ErrFull
 	}
+	s.set(name, slices.Clone(value), until)
+	return nil
+}
+
+// set keeps a value whose room is sure.
+func (s *shelf) set(name key, value []byte, until int64) {
 	s.drop(s.values[name])
-	fresh := &kept{key: name, value: slices.Clone(value), until: until}
+	fresh := &kept{key: name, value: value, until: until}
 	s.values[name] = fresh
 	s.bytes += len(value)
 	heap.Push(&s.ending, fresh)
+}
+
+// reserve makes sure of the room for a value that is on its way to the disk.
+func (s *shelf) reserve(name key, size int, now int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep(now, name, size)
+	if !s.hasRoom(name, size) {
+		return ErrFull
+	}
+	s.coming++
+	s.comingBytes += size
 	return nil
+}
+
+// release gives up what reserve made sure of.
+func (s *shelf) release(size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.coming--
+	s.comingBytes -= size
+}
+
+// place keeps a value of which the caller lets go.
+func (s *shelf) place(name key, value []byte, until int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set(name, value, until)
 }
 
 // hasRoom tells whether a value of that size may be put there, in place of the one
 // that it replaces.
 func (s *shelf) hasRoom(name key, size int) bool {
-	entries, bytes := len(s.values)+1, s.bytes+size
+	entries, bytes := len(s.values)+s.coming+1, s.bytes+s.comingBytes+size
 	if earlier := s.values[name]; earlier != nil {
 		entries, bytes = entries-1, bytes-len(earlier.value)
 	}

@@ -27,13 +27,19 @@ const (
 // ReferencePrefix begins every reference token.
 const ReferencePrefix = referencePrefix
 
-// reference keeps a token and returns what stands for it outside: 256 random bits.
-func (s *Service) reference(ctx context.Context, minted *signing.Minted) (token.Raw, *Error) {
+// reference keeps a client's token and returns what stands for it outside: 256 random
+// bits.
+func (s *Service) reference(ctx context.Context, client *Client, minted *signing.Minted) (token.Raw, *Error) {
+	inside := []byte(minted.Token.Reveal())
+	giveBack, err := s.config.Holdings.take(client.ID, len(inside), s.config.Now(), minted.Expiry)
+	if err != nil {
+		return token.Raw{}, refuse(OutcomeTooMany, err)
+	}
 	var random [referenceBytes]byte
 	_, _ = rand.Read(random[:])
 	text := referencePrefix + base64.RawURLEncoding.EncodeToString(random[:])
-	err := s.config.Values.Put(ctx, referencePurpose, hashed(text), []byte(minted.Token.Reveal()), minted.Expiry)
-	if err != nil {
+	if err := s.config.Values.Put(ctx, referencePurpose, hashed(text), inside, minted.Expiry); err != nil {
+		giveBack()
 		return token.Raw{}, unkept(ctx, err)
 	}
 	return token.NewRaw(text), nil

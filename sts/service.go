@@ -57,6 +57,9 @@ type Config struct {
 	DPoP *proof.DPoP
 	// Crowd bounds how many secrets are hashed at once. Required.
 	Crowd *Crowd
+	// Holdings bound how many references one client has. Default: some of this
+	// service's own.
+	Holdings *Holdings
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -79,15 +82,7 @@ func New(config Config) (*Service, error) {
 	case config.Marks == nil || config.Values == nil || config.DPoP == nil || config.Crowd == nil:
 		return nil, errors.New("a token service needs a store")
 	}
-	if config.Now == nil {
-		config.Now = time.Now
-	}
-	if config.Naming == nil {
-		config.Naming = func(subject *token.Token, _ string) (string, signing.SubjectID) {
-			return subject.Subject, signing.SubjectID{}
-		}
-	}
-	made := &Service{config: config, clients: make(map[string]*Client, len(config.Clients))}
+	made := &Service{config: config.withDefaults(), clients: make(map[string]*Client, len(config.Clients))}
 	for _, client := range config.Clients {
 		if err := client.check(); err != nil {
 			return nil, err
@@ -99,6 +94,21 @@ func New(config Config) (*Service, error) {
 	}
 	made.decoy = made.dearest()
 	return made, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Holdings == nil {
+		c.Holdings = NewHoldings(0, 0)
+	}
+	if c.Naming == nil {
+		c.Naming = func(subject *token.Token, _ string) (string, signing.SubjectID) {
+			return subject.Subject, signing.SubjectID{}
+		}
+	}
+	return c
 }
 
 // dearest makes the decoy of the hash that costs most, so that no client that does
