@@ -15,8 +15,9 @@ const (
 	// pageSize is how many records are read at once.
 	pageSize = 1000
 	// readWait is how long a read waits for something new, and with that how often
-	// there is contact with a store that is well.
-	readWait = time.Second
+	// there is contact with a store that is well: the list is twice as old at most,
+	// which must lie within the shortest bound that can be configured.
+	readWait = 300 * time.Millisecond
 	// readPatience is how much longer it may take.
 	readPatience = 5 * time.Second
 	// retryLeast and retryMost are the pauses after failures, each twice as long as the
