@@ -91,7 +91,8 @@ func (a *App) guarded(verifier revocation.Verifier) *revocation.Guard {
 
 // bound is what the configuration says of a list that may lack something.
 func (a *App) bound() revocation.Bound {
-	return revocation.Bound{MaxStaleness: 30 * time.Second}
+	longest, open := a.Revocation.Staleness()
+	return revocation.Bound{MaxStaleness: longest, Open: open}
 }
 
 // Revocations implements admin.Operated.
