@@ -51,7 +51,7 @@ func TestExchangedTokensAreShared(t *testing.T) {
 	if seen[0] == token.text || seen[0] == "" || seen[1] != seen[0] || seen[2] != seen[0] {
 		t.Error("the upstream did not get the one exchanged token from all nodes")
 	}
-	figures.set("one caller's token exchanged on three nodes", "%d call to the server", len(provider.Forms()))
+	figures.setf("one caller's token exchanged on three nodes", "%d call to the server", len(provider.Forms()))
 	c.nodes[2].mustRevoke(t, token)
 	for _, each := range c.nodes {
 		eventually(t, each.name+" refuses the token", func() bool { return each.ask("/orders/1", token.text) == http.StatusUnauthorized })
