@@ -24,7 +24,7 @@ func TestRedisComesBackEmpty(t *testing.T) {
 	c.redis.empty()
 	begin := time.Now()
 	eventually(t, "the nodes have told Redis what they know", func() bool { return c.redis.logged(t) >= len(revoked) })
-	figures.set("Redis back empty: the nodes have refilled it", "after %v (%d events)", time.Since(begin).Round(10*time.Millisecond), len(revoked))
+	figures.setf("Redis back empty: the nodes have refilled it", "after %v (%d events)", time.Since(begin).Round(10*time.Millisecond), len(revoked))
 	if logged := c.redis.logged(t); logged != len(revoked) {
 		t.Errorf("Redis has %d events for %d revocations", logged, len(revoked))
 	}

@@ -23,7 +23,7 @@ const exchangeBlock = `client gateway {
 			subject_issuer main
 			audience orders
 		}
-		seal`
+		`
 
 // A token that one node got in exchange serves on the others, until the caller's token
 // is revoked anywhere.
@@ -32,7 +32,7 @@ func TestExchangedTokensAreShared(t *testing.T) {
 	provider := harness.NewAuthServer(t)
 	tokens := serveTLS(t, c.shown, provider)
 	for range 3 {
-		c.add("seal", strings.NewReplacer("$TOKENS", tokens).Replace(exchangeBlock), "reverse_proxy", "token_exchange orders\n\treverse_proxy").boot()
+		c.add("$STORE", strings.ReplaceAll(exchangeBlock, "$TOKENS", tokens)+storeRedis, "reverse_proxy", "token_exchange orders\n\treverse_proxy").boot()
 	}
 	for _, each := range c.nodes {
 		each.await()
@@ -51,7 +51,7 @@ func TestExchangedTokensAreShared(t *testing.T) {
 	if seen[0] == token.text || seen[0] == "" || seen[1] != seen[0] || seen[2] != seen[0] {
 		t.Error("the upstream did not get the one exchanged token from all nodes")
 	}
-	figures.set("one caller's token exchanged on three nodes", "%d call to the server", len(provider.Forms()))
+	figures.setf("one caller's token exchanged on three nodes", "%d call to the server", len(provider.Forms()))
 	c.nodes[2].mustRevoke(t, token)
 	for _, each := range c.nodes {
 		eventually(t, each.name+" refuses the token", func() bool { return each.ask("/orders/1", token.text) == http.StatusUnauthorized })

@@ -22,7 +22,7 @@ type table struct {
 	rows [][2]string
 }
 
-func (t *table) set(what, format string, values ...any) {
+func (t *table) setf(what, format string, values ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.rows = append(t.rows, [2]string{what, fmt.Sprintf(format, values...)})

@@ -39,7 +39,7 @@ func TestKilledWhileRevoking(t *testing.T) {
 	if len(acknowledged) == 0 {
 		t.Error("nothing was acknowledged at all")
 	}
-	figures.set("one node without Redis, killed while revoking", "%d times; %d of %d revocations were acknowledged, 0 lost", rounds, len(acknowledged), calls)
+	figures.setf("one node without Redis, killed while revoking", "%d times; %d of %d revocations were acknowledged, 0 lost", rounds, len(acknowledged), calls)
 }
 
 // hammer revokes on a node as fast as four can, until the node is killed after that

@@ -20,7 +20,7 @@ func run(m *testing.M) int {
 		return status
 	}
 	defer harness.Discard()
-	figures.set("machines", "%s", fabric)
+	figures.setf("machines", "%s", fabric)
 	status = m.Run()
 	if err := figures.write(); err != nil {
 		_, _ = os.Stderr.WriteString(err.Error() + "\n")

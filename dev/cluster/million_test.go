@@ -24,12 +24,12 @@ func TestManyRevocations(t *testing.T) {
 	before := c.nodes[1].latency(t, token)
 
 	took := c.fill(t, c.nodes[0], number)
-	figures.set("revocations through one node's admin API", "%.0f a second (%d in batches, four at once)", float64(number)/took.Seconds(), number)
+	figures.setf("revocations through one node's admin API", "%.0f a second (%d in batches, four at once)", float64(number)/took.Seconds(), number)
 	eventually(t, "the other node knows all", func() bool { return c.nodes[1].listed(t) >= number })
 	grown := c.nodes[1].memory(t) - idle
-	figures.set(fmt.Sprintf("a node's memory with %d revocations", number), "%d MiB more, %d bytes each", grown>>20, grown/number)
-	figures.set("a request to a node, before", "%s", before)
-	figures.set(fmt.Sprintf("a request to a node with %d revocations", number), "%s", c.nodes[1].latency(t, token))
+	figures.setf(fmt.Sprintf("a node's memory with %d revocations", number), "%d MiB more, %d bytes each", grown>>20, grown/number)
+	figures.setf("a request to a node, before", "%s", before)
+	figures.setf(fmt.Sprintf("a request to a node with %d revocations", number), "%s", c.nodes[1].latency(t, token))
 
 	fresh := c.add()
 	fresh.boot()
@@ -37,12 +37,12 @@ func TestManyRevocations(t *testing.T) {
 	if known := fresh.listed(t); known < number {
 		t.Errorf("a node says that it is ready and knows %d of %d revocations", known, number)
 	}
-	figures.set(fmt.Sprintf("a fresh node is ready with %d revocations", number), "after %v", took.Round(10*time.Millisecond))
+	figures.setf(fmt.Sprintf("a fresh node is ready with %d revocations", number), "after %v", took.Round(10*time.Millisecond))
 
 	c.redis.empty()
 	begin := time.Now()
 	eventually(t, "Redis has them again", func() bool { return c.redis.logged(t) >= number })
-	figures.set(fmt.Sprintf("Redis back empty: refilled with %d", number), "after %v", time.Since(begin).Round(10*time.Millisecond))
+	figures.setf(fmt.Sprintf("Redis back empty: refilled with %d", number), "after %v", time.Since(begin).Round(10*time.Millisecond))
 }
 
 // fill revokes so many tokens that nobody has, a thousand in a call and four calls at
@@ -93,7 +93,10 @@ func (n *node) latency(tb testing.TB, token *held) string {
 }
 
 // memory is what the node's process has in memory, in bytes.
-func (n *node) memory(tb testing.TB) int { return n.metric(tb, "process_resident_memory_bytes") }
+func (n *node) memory(tb testing.TB) int {
+	tb.Helper()
+	return n.metric(tb, "process_resident_memory_bytes")
+}
 
 var metricForm = regexp.MustCompile(`(?m)^([a-z_]+)(?:\{[^}]*\})? ([0-9.e+]+)$`)
 

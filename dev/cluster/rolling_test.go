@@ -29,7 +29,7 @@ func TestRollingRestart(t *testing.T) {
 	}
 	revoked := revoking.finish()
 	tally := reckon(load.finish()).expect(t)
-	figures.set("rolling restart of three nodes", "%d requests, %d failed; %d tokens revoked, let in past %v: %d (the latest %v after it was acknowledged)",
+	figures.setf("rolling restart of three nodes", "%d requests, %d failed; %d tokens revoked, let in past %v: %d (the latest %v after it was acknowledged)",
 		tally.requests, len(tally.failed), len(revoked), spreadBound, len(tally.lost), tally.latest().Round(time.Millisecond))
 	refused(t, revoked, c.nodes...)
 	c.agree(t, len(revoked))
@@ -50,7 +50,7 @@ func TestRollingReload(t *testing.T) {
 	}
 	revoked := revoking.finish()
 	tally := reckon(load.finish()).expect(t)
-	figures.set("rolling reload of three nodes", "%d requests, %d failed (%d sent once more); %d tokens revoked, let in past %v: %d (the latest %v after it was acknowledged)",
+	figures.setf("rolling reload of three nodes", "%d requests, %d failed (%d sent once more); %d tokens revoked, let in past %v: %d (the latest %v after it was acknowledged)",
 		tally.requests, len(tally.failed), load.retried.Load(), len(revoked), spreadBound, len(tally.lost), tally.latest().Round(time.Millisecond))
 	refused(t, revoked, c.nodes...)
 	c.agree(t, len(revoked))
@@ -73,7 +73,7 @@ func TestNodeKilled(t *testing.T) {
 	}
 	revoked := revoking.finish()
 	tally := reckon(load.finish()).expect(t)
-	figures.set("nodes killed", "%d requests, %d failed (%d sent once more); %d tokens revoked, let in past %v: %d",
+	figures.setf("nodes killed", "%d requests, %d failed (%d sent once more); %d tokens revoked, let in past %v: %d",
 		tally.requests, len(tally.failed), load.retried.Load(), len(revoked), spreadBound, len(tally.lost))
 	refused(t, revoked, c.nodes...)
 	c.agree(t, len(revoked))

@@ -38,7 +38,7 @@ func TestSeveredFromRedis(t *testing.T) {
 		whole.mustRevoke(t, each)
 	}
 	took := eventually(t, "the severed node says 503", func() bool { return closed.ask("/orders/1", good[0].text) == http.StatusServiceUnavailable })
-	figures.set("severed from Redis with max_staleness 2s closed: answers 503", "after %v", took.Round(10*time.Millisecond))
+	figures.setf("severed from Redis with max_staleness 2s closed: answers 503", "after %v", took.Round(10*time.Millisecond))
 	if took < bound/2 {
 		t.Errorf("it stopped after %v, though its bound is %v", took, bound)
 	}
@@ -66,7 +66,7 @@ func TestSeveredFromRedis(t *testing.T) {
 		want++
 	}
 	eventually(t, "they catch up", func() bool { return closed.listed(t) >= want && open.listed(t) >= want })
-	figures.set("healed: ready again with everything it missed", "after %v (%d events missed)", time.Since(begin).Round(10*time.Millisecond), len(missed))
+	figures.setf("healed: ready again with everything it missed", "after %v (%d events missed)", time.Since(begin).Round(10*time.Millisecond), len(missed))
 	refused(t, append(before, missed...), c.nodes...)
 	c.agree(t, want)
 	for _, each := range []*callers{spared, going, shunning} {

@@ -57,7 +57,7 @@ func TestProofsCountOnce(t *testing.T) {
 			t.Fatalf("a proof sent to three nodes at once was taken %d times", count)
 		}
 	}
-	figures.set("one DPoP proof sent to three nodes at once", "taken once each time (of %d)", rounds)
+	figures.setf("one DPoP proof sent to three nodes at once", "taken once each time (of %d)", rounds)
 }
 
 // Streams of a revoked token end on every node, and others go on.
@@ -86,7 +86,7 @@ func TestStreamsEnd(t *testing.T) {
 	default:
 	}
 	eventually(t, "the upstream's side has ended too", func() bool { return c.world.ended.Load() == 3 })
-	figures.set("streams of a token that is revoked on one node", "ended on all three after %v", took.Round(time.Millisecond))
+	figures.setf("streams of a token that is revoked on one node", "ended on all three after %v", took.Round(time.Millisecond))
 }
 
 // A stream is an answer that does not end by itself.

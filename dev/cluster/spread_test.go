@@ -45,9 +45,9 @@ func TestRevocationSpreads(t *testing.T) {
 		}
 	}
 	tally := reckon(load.finish()).expect(t)
-	figures.set("revoked on one node, refused on the others: after the call began", "%s", spread(asked))
-	figures.set("the same, after it was acknowledged", "%s", spread(acknowledged))
-	figures.set("load meanwhile", "%d requests, %d failed", tally.requests, len(tally.failed))
+	figures.setf("revoked on one node, refused on the others: after the call began", "%s", spread(asked))
+	figures.setf("the same, after it was acknowledged", "%s", spread(acknowledged))
+	figures.setf("load meanwhile", "%d requests, %d failed", tally.requests, len(tally.failed))
 }
 
 // A watch sends one token to one node until it is refused.
