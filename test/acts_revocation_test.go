@@ -33,7 +33,7 @@ func actRevocation(t *testing.T, s *stage) {
 	s.Await("/orders/1", posted, http.StatusOK)
 	said := s.operate(t, posted, "revoke", "--token", "--reason", "posted in a chat", "--dry-run")
 	for _, line := range []string{
-		"would revoke jti 5b1f0c2e of " + s.idp.URL + "\n", "on this node: 1 issued tokens\n", "on this node: 1 remembered tokens\n",
+		"would revoke jti 5b1f0c2e of " + s.idp.URL + "\n", "on this node: 1 issued tokens\n", "on this node: 0 open streams\n", "on this node: 1 remembered tokens\n",
 	} {
 		if !strings.Contains(said, line) {
 			t.Errorf("the dry run lacks %q:\n%s", line, said)
