@@ -111,6 +111,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if a.emitter, err = newEmitter(ctx); err != nil {
 		return err
 	}
+	if _, err := a.LoadStore(ctx); err != nil {
+		return err
+	}
 	a.leaseCache()
 	a.leaseStore()
 	if err := a.provisionSigning(); err != nil {
