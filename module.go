@@ -58,6 +58,7 @@ type App struct {
 	ring      *signing.Ring            // nil without sign
 	store     store.Store
 	revoked   *revocation.State
+	derived   derived        // what a revocation clears
 	regions   []*keys.Source // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
 	audiences    audiences // of exchanges and of the front door
@@ -116,6 +117,10 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	}
 	a.leaseCache()
 	a.leaseStore()
+	a.watchRevocations()
+	if err := a.publishRevocations(); err != nil {
+		return err
+	}
 	if err := a.provisionSigning(); err != nil {
 		return err
 	}

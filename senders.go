@@ -9,14 +9,17 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/proof"
 )
 
-// nonces outlive configurations; see lease.Pool. A nonce that was offered before a
-// reload must be good after it.
-var nonces = lease.NewPool[*proof.Nonces]()
+// State of proofs that outlives configurations; see lease.Pool. A nonce that was
+// offered before a reload must be good after it.
+var (
+	nonces = lease.NewPool[*proof.Nonces]()
+	shares = lease.NewPool[*proof.Shares]()
+)
 
 // Sender implements handlers.Services.
 func (a *App) Sender(directive *config.TokenAuth) (*proof.Sender, error) {
 	label := at("token_auth", directive.Place)
-	checked := proof.DPoPConfig{Marks: a.store}
+	checked := proof.DPoPConfig{Marks: a.store, Shares: a.shares()}
 	if directive.DPoPNonce {
 		var err error
 		if checked.Nonces, err = a.nonces(); err != nil {
@@ -40,6 +43,13 @@ func requiredKinds(directive *config.TokenAuth) proof.Kinds {
 		DPoP: slices.Contains(directive.SenderConstrained, config.BoundDPoP),
 		MTLS: slices.Contains(directive.SenderConstrained, config.BoundMTLS),
 	}
+}
+
+// shares are those of the marks, for all who check proofs.
+func (a *App) shares() *proof.Shares {
+	held := shares.Acquire(lease.KeyOf("shares"), func() *proof.Shares { return proof.NewShares(0, 0) }, nil)
+	a.releases = append(a.releases, held.Release)
+	return held.Value
 }
 
 func (a *App) nonces() (*proof.Nonces, error) {

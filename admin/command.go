@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"fmt"
+	"strings"
+
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
@@ -12,11 +15,31 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "gatehouse",
 		Usage: "<verb>",
-		Short: "Looks into Gatehouse's configuration, tokens and keys",
+		Short: "Looks into Gatehouse's configuration and tokens, and operates its keys and revocations",
 		Long: `
 Commands for the token boundary. 'caddy help gatehouse <verb>' tells more of each.`,
-		CobraFunc: func(command *cobra.Command) { command.AddCommand(inspectCommand(), keysCommand()) },
+		CobraFunc: func(command *cobra.Command) {
+			command.AddCommand(inspectCommand(), keysCommand(), revokeCommand(), revocationsCommand())
+			needsVerb(command)
+		},
 	})
+}
+
+// needsVerb makes a command refuse what is none of its verbs: by itself it would show
+// its help, and a script that mistyped retire would go on.
+func needsVerb(command *cobra.Command) {
+	// The flags are the verbs': what is wrong is the verb.
+	command.FParseErrWhitelist.UnknownFlags = true
+	command.RunE = func(command *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return command.Help()
+		}
+		verbs := make([]string, 0, len(command.Commands()))
+		for _, verb := range command.Commands() {
+			verbs = append(verbs, verb.Name())
+		}
+		return fmt.Errorf("unknown verb %q: known: %s; see '%s --help'", args[0], strings.Join(verbs, ", "), command.CommandPath())
+	}
 }
 
 // inspectCommand makes `caddy gatehouse inspect`.

@@ -14,6 +14,10 @@ import (
 // DefaultIntrospectionTTL is how long an introspection answer is believed.
 const DefaultIntrospectionTTL = 30 * time.Second
 
+// maxIntrospectionTTL bounds how long a token may outlive its revocation: asking is
+// there for tokens that can be called back.
+const maxIntrospectionTTL = time.Hour
+
 // Introspection asks the issuer about tokens that the gateway cannot read itself
 // (RFC 7662): opaque ones, or all of them.
 type Introspection struct {
@@ -30,8 +34,8 @@ type Introspection struct {
 	// false.
 	Always bool `json:"always,omitempty"`
 
-	// How long an answer is believed, never past the token's expiry. `0s` asks for
-	// every request. Default: 30s.
+	// How long an answer is believed, at most 1h and never past the token's expiry.
+	// `0s` asks for every request. Default: 30s.
 	CacheTTL Duration `json:"cache_ttl,omitempty"`
 
 	// What opaque tokens of this issuer begin with. A token that begins otherwise
@@ -83,7 +87,7 @@ func (i *Introspection) settings() []setting {
 	return slices.Concat(
 		one("url", &i.URL, checkURL),
 		one("client", &i.Client, checkName),
-		one("cache_ttl", (*string)(&i.CacheTTL), checkNotNegative),
+		one("cache_ttl", (*string)(&i.CacheTTL), checkIntrospectionTTL),
 		list("prefix", i.Prefix, checkPrefix),
 	)
 }
@@ -143,6 +147,16 @@ func (i *Introspection) links(g *Gatehouse, issuer *Issuer) error {
 	}
 	if _, its, ok := g.Issuer(client.Issuer); !ok || its != issuer {
 		return fmt.Errorf("introspection: %s belongs to another server: name a client of this issuer", client.Label(i.Client))
+	}
+	return nil
+}
+
+func checkIntrospectionTTL(text string) error {
+	if err := checkNotNegative(text); err != nil {
+		return err
+	}
+	if Duration(text).Or(0) > maxIntrospectionTTL {
+		return fmt.Errorf("%s is more than 1h: so long a token would outlive its revocation", text)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -15,8 +16,8 @@ const (
 	DefaultLeeway = 30 * time.Second
 	// DefaultFetchTimeout bounds one call for metadata or keys.
 	DefaultFetchTimeout = 5 * time.Second
-
-	maxLeeway = 2 * time.Minute
+	// MaxLeeway is the most of the first that a configuration may have.
+	MaxLeeway = 2 * time.Minute
 )
 
 // Issuer is an authorization server whose tokens are trusted, or several that
@@ -35,7 +36,8 @@ type Issuer struct {
 
 	// Where the verification keys are: an https URL of a JWK Set, or a file with a
 	// JWK Set or with PEM blocks, which is read when the configuration is loaded. It
-	// needs an issuer with a single URL. Default: discovery.
+	// needs an issuer with a single URL. For the issuer in `sign`, whose keys the gateway
+	// has, it is an error unless it lies at that very host. Default: discovery.
 	JWKS string `json:"jwks,omitempty"`
 
 	// The signature algorithms that tokens may use, by their registered names.
@@ -185,9 +187,9 @@ func (i *Issuer) settings() []setting {
 }
 
 func (i *Issuer) contradiction() error {
-	for n, url := range i.URLs {
-		if slices.Contains(i.URLs[:n], url) {
-			return fmt.Errorf("the URL %s is written twice", url)
+	for n, text := range i.URLs {
+		if slices.Contains(i.URLs[:n], text) {
+			return fmt.Errorf("the URL %s is written twice", text)
 		}
 	}
 	if i.JWKS != "" && len(i.URLs) > 1 {
@@ -221,7 +223,23 @@ func (i *Issuer) missing() error {
 	return i.secretsMissing()
 }
 
-func (i *Issuer) links(g *Gatehouse) error { return i.Introspection.links(g, i) }
+func (i *Issuer) links(g *Gatehouse) error {
+	if g.Sign != nil && slices.Contains(i.URLs, g.Sign.Issuer) && i.foreignKeys(g.Sign.Issuer) {
+		return fmt.Errorf("jwks: %s is the issuer in sign, and these keys are not its own: leave jwks out, since the gateway has them; "+
+			"those of other regions join by publish in sign", g.Sign.Issuer)
+	}
+	return i.Introspection.links(g, i)
+}
+
+// foreignKeys tells whether the keys lie elsewhere than at the origin of the issuer.
+func (i *Issuer) foreignKeys(issuer string) bool {
+	if i.JWKS == "" {
+		return false
+	}
+	keys, err := url.Parse(i.JWKS)
+	own, errOwn := url.Parse(issuer)
+	return err != nil || errOwn != nil || keys.Scheme != own.Scheme || keys.Host != own.Host
+}
 
 // accepted are the settings of an audience list that tokens are held against.
 func accepted(audience []string) []setting {

@@ -73,7 +73,7 @@ type ServiceClient struct {
 	Lifetime Duration `json:"lifetime,omitempty"`
 
 	// Give it references in place of JWTs: random texts that say nothing, and that
-	// only `introspect` turns back. Default: false.
+	// only the endpoint `introspect` turns back, which must be offered. Default: false.
 	Opaque bool `json:"opaque,omitempty"`
 
 	// Where the Caddyfile has this block, as file:line. The Caddyfile adapter

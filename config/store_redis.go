@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -106,7 +107,7 @@ func (s *StoreRedis) Provision(ctx caddy.Context) error {
 // Shape implements StoreModule.
 func (s *StoreRedis) Shape() []string {
 	return slices.Concat([]string{
-		storeRedis, s.Username, s.Password.Reveal(), s.Sentinel, fmt.Sprint(s.TLS != nil), s.sum, s.Prefix, string(s.Timeout),
+		storeRedis, s.Username, s.Password.Reveal(), s.Sentinel, strconv.FormatBool(s.TLS != nil), s.sum, s.Prefix, string(s.Timeout),
 	}, s.URLs)
 }
 

@@ -45,8 +45,8 @@ type TokenService struct {
 
 	// The endpoints that are offered: `jwks`, the public keys; `metadata`, by which
 	// clients find the others (RFC 8414); `token`, `introspect` (RFC 7662) and `revoke`
-	// (RFC 7009), which need clients; `ready`, which answers 200 as soon as there are
-	// keys to sign with. Default: `jwks metadata`.
+	// (RFC 7009), which need clients; `ready`, which answers 200 while the node should
+	// get requests and 503 otherwise. Default: `jwks metadata`.
 	Endpoints []string `json:"endpoints,omitempty"`
 
 	// Ask for a nonce of the gateway's in every DPoP proof (RFC 9449, section 8).
@@ -106,6 +106,17 @@ func (t *TokenService) missing() error {
 	case len(asked) == 0 && t.DPoPNonce:
 		return errors.New("dpop_nonce is for the endpoint token: write endpoints jwks metadata token")
 	}
+	return t.unread()
+}
+
+// unread finds references that nobody could turn back into tokens.
+func (t *TokenService) unread() error {
+	for _, id := range sorted(t.Clients) {
+		if t.Clients[id] != nil && t.Clients[id].Opaque && !t.Offers(EndpointIntrospect) {
+			return fmt.Errorf("%s: opaque gives it references that only introspect turns back: add introspect to endpoints, or leave opaque out",
+				at("client "+id, t.Clients[id].Place))
+		}
+	}
 	return nil
 }
 
@@ -131,7 +142,8 @@ func (t *TokenService) readClient(d *caddyfile.Dispenser) error {
 // Label names the directive and its place, for messages.
 func (t *TokenService) Label() string { return at("token_service", t.Place) }
 
-func (t *TokenService) clientLabel(id string) string {
+// ClientLabel names a client and its place, for messages.
+func (t *TokenService) ClientLabel(id string) string {
 	return t.Label() + ": " + at("client "+id, t.Clients[id].Place)
 }
 
@@ -163,7 +175,7 @@ func (t *TokenService) Expand(repl *caddy.Replacer) error {
 		if t.Clients[id] == nil {
 			return fmt.Errorf("%s: client %s: null: write an object, or leave the name out", t.Label(), id)
 		}
-		if err := expandBlock(repl, t.clientLabel(id), t.Clients[id]); err != nil {
+		if err := expandBlock(repl, t.ClientLabel(id), t.Clients[id]); err != nil {
 			return err
 		}
 	}
@@ -187,11 +199,11 @@ func (t *TokenService) Check(g *Gatehouse) error {
 		if err != nil {
 			return fmt.Errorf("%s: client %s: %w", t.Label(), id, err)
 		}
-		if err := checkBlock(t.clientLabel(id), t.Clients[id]); err != nil {
+		if err := checkBlock(t.ClientLabel(id), t.Clients[id]); err != nil {
 			return err
 		}
 		if err := t.Clients[id].links(g); err != nil {
-			return fmt.Errorf("%s: %w", t.clientLabel(id), err)
+			return fmt.Errorf("%s: %w", t.ClientLabel(id), err)
 		}
 	}
 	return nil

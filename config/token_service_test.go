@@ -22,6 +22,7 @@ func TestCheckServiceJSON(t *testing.T) {
 		"endpoint":       {`{"endpoints":["tokens"]}`, `token_service: endpoints: unknown endpoint "tokens": did you mean token? Known: introspect, jwks, metadata, ready, revoke, token`},
 		"prefix":         {`{"prefix":"oauth2"}`, `token_service: prefix: "oauth2" is not a path such as /oauth2, which begins with a slash and ends without`},
 		"no client":      {`{"endpoints":["revoke"]}`, "token_service: endpoints: revoke answers clients only, and none is named: write client <id> in a block"},
+		"unread":         {client(`,"grants":["client_credentials"],"audience":["b"],"opaque":true`), "token_service: client a: opaque gives it references that only introspect turns back: add introspect to endpoints, or leave opaque out"},
 		"bad id":         {`{"endpoints":["token"],"clients":{"a b":{` + auth + `}}}`, `token_service: client a b: "a b" is not a client_id: it is visible ASCII without blanks, braces, quotes and backslashes`},
 		"no auth":        {`{"endpoints":["token"],"clients":{"a":{}}}`, "token_service: client a: auth is missing: write auth private_key_jwt, auth tls or auth secret_hash, and its value"},
 		"no value":       {`{"endpoints":["token"],"clients":{"a":{"auth":{"method":"tls"}}}}`, "token_service: client a: auth: the value is empty"},

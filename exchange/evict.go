@@ -3,6 +3,7 @@ package exchange
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -13,6 +14,9 @@ type Origin struct {
 	// Issuer, Subject, Client and ID are claims of the caller's token: iss, sub,
 	// client_id or azp, jti. Session is its sid, "" if absent.
 	Issuer, Subject, Client, ID, Session string
+	// KeyID is the kid that signed it, IssuedAt its iat, zero if absent.
+	KeyID    string
+	IssuedAt time.Time
 	// Digest names the caller's token.
 	Digest token.Digest
 }
@@ -27,6 +31,7 @@ func originOf(caller *token.Token) Origin {
 	return Origin{
 		Issuer: caller.Issuer, Subject: strings.Clone(caller.Subject), Client: strings.Clone(caller.Client),
 		ID: strings.Clone(caller.ID), Session: strings.Clone(session), Digest: caller.Digest,
+		KeyID: caller.KeyID, IssuedAt: caller.IssuedAt,
 	}
 }
 
@@ -48,6 +53,15 @@ func (s *State) begin() uint64 {
 	return s.generations.number
 }
 
+// keep remembers what was got for a caller, unless something was evicted since the
+// call for it began. A call that began after the eviction is told by the caller's
+// token itself: a revocation is known before what is derived is evicted.
+func (x *Exchanger) keep(key cacheKey, issued *Issued, life lifetime, caller Caller, generation uint64) {
+	if origin := x.origin(caller); x.forAll() || !x.revoked(caller) {
+		x.state.keep(key, issued, life, x.config.Now(), origin, generation)
+	}
+}
+
 // Evict forgets every token that was issued for a caller that match finds, and all
 // remembered refusals. What is being asked for at this moment is not stored when
 // it comes. It looks at every token: it is for revocations, not for requests.
@@ -67,4 +81,18 @@ func (s *State) Evict(match func(Origin) bool) int {
 		}
 	}
 	return evicted
+}
+
+// Count tells how many tokens Evict would forget. It changes nothing.
+func (s *State) Count(match func(Origin) bool) int {
+	if s.issued == nil {
+		return 0
+	}
+	found := 0
+	for _, kept := range s.issued.All() {
+		if match(kept.origin) {
+			found++
+		}
+	}
+	return found
 }

@@ -55,7 +55,7 @@ func (x *Exchanger) mint(caller Caller, refused *Issued) (*Issued, error) {
 	}
 	caps := []time.Time{now.Add(x.config.MaxTTL)}
 	life := newLifetime(now, []time.Time{issued.Expiry}, caps)
-	x.state.keep(key, issued, life, now, originOf(caller.Token), generation)
+	x.keep(key, issued, life, caller, generation)
 	return issued, nil
 }
 
@@ -103,7 +103,7 @@ func (x *Exchanger) sign(caller Caller, asked []string, bound token.Confirmation
 	}
 	issued := &Issued{Scope: claims.Scope, Expiry: minted.Expiry, ID: minted.ID}
 	issued.Token, issued.Credential = credentials(x.config.Scheme, minted.Token.Reveal())
-	return issued, nil
+	return x.still(caller, issued, nil)
 }
 
 // mintFailure says what it means that nothing was minted.

@@ -13,10 +13,13 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 )
 
-// CheckRoutes looks, once every route is provisioned, at what stands behind each
-// token_exchange that binds its tokens. If there are upstreams, and none of them
-// could be given such a token, every request would fail: by DPoP that is an error;
-// by certificate a warning, since something between may show another one.
+// CheckRoutes looks, once every route is provisioned, at what only the routes and
+// servers together show; see sites.go for token_service and token_auth.
+//
+// It looks at what stands behind each token_exchange that binds its tokens. If there
+// are upstreams, and none of them could be given such a token, every request would
+// fail: by DPoP that is an error; by certificate a warning, since something between
+// may show another one.
 //
 // Which matchers exclude each other nobody knows, so that one upstream that fits is
 // enough here. What reaches another one is refused when it comes.
@@ -25,6 +28,7 @@ func CheckRoutes(app *caddyhttp.App, services Services) error {
 	for _, server := range app.Servers {
 		w := &walk{server: server, services: services}
 		w.routes(server.Routes, nil)
+		failures = append(failures, w.failures...)
 		for _, found := range w.bound {
 			failures = append(failures, found.judge(services.Log()))
 		}
@@ -64,21 +68,34 @@ type walk struct {
 	services Services
 	bound    []*boundExchange
 	named    []string // the named routes that it is in
+	failures []error
 }
 
-// routes walks a list with the exchanges that a request has passed, and returns
-// them with those that it passes here.
-func (w *walk) routes(list caddyhttp.RouteList, passed []*boundExchange) []*boundExchange {
-	inGroup := make(map[string][]*boundExchange)
+// A crossing is a handler that a request came through: one of the two.
+type crossing struct {
+	bound   *boundExchange
+	service *TokenService
+}
+
+func (p crossing) isService() bool { return p.service != nil }
+
+// routes walks a list with the handlers that a request has passed, and returns them
+// with those that it passes here. An exchange counts where it may have been passed, a
+// service only where it must have been.
+func (w *walk) routes(list caddyhttp.RouteList, passed []crossing) []crossing {
+	inGroup := make(map[string][]crossing)
 	for _, route := range list {
 		before := passed
 		if others := inGroup[route.Group]; route.Group != "" {
 			// A request takes one route of a group.
-			before = slices.DeleteFunc(slices.Clone(passed), func(b *boundExchange) bool { return slices.Contains(others, b) })
+			before = slices.DeleteFunc(slices.Clone(passed), func(p crossing) bool { return slices.Contains(others, p) })
 		}
 		added := w.handlers(route.Handlers, slices.Clip(before))[len(before):]
 		if route.Terminal {
 			continue // nothing comes behind it
+		}
+		if len(route.MatcherSets) > 0 {
+			added = slices.DeleteFunc(added, crossing.isService)
 		}
 		inGroup[route.Group] = append(inGroup[route.Group], added...)
 		passed = slices.Concat(passed, added)
@@ -86,21 +103,21 @@ func (w *walk) routes(list caddyhttp.RouteList, passed []*boundExchange) []*boun
 	return passed
 }
 
-func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, passed []*boundExchange) []*boundExchange {
+func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, passed []crossing) []crossing {
 	for _, handler := range list {
 		switch handler := handler.(type) {
 		case *TokenExchange:
 			if handler.block.BindKind() != "" {
 				found := &boundExchange{TokenExchange: handler}
-				w.bound, passed = append(w.bound, found), append(passed, found)
+				w.bound, passed = append(w.bound, found), append(passed, crossing{bound: found})
 			}
+		case *TokenService:
+			w.service(handler, passed)
+			passed = append(passed, crossing{service: handler})
+		case *TokenAuth:
+			w.certificateHeader(handler)
 		case *reverseproxy.Handler:
-			for _, exchange := range passed {
-				exchange.upstreams++
-				if w.fits(exchange, handler) {
-					exchange.fit++
-				}
-			}
+			w.upstream(handler, passed)
 		case *caddyhttp.Subroute:
 			passed = w.routes(handler.Routes, passed)
 		case *caddyhttp.Invoke:
@@ -110,7 +127,20 @@ func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, passed []*boundExcha
 	return passed
 }
 
-func (w *walk) invoke(name string, passed []*boundExchange) []*boundExchange {
+// upstream notes for each exchange whether its tokens could be used there.
+func (w *walk) upstream(proxy *reverseproxy.Handler, passed []crossing) {
+	for _, exchange := range passed {
+		if exchange.isService() {
+			continue
+		}
+		exchange.bound.upstreams++
+		if w.fits(exchange.bound, proxy) {
+			exchange.bound.fit++
+		}
+	}
+}
+
+func (w *walk) invoke(name string, passed []crossing) []crossing {
 	route := w.server.NamedRoutes[name]
 	if route == nil || slices.Contains(w.named, name) {
 		return passed

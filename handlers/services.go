@@ -29,11 +29,12 @@ type Verifier interface {
 	Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.Issuer, error)
 }
 
-// Services is what the handlers need of the app. Everything but TrustsMany is
-// called while a configuration is provisioned.
+// Services is what the handlers need of the app. Everything but TrustsMany and
+// Watch is called while a configuration is provisioned.
 type Services interface {
 	Tokens
 	Observers
+	Watcher
 
 	// Config is the app's configuration, expanded and checked.
 	Config() *config.Gatehouse
@@ -60,6 +61,9 @@ type Tokens interface {
 	Ring() *signing.Ring
 	// TokenService makes what decides at one token_service.
 	TokenService(directive *config.TokenService) (*sts.Service, error)
+	// Unready are the reasons why the node should get no requests, none if it is ready.
+	// It asks nobody, and is called on each request that asks.
+	Unready() []string
 }
 
 // Observers are where the handlers tell what they do.

@@ -45,6 +45,9 @@ type DPoP struct {
 type DPoPConfig struct {
 	// Marks remember the proofs that were used. Required.
 	Marks store.Marks
+	// Shares bound how many marks one key has. Who shares Marks shares them too.
+	// Default: some of this checker's own, for store.DefaultMarks.
+	Shares *Shares
 	// Algorithms are the signature algorithms that are accepted. Default: all that
 	// jose knows, which are asymmetric.
 	Algorithms []jose.Algorithm
@@ -84,6 +87,9 @@ func NewDPoP(config DPoPConfig) (*DPoP, error) {
 	}
 	if config.Leeway < 0 || config.Leeway > MaxLeeway {
 		return nil, fmt.Errorf("the iat of a DPoP proof may lie at most %s in the future, not %s", MaxLeeway, config.Leeway)
+	}
+	if config.Shares == nil {
+		config.Shares = NewShares(0, config.Window)
 	}
 	return &DPoP{config: config}, nil
 }
@@ -147,15 +153,21 @@ func (d *DPoP) Check(ctx context.Context, request Request) (Proved, error) {
 	if err := proof.jws.VerifyWith(proof.key, jose.Algorithm(proof.jws.Header.Algorithm)); err != nil {
 		return Proved{}, fmt.Errorf("%w: the signature is not that of its jwk", BadProof)
 	}
-	if err := d.mark(ctx, proof, key); err != nil {
+	if err := d.mark(ctx, proof, key, now); err != nil {
 		return Proved{}, err
 	}
 	return Proved{Key: key, NextNonce: next}, nil
 }
 
+// errShare says that a key has as many marks as are still free.
+var errShare = errors.New("the key has as many used proofs as there is room for others")
+
 // mark uses the proof up. The identifier is of one form: two thirds of it have a
 // fixed length.
-func (d *DPoP) mark(ctx context.Context, proof *parsed, key token.Thumbprint) error {
+func (d *DPoP) mark(ctx context.Context, proof *parsed, key token.Thumbprint, now time.Time) error {
+	if !d.config.Shares.admits(key, now) {
+		return fmt.Errorf("%w: %w", TooMany, errShare)
+	}
 	target := sha256.Sum256([]byte(proof.url))
 	id := slices.Concat(key[:], target[:], []byte(proof.id))
 	sum := sha256.Sum256(id)
@@ -170,6 +182,7 @@ func (d *DPoP) mark(ctx context.Context, proof *parsed, key token.Thumbprint) er
 	case !fresh:
 		return Replayed
 	}
+	d.config.Shares.count(key, until)
 	return nil
 }
 

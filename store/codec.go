@@ -144,7 +144,7 @@ func (r *reader) length() int {
 		r.failed = true
 		return 0
 	}
-	return int(length)
+	return int(length) //nolint:gosec // no more than what is left
 }
 
 func (r *reader) unsigned() uint64 {

@@ -35,7 +35,7 @@ var errLocked = errors.New("another process has it open")
 // writes each of them, until Close.
 type disk struct {
 	directory    string
-	recordsSlack int64
+	slack, grace int64 // how much past there may be in the file of records
 
 	opening sync.Mutex
 	state   atomic.Int32
@@ -46,6 +46,9 @@ type disk struct {
 	ended   chan struct{} // closed when Close begins
 	written sync.WaitGroup
 	stopped chan struct{} // closed when nobody takes from the queue any more
+	// Of the goroutine that writes records.
+	rewritten chan rewriting // nil unless the file is being written anew
+	since     [][]byte       // what was committed meanwhile
 
 	mu      sync.Mutex
 	trouble [2]error // of the last write of each file
@@ -60,7 +63,7 @@ const (
 
 func newDisk(directory string) *disk {
 	return &disk{
-		directory: directory, recordsSlack: recordsSlack,
+		directory: directory, slack: recordsSlack,
 		queue: make(chan *change, batchChanges), ended: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
@@ -107,7 +110,7 @@ func (m *Memory) Open(ctx context.Context) error {
 		m.forget()
 		return fmt.Errorf("opening the store: %w", errors.Join(err, d.letGo()))
 	}
-	m.rewriteRecords()
+	m.startRewrite()
 	d.written.Add(2)
 	go m.writeRecords()
 	go m.writeMarks()
@@ -124,7 +127,7 @@ func (d *disk) open(ctx context.Context, m *Memory) (err error) {
 		return err
 	}
 	into := restoring{m: m, now: time.Now().UnixMilli()}
-	if d.records, err = d.load("records", "what was revoked and issued", into, m.emitRecords); err != nil {
+	if d.records, err = d.load("records", "what was revoked and issued", into, m.cut()); err != nil {
 		return err
 	}
 	d.marks, err = d.load("marks", "which proofs were used", into, m.emitMarks)

@@ -42,6 +42,26 @@ var slots = [2]int64{512, 1024}
 
 const slotSize = 20
 
+// A statement says up to where a file counts. The one with the higher counter is newer.
+type statement struct {
+	Counter uint64
+	Size    int64
+}
+
+func (s statement) slot() []byte {
+	slot, _ := binary.Append(nil, binary.BigEndian, s) // fails for types without a size only
+	return binary.BigEndian.AppendUint32(slot, crc32.Checksum(slot, checksums))
+}
+
+// readSlot reads what slot wrote; ok is false if it is damaged.
+func readSlot(slot []byte) (read statement, ok bool) {
+	const end = slotSize - crc32.Size
+	if _, err := binary.Decode(slot[:end], binary.BigEndian, &read); err != nil {
+		return statement{}, false
+	}
+	return read, crc32.Checksum(slot[:end], checksums) == binary.BigEndian.Uint32(slot[end:])
+}
+
 var checksums = crc32.MakeTable(crc32.Castagnoli)
 
 // errDamaged says that a file does not hold what was once written.
@@ -49,27 +69,42 @@ var errDamaged = errors.New("it is damaged")
 
 // createFile writes a new file in place of one that is there. After a crash one of
 // them is there in full.
-func createFile(path string, fill func(commit func(changes []byte) error) error) (created *file, err error) {
-	fresh, err := os.OpenFile(path+newSuffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+func createFile(path string, fill func(commit func(changes []byte) error) error) (*file, error) {
+	made, err := writeFile(path, fill)
 	if err != nil {
 		return nil, err
 	}
-	made := &file{path: path, disk: fresh, size: headSize}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, fresh.Close(), os.Remove(fresh.Name()))
-		}
-	}()
-	if err := made.fill(fill); err != nil {
-		return nil, err
+	if err := made.install(); err != nil {
+		return nil, errors.Join(err, made.discard())
 	}
-	if err := os.Rename(fresh.Name(), path); err != nil {
-		return nil, err
-	}
-	// From here on this is the file: another one would be gone with its last process.
-	made.unsettled = syncDirectory(filepath.Dir(path)) != nil
 	return made, nil
 }
+
+// writeFile writes a file that is not in its place yet.
+func writeFile(path string, fill func(commit func(changes []byte) error) error) (*file, error) {
+	disk, err := os.OpenFile(path+newSuffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	made := &file{path: path, disk: disk, size: headSize}
+	if err := made.fill(fill); err != nil {
+		return nil, errors.Join(err, made.discard())
+	}
+	return made, nil
+}
+
+// install puts what writeFile wrote in its place. From then on it is the file: one
+// that was there is gone with its last process.
+func (f *file) install() error {
+	if err := os.Rename(f.path+newSuffix, f.path); err != nil {
+		return err
+	}
+	f.unsettled = syncDirectory(filepath.Dir(f.path)) != nil
+	return nil
+}
+
+// discard drops what writeFile wrote.
+func (f *file) discard() error { return errors.Join(f.close(), os.Remove(f.path+newSuffix)) }
 
 func (f *file) fill(fill func(commit func(changes []byte) error) error) error {
 	out := bufio.NewWriterSize(f.disk, 1<<20)
@@ -122,10 +157,7 @@ func (f *file) commit(changes []byte) error {
 // state writes into the head up to where the file counts.
 func (f *file) state(size int64) error {
 	f.counter++
-	slot := binary.BigEndian.AppendUint64(nil, f.counter)
-	slot = binary.BigEndian.AppendUint64(slot, uint64(size))
-	slot = binary.BigEndian.AppendUint32(slot, crc32.Checksum(slot, checksums))
-	if _, err := f.disk.WriteAt(slot, slots[f.counter%2]); err != nil {
+	if _, err := f.disk.WriteAt(statement{f.counter, size}.slot(), slots[f.counter%2]); err != nil {
 		return err
 	}
 	return f.disk.Sync()
@@ -134,7 +166,7 @@ func (f *file) state(size int64) error {
 func (f *file) close() error { return f.disk.Close() }
 
 func frameOf(to, changes []byte) []byte {
-	to = binary.BigEndian.AppendUint32(to, uint32(len(changes)))
+	to = binary.BigEndian.AppendUint32(to, uint32(len(changes))) //nolint:gosec // maxFrame at most
 	to = binary.BigEndian.AppendUint32(to, crc32.Checksum(changes, checksums))
 	return append(to, changes...)
 }
@@ -173,7 +205,7 @@ func (f *file) readAll(from io.ReaderAt, length int64, each func(changes []byte)
 	if f.size < headSize || f.size > length {
 		return fmt.Errorf("%w: it is shorter than it was", errDamaged)
 	}
-	in := bufio.NewReaderSize(io.NewSectionReader(from, headSize, length-headSize), 1<<20)
+	in := bufio.NewReaderSize(io.NewSectionReader(from, headSize, length-headSize), 64<<10)
 	at := int64(headSize)
 	for at < f.size {
 		changes, err := readFrame(in, f.size-at)
@@ -212,13 +244,13 @@ func (f *file) readHead(from io.ReaderAt) (both bool, err error) {
 	}
 	good := 0
 	for _, at := range slots {
-		slot := head[at : at+slotSize]
-		if crc32.Checksum(slot[:16], checksums) != binary.BigEndian.Uint32(slot[16:]) {
+		said, ok := readSlot(head[at : at+slotSize])
+		if !ok {
 			continue
 		}
 		good++
-		if counter := binary.BigEndian.Uint64(slot); good == 1 || counter > f.counter {
-			f.counter, f.size = counter, int64(binary.BigEndian.Uint64(slot[8:]))
+		if good == 1 || said.Counter > f.counter {
+			f.counter, f.size = said.Counter, said.Size
 		}
 	}
 	if good == 0 {

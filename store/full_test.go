@@ -45,20 +45,20 @@ func fillTheDisk(path string) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &room); err != nil {
 		return err
 	}
-	full := syscall.Rlimit{Cur: 4200, Max: room.Max} // a head, and a little more
+	full := syscall.Rlimit{Cur: 4100, Max: room.Max} // a head, and no frame
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
 		return err
 	}
-	if err := refused(ctx, m, until); err != nil {
+	if err := errors.Join(markRefused(ctx, m, until), refused(ctx, m, until)); err != nil {
 		return err
 	}
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &room); err != nil {
 		return err
 	}
 	return errors.Join(
-		m.Probe(ctx),
+		probeUntil(ctx, m, true),
 		m.Append(ctx, purpose, "after", []byte("after"), until), m.Put(ctx, purpose, "after", []byte("after"), until),
-		expectBeforeAndAfter(ctx, m), m.Close(), nil)
+		expectBeforeAndAfter(ctx, m), m.Close())
 }
 
 // refused tries what a full disk refuses.
@@ -85,10 +85,32 @@ func refused(ctx context.Context, m *store.Memory, until time.Time) error {
 	if records, _, err := m.Read(ctx, purpose, at, 10, 0); err != nil || len(records) != 0 {
 		return fmt.Errorf("%d records that were refused are there: %w", len(records), err)
 	}
+	return nil
+}
+
+// markRefused makes a mark, which needs no disk, and waits until it was refused there.
+func markRefused(ctx context.Context, m *store.Memory, until time.Time) error {
 	if fresh, err := m.Mark(ctx, purpose, "mark", until); !fresh || err != nil {
 		return fmt.Errorf("a mark needs no disk: %t, %w", fresh, err)
 	}
-	return nil
+	return probeUntil(ctx, m, false)
+}
+
+// probeUntil waits until a store says that it is well, or that it is not.
+func probeUntil(ctx context.Context, m *store.Memory, well bool) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		err := m.Probe(ctx)
+		if (err == nil) == well {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("still not: %w, then %w", err, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 func expectBeforeAndAfter(ctx context.Context, m *store.Memory) error {

@@ -10,7 +10,7 @@ import (
 )
 
 // A journal holds the records of one log in the order of their numbers. A heap knows
-// which of them ends next. What has ended stays in the list until half of it is like
+// which of them ends next. What has ended stays in the list until a fifth of it is like
 // that, so that nobody moves a long list for each record.
 type journal struct {
 	maxRecords, maxBytes int
@@ -131,7 +131,7 @@ func (j *journal) sweep(now int64, size int) {
 			j.drop(ended)
 		}
 	}
-	if len(j.records) > tidyRecords+2*len(j.ids) {
+	if len(j.records) > tidyRecords+len(j.ids)+len(j.ids)/4 {
 		j.records = slices.Clip(slices.DeleteFunc(j.records, func(e *entry) bool { return e.gone }))
 	}
 }
@@ -144,7 +144,6 @@ func (j *journal) drop(ended *entry) {
 	ended.gone = true
 	delete(j.ids, ended.id())
 	j.bytes -= len(ended.text)
-	ended.text, ended.idLength = "", 0
 }
 
 func (j *journal) len() int {
@@ -179,8 +178,7 @@ func (j *journal) look(after uint64, limit int, now int64) (found page, ok bool)
 			found.next, found.more = j.records[start+looked-1].number, true
 			return found, true
 		case !held.gone && now < held.until:
-			copied := *held // its text goes when it ends
-			found.records = append(found.records, &copied)
+			found.records = append(found.records, held)
 		}
 	}
 	return found, true

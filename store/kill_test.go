@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -21,9 +22,14 @@ import (
 // children are what processes of this test binary do.
 var children = map[string]func(path string) error{"append": appendForEver, "full": fillTheDisk}
 
-// appendForEver appends and puts, and prints each thing that was acknowledged.
+// replaced is how long the values are that replace each other.
+const replaced = 20_000
+
+// appendForEver appends and puts, and prints each thing that was acknowledged, while
+// the file is written anew over and over.
 func appendForEver(path string) error {
 	m := store.NewPersistent(store.MemoryConfig{Path: path})
+	m.RewriteOften()
 	if err := m.Open(context.Background()); err != nil {
 		return err
 	}
@@ -40,10 +46,12 @@ func appendForEver(path string) error {
 				if i%3 == 0 {
 					err, kind = m.Put(context.Background(), purpose, id, []byte(id), until), "v"
 				}
+				// One that is replaced all the time makes the file worth writing anew.
+				err = errors.Join(err, m.Put(context.Background(), purpose, fmt.Sprint(worker), make([]byte, replaced), until))
 				if err != nil {
 					return
 				}
-				fmt.Println(kind, id) // one write: lines of several workers do not mix
+				fmt.Fprintln(os.Stdout, kind, id) // one write: lines of several workers do not mix
 			}
 		})
 	}
@@ -78,6 +86,10 @@ func TestPersistentSurvivesKills(t *testing.T) {
 	}
 	if len(acknowledged) < 5*rounds {
 		t.Errorf("%d acknowledged in %d rounds: that proves little", len(acknowledged), rounds)
+	}
+	info, err := os.Stat(filepath.Join(directory, "records"))
+	if err != nil || info.Size() > int64(len(acknowledged)*replaced/2) {
+		t.Errorf("the file was hardly ever written anew: %d octets, %v", info.Size(), err)
 	}
 	t.Logf("%d acknowledged in %d rounds", len(acknowledged), rounds)
 }

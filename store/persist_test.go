@@ -87,6 +87,8 @@ func fill(t *testing.T, m *store.Memory) {
 		}
 	}
 	err := m.Put(t.Context(), purpose, "key0", []byte("replaced"), time.Now().Add(time.Hour))
+	// What replaced another one and has ended does not bring the other one back.
+	err = errors.Join(err, m.Put(t.Context(), purpose, "key4", []byte("short"), time.Now().Add(time.Second)))
 	if err := errors.Join(err, m.Delete(t.Context(), purpose, "key2")); err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +98,8 @@ func fill(t *testing.T, m *store.Memory) {
 func expectFilled(t *testing.T, m *store.Memory) {
 	t.Helper()
 	records, _, err := m.Read(t.Context(), purpose, "", 100, 0)
-	if err != nil || len(records) != 10 {
-		t.Fatalf("%d records, %v; want 10", len(records), err)
+	if err != nil || len(records) != 10 || m.Records(purpose) != 10 {
+		t.Fatalf("%d records of %d, %v; want 10", len(records), m.Records(purpose), err)
 	}
 	for i, record := range records {
 		if record.ID != fmt.Sprint("record", 2*i) || string(record.Data) != fmt.Sprint("data", 2*i) {
@@ -109,7 +111,7 @@ func expectFilled(t *testing.T, m *store.Memory) {
 		switch {
 		case i == 0:
 			want = "replaced"
-		case i%2 == 1, i == 2:
+		case i%2 == 1, i == 2, i == 4:
 			want = ""
 		}
 		value, found, err := m.Get(t.Context(), purpose, fmt.Sprint("key", i))
@@ -160,12 +162,36 @@ func expectPrivate(t *testing.T, directory string) {
 	}
 }
 
+// rewritten keeps values until the file of records was written anew.
+func rewritten(t *testing.T, m *store.Memory, directory string) {
+	t.Helper()
+	var before int64
+	for range 10_000 {
+		if err := m.Put(t.Context(), purpose, "a", make([]byte, store.MaxValue), time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(directory, "records"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() < before {
+			return
+		}
+		before = info.Size()
+	}
+	t.Fatal("the file is never written anew")
+}
+
 // The number of a record that has ended is never given again, or a reader would miss
 // the record that has it.
 func TestPersistentNumbersGoOn(t *testing.T) {
 	directory := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		m := reopen(t, directory)
+		m := store.NewPersistent(store.MemoryConfig{Path: directory})
+		m.RewriteOften()
+		if err := m.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if err := m.Append(t.Context(), purpose, "a", nil, time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
@@ -173,8 +199,15 @@ func TestPersistentNumbersGoOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		closeStore(t, m)
 		<-time.After(2 * time.Second)
+		if err := m.Append(t.Context(), purpose, "past", nil, time.Now().Add(-time.Second)); err != nil {
+			t.Fatal(err) // it clears the other away
+		}
+		if got := m.Records(purpose); got != 0 {
+			t.Errorf("%d records are kept, want none", got)
+		}
+		rewritten(t, m, directory)
+		closeStore(t, m)
 		m = reopen(t, directory)
 		defer closeStore(t, m)
 		if err := m.Append(t.Context(), purpose, "b", nil, time.Now().Add(time.Second)); err != nil {

@@ -22,6 +22,14 @@ type Verifier interface {
 	Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.Issuer, error)
 }
 
+// A Revoker makes tokens of the service no longer good before their time, on every
+// node: Config.Own and Client.Subjects refuse them from then on.
+type Revoker interface {
+	// Revoke says so of the token with that jti, which ends then. Errors are those of
+	// a store; see store.Log.
+	Revoke(ctx context.Context, id string, expiry time.Time) error
+}
+
 // A Minter signs tokens in the gateway's own name; see signing.Minter, which is one.
 type Minter interface {
 	// Mint makes a token. Errors are those of signing.Minter.Mint.
@@ -45,18 +53,24 @@ type Config struct {
 	Minter Minter
 	// Keys sign introspection answers. Required.
 	Keys signing.Keys
-	// Own verifies the tokens of the gateway's own. Required.
+	// Own verifies the tokens of the gateway's own, and refuses those that were revoked.
+	// Required.
 	Own Verifier
+	// Revoker revokes them. Required.
+	Revoker Revoker
 	// Naming names subjects. Default: as their issuer does.
 	Naming Naming
 	// Marks remember client assertions. Required.
 	Marks store.Marks
-	// Values keep references and revocations. Required.
+	// Values keep what references stand for. Required.
 	Values store.Values
 	// DPoP checks proofs. Required.
 	DPoP *proof.DPoP
 	// Crowd bounds how many secrets are hashed at once. Required.
 	Crowd *Crowd
+	// Holdings bound how many references one client has. Default: some of this
+	// service's own.
+	Holdings *Holdings
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -76,18 +90,12 @@ func New(config Config) (*Service, error) {
 		return nil, errors.New("a token service needs an issuer and the URL of its token endpoint")
 	case config.Minter == nil || config.Keys == nil || config.Own == nil:
 		return nil, errors.New("a token service needs keys")
+	case config.Revoker == nil:
+		return nil, errors.New("a token service needs somebody who revokes tokens")
 	case config.Marks == nil || config.Values == nil || config.DPoP == nil || config.Crowd == nil:
 		return nil, errors.New("a token service needs a store")
 	}
-	if config.Now == nil {
-		config.Now = time.Now
-	}
-	if config.Naming == nil {
-		config.Naming = func(subject *token.Token, _ string) (string, signing.SubjectID) {
-			return subject.Subject, signing.SubjectID{}
-		}
-	}
-	made := &Service{config: config, clients: make(map[string]*Client, len(config.Clients))}
+	made := &Service{config: config.withDefaults(), clients: make(map[string]*Client, len(config.Clients))}
 	for _, client := range config.Clients {
 		if err := client.check(); err != nil {
 			return nil, err
@@ -99,6 +107,21 @@ func New(config Config) (*Service, error) {
 	}
 	made.decoy = made.dearest()
 	return made, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Holdings == nil {
+		c.Holdings = NewHoldings(0, 0)
+	}
+	if c.Naming == nil {
+		c.Naming = func(subject *token.Token, _ string) (string, signing.SubjectID) {
+			return subject.Subject, signing.SubjectID{}
+		}
+	}
+	return c
 }
 
 // dearest makes the decoy of the hash that costs most, so that no client that does

@@ -149,7 +149,7 @@ func (s *Service) issue(ctx context.Context, o *order, claims *signing.Claims) (
 	}
 	if o.client.Opaque {
 		var refused *Error
-		if answer.AccessToken, refused = s.reference(ctx, minted); refused != nil {
+		if answer.AccessToken, refused = s.reference(ctx, o.client, minted); refused != nil {
 			return nil, refused
 		}
 	}

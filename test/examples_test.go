@@ -71,6 +71,8 @@ var examples = map[string]func(*testing.T, *stage){
 	"microservices":      actMicroservices,
 	"mesh":               actMesh,
 	"mcp":                actMCP,
+	"revocation":         actRevocation,
+	"cluster":            actCluster,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,
@@ -94,6 +96,8 @@ func TestExamples(t *testing.T) {
 	for _, name := range []string{"NIGHTLY_SECRET_HASH", "BILLING_SECRET_HASH"} {
 		t.Setenv(name, harness.ServiceHash())
 	}
+	t.Setenv("GATEHOUSE_SEAL", strings.Repeat("canary-seal-", 4))
+	t.Setenv("REDIS_PASSWORD", redisPassword)
 	t.Setenv("OTEL_TRACES_EXPORTER", "console")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
 	for _, name := range exampleFolders(t) {
@@ -160,6 +164,8 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 	case "opaque":
 		s.endpoint = s.idp.Introspects(t)
 		return "\n" + caddyfile
+	case "revocation", "cluster":
+		return "\n" + s.fitRevocation(t, name, caddyfile)
 	case "http3":
 		address := harness.FreeAddress(t)
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]

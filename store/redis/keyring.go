@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -65,7 +66,7 @@ func newRing(prefix string, texts []string) (*ring, error) {
 		r.secrets = append(r.secrets, secret{id: keyID(id[:len(keyID{})]), text: text})
 	}
 	if len(texts) > 1 && r.secrets[0].id == r.secrets[1].id {
-		return nil, fmt.Errorf("both secrets are the same")
+		return nil, errors.New("both secrets are the same")
 	}
 	return r, nil
 }

@@ -166,12 +166,7 @@ func (r *reader) wait(ctx context.Context, span time.Duration) ([]entry, error) 
 		err     error
 	}
 	s, done := r.store, make(chan outcome, 1)
-	select {
-	case <-s.closed:
-		return nil, s.fault(ctx, doing, redis.ErrClosed)
-	default:
-	}
-	s.waiting.Go(func() {
+	open := s.behind(func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), span+s.config.Timeout)
 		defer cancel()
 		streams, err := s.waits.XRead(limited, &redis.XReadArgs{
@@ -179,6 +174,9 @@ func (r *reader) wait(ctx context.Context, span time.Duration) ([]entry, error) 
 		}).Result()
 		done <- outcome{streams, err}
 	})
+	if !open {
+		return nil, s.fault(ctx, doing, redis.ErrClosed)
+	}
 	select {
 	case <-ctx.Done():
 		return nil, s.fault(ctx, doing, ctx.Err())

@@ -30,7 +30,7 @@ func openRecord(all []keys, stream, sealed string) (store.Record, error) {
 		return store.Record{}, err
 	}
 	length, used := binary.Uvarint(content)
-	if used <= 0 || length > uint64(len(content)-used) {
+	if used <= 0 || length > uint64(len(content)-used) { //nolint:gosec // used is at most the length
 		return store.Record{}, errUnreadable
 	}
 	content = content[used:]

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open makes a store that ends with the test. The limit is generous, since the machine
 // may be busy: tests of the limit set their own.
-func open(t testing.TB, config redis.Config) *redis.Store {
-	t.Helper()
+func open(tb testing.TB, config redis.Config) *redis.Store {
+	tb.Helper()
 	if config.Seals == nil {
 		config.Seals = []string{secret}
 	}
@@ -33,16 +33,16 @@ func open(t testing.TB, config redis.Config) *redis.Store {
 	}
 	s, err := redis.New(config)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	for range 2 { // the second time nothing happens
-		if err := s.Open(t.Context()); err != nil {
-			t.Fatal(err)
+		if err := s.Open(tb.Context()); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	return s
@@ -88,6 +88,7 @@ func TestClusterKeepsTheContract(t *testing.T) {
 	var urls []string
 	for _, node := range storetest.StartRedisCluster(t) {
 		urls = append(urls, node.URL())
+		node.CLI(gateway(commands + " " + clusterCommands)...)
 	}
-	obeys(t, redis.Config{URLs: urls, Seals: []string{newer, secret}})
+	obeys(t, redis.Config{URLs: urls, Seals: []string{newer, secret}, Username: "gateway", Password: "of the gateway"})
 }

@@ -54,8 +54,12 @@ func FuzzPage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, last, id, field, value string, shape int) {
 		entry := []any{id, []any{field, value, int64(1)}}
 		for _, answer := range []any{
-			nil, last, []any{}, []any{"run", "epoch", last, []any{entry}}, []any{"run", nil, last, []any{entry}},
-			[]any{"run", "epoch", last, []any{entry[:min(max(shape, 0), 2)], nil, value}}, []any{"run", "epoch", last, []any{[]any{id, value}}},
+			nil, last,
+			[]any{},
+			[]any{"run", "epoch", last, []any{entry}},
+			[]any{"run", nil, last, []any{entry}},
+			[]any{"run", "epoch", last, []any{entry[:min(max(shape, 0), 2)], nil, value}},
+			[]any{"run", "epoch", last, []any{[]any{id, value}}},
 		} {
 			page, ok := parsePage(answer)
 			if !ok && len(page.entries) > 0 {

@@ -19,9 +19,18 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/store/storetest"
 )
 
-// commands are what the reference tells operators to allow.
-const commands = "-@all +hello +auth +ping +info +select +evalsha +eval +set +get +del +exists " +
-	"+xadd +xdel +xrange +xlen +xread +xinfo|stream +zadd +zrem +zrangebyscore +zscore +hset +hget +hdel"
+// commands are what the reference tells operators to allow, and what a Cluster needs
+// besides.
+const (
+	commands = "-@all +hello +auth +ping +info +select +evalsha +eval +set +get +del +exists " +
+		"+xadd +xdel +xrange +xlen +xread +xinfo|stream +zadd +zrem +zrangebyscore +zscore +hset +hget +hdel"
+	clusterCommands = "+cluster|slots +cluster|shards +cluster|nodes +readonly +asking +command"
+)
+
+// gateway makes a user with these permissions.
+func gateway(permissions string) []string {
+	return slices.Concat([]string{"acl", "setuser", "gateway", "on", ">of the gateway", "~law*", "resetchannels"}, strings.Fields(permissions))
+}
 
 // A password and TLS, and a user who may do what the reference says and no more.
 func TestPasswordAndTLS(t *testing.T) {
@@ -37,8 +46,8 @@ func TestPasswordAndTLS(t *testing.T) {
 	if err := admin.Probe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server.CLI(slices.Concat([]string{"--tls", "--cacert", server.CA, "-a", "of the default user", "--no-auth-warning",
-		"acl", "setuser", "gateway", "on", ">of the gateway", "~law*", "&*"}, strings.Fields(commands))...)
+	server.CLI(slices.Concat([]string{"--tls", "--cacert", server.CA, "-a", "of the default user", "--no-auth-warning"},
+		gateway(commands))...)
 	obeys(t, redis.Config{
 		URLs: []string{"redis://" + server.Addr()}, TLS: true, Roots: roots, Username: "gateway", Password: "of the gateway",
 	})

@@ -29,8 +29,8 @@ type Store struct {
 	calls  redis.UniversalClient
 	waits  redis.UniversalClient
 
+	gate    sync.Mutex // for waiting and closed: nobody begins to wait after Close
 	waiting sync.WaitGroup
-	closing sync.Once
 	closed  chan struct{}
 	opened  atomic.Bool
 
@@ -78,7 +78,7 @@ func (s *Store) Open(ctx context.Context) error {
 		return s.fault(ctx, "opening the store", err)
 	}
 	if err != nil {
-		s.config.Log.Warn("store does not answer yet", "cause", cause(err, s.config.Timeout))
+		s.config.Log.WarnContext(ctx, "store does not answer yet", "cause", cause(err, s.config.Timeout))
 		return nil
 	}
 	if err := s.suits(info); err != nil {
@@ -132,16 +132,40 @@ func (s *Store) ping(ctx context.Context) error {
 // Close implements store.Store. Those who wait for records are told that the store
 // cannot be reached.
 func (s *Store) Close() error {
-	var err error
-	s.closing.Do(func() {
-		close(s.closed)
-		err = errors.Join(s.calls.Close(), s.waits.Close())
-		s.waiting.Wait()
-	})
+	s.gate.Lock()
+	if s.isClosed() {
+		s.gate.Unlock()
+		return nil
+	}
+	close(s.closed)
+	s.gate.Unlock()
+	err := errors.Join(s.calls.Close(), s.waits.Close())
+	s.waiting.Wait()
 	if err != nil {
 		return errors.New("closing the store: a connection could not be closed")
 	}
 	return nil
+}
+
+func (s *Store) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// behind runs what goes on behind the back of its caller, and is false for a store that
+// is closed.
+func (s *Store) behind(run func()) bool {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.isClosed() {
+		return false
+	}
+	s.waiting.Go(run)
+	return true
 }
 
 // Unreadable is how many values and records did not open since the store was made. A

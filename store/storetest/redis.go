@@ -199,7 +199,7 @@ func listen(out io.Reader, ready string, serves chan<- struct{}, said *strings.B
 func freePort(tb testing.TB) int {
 	tb.Helper()
 	for range 100 {
-		port := 20_000 + rand.IntN(10_000) //nolint:gosec // any port will do
+		port := 20_000 + rand.IntN(10_000)
 		if free(tb, port) && free(tb, port+10_000) {
 			return port
 		}

@@ -13,35 +13,11 @@ import (
 // would take any token that it is shown.
 const twoAsked = `{
 	gatehouse {
-		issuer one $ONE {
-			audience https://api.example.com
-			introspection {
-				client one
-				prefix one_
-			}
-		}
-		issuer two $TWO {
-			audience https://api.example.com
-			introspection {
-				client two
-				prefix two_
-			}
-		}
-		issuer any $ANY {
+` + harness.TwoAsked + `		issuer any $ANY {
 			audience https://api.example.com
 			introspection {
 				client any
 			}
-		}
-		client one {
-			issuer one
-			client_id gateway
-			secret canary-client-secret
-		}
-		client two {
-			issuer two
-			client_id gateway
-			secret canary-client-secret
 		}
 		client any {
 			issuer any

@@ -28,15 +28,7 @@ func newRemote(t *testing.T) remote {
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {
-		issuer main $IDP {
-			audience any
-		}
-		client gateway {
-			issuer main
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange plain {
+`+harness.MainAndClient+`		exchange plain {
 			client gateway
 			audience plain
 		}

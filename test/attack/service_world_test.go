@@ -71,6 +71,12 @@ $SITE {
 			import full
 			opaque
 		}
+		client greedy {
+			auth secret_hash $HASH
+			subject_issuer a
+			import full
+			opaque
+		}
 	}
 	handle /front/* {
 		token_auth a {

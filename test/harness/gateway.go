@@ -234,6 +234,14 @@ func (g *Gateway) Kill() {
 	<-g.exited
 }
 
+// Signal sends the gateway's process a signal.
+func (g *Gateway) Signal(signal os.Signal) {
+	g.tb.Helper()
+	if err := g.command.Process.Signal(signal); err != nil {
+		g.tb.Fatal(err)
+	}
+}
+
 // Run runs a command of the gateway's own binary, and returns what it says and
 // whether it ended well.
 func (g *Gateway) Run(arguments ...string) (said string, ok bool) {

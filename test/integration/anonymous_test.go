@@ -8,9 +8,8 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
-// anonymousSites have exchanges that serve anybody, and no token_auth before them.
-const anonymousSites = `{
-	gatehouse {
+// openExchange is an exchange that serves anybody.
+const openExchange = `
 		client gateway {
 			token_endpoint $IDP/token
 			client_id gateway
@@ -22,7 +21,12 @@ const anonymousSites = `{
 			scope_exact catalogue:read
 			anonymous
 		}
-		exchange header {
+`
+
+// anonymousSites have exchanges that serve anybody, and no token_auth before them.
+const anonymousSites = `{
+	gatehouse {
+` + openExchange + `		exchange header {
 			grant client_credentials
 			client gateway
 			scope_exact stock:read

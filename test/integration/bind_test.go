@@ -19,21 +19,7 @@ import (
 // no transport for it.
 const boundExchange = `{
 	gatehouse {
-		issuer main $IDP {
-			audience any
-		}
-		client c {
-			token_endpoint $IDP/bound-token
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange orders {
-			client c
-			subject_issuer main
-			audience orders
-			bind dpop
-		}
-	}
+` + harness.BoundOrders + `	}
 }
 $SITE {
 	token_auth

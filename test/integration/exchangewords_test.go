@@ -350,18 +350,7 @@ func TestExchangeAnonymous(t *testing.T) {
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {
-		client gateway {
-			token_endpoint $IDP/token
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange open {
-			grant client_credentials
-			client gateway
-			scope_exact catalogue:read
-			anonymous
-		}
-		exchange header {
+`+openExchange+`		exchange header {
 			grant client_credentials
 			client gateway
 			scope_exact catalogue:read

@@ -12,31 +12,7 @@ import (
 
 const twoAsked = `{
 	gatehouse {
-		issuer one $ONE {
-			audience https://api.example.com
-			introspection {
-				client one
-				prefix one_
-			}
-		}
-		issuer two $TWO {
-			audience https://api.example.com
-			introspection {
-				client two
-				prefix two_
-			}
-		}
-		client one {
-			issuer one
-			client_id gateway
-			secret canary-client-secret
-		}
-		client two {
-			issuer two
-			client_id gateway
-			secret canary-client-secret
-		}
-	}
+` + harness.TwoAsked + `	}
 }
 $SITE {
 	token_auth one two

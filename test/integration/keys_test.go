@@ -368,6 +368,12 @@ func TestKeysCommand(t *testing.T) {
 		return n.Run(append(append([]string{"gatehouse", "keys"}, arguments...), "--address", n.address())...)
 	}
 	first := n.active(t)
+	if said, ok := keys("frob"); ok || !strings.Contains(said, `unknown verb "frob": known: list, retire, rotate`) {
+		t.Errorf("an unknown verb: %s", said)
+	}
+	if said, ok := n.Run("gatehouse", "key"); ok || !strings.Contains(said, `unknown verb "key": known: inspect, keys`) {
+		t.Errorf("an unknown command: %s", said)
+	}
 	said, ok := keys("list")
 	if !ok || !strings.Contains(said, first) || !strings.Contains(said, "issuer https://gateway.example") {
 		t.Errorf("list: %s", said)

@@ -14,15 +14,7 @@ func TestExchangeC20Sanitized(t *testing.T) {
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {
-		issuer main $IDP {
-			audience any
-		}
-		client gateway {
-			issuer main
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange orders {
+`+harness.MainAndClient+`		exchange orders {
 			client gateway
 			audience orders
 			inject X-Upstream-Token

@@ -1,7 +1,9 @@
 package integration_test
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,30 +26,30 @@ const servedBound = `{
 		}
 	}
 }
+(client) {
+	client {args[0]} {
+		auth {args[1:]}
+		grants client_credentials token_exchange
+		subject_issuer main
+		subject_type access_token
+		audience billing
+		scope billing:read
+	}
+}
 (service) {
 	token_service {
 		endpoints jwks metadata token
 		dpop_nonce
-		client spiffe://example.com/orders {
-			auth tls spiffe://example.com/orders
-			grants client_credentials token_exchange
-			subject_issuer main
-			subject_type access_token
-			audience billing
-			scope billing:read
-		}
-		client orders {
-			auth secret_hash $HASH
-			grants client_credentials token_exchange
-			subject_issuer main
-			subject_type access_token
-			audience billing
-			scope billing:read
-		}
+		import client spiffe://example.com/orders tls spiffe://example.com/orders
+		import client orders secret_hash $HASH
 	}
 }
 $SITE {
-	import service
+	token_service {
+		endpoints jwks metadata token
+		dpop_nonce
+		import client orders secret_hash $HASH
+	}
 	token_auth
 	respond in
 }
@@ -81,17 +83,18 @@ type boundRig struct {
 
 func startBound(t *testing.T) *boundRig {
 	t.Helper()
-	secure := func() string {
-		address := harness.FreeAddress(t)
-		return "https://localhost" + address[strings.LastIndex(address, ":"):]
+	// Both on one server: what a site does not verify, another one on its port may.
+	_, port, _ := strings.Cut(harness.FreeAddress(t), ":")
+	r := &boundRig{
+		idp: harness.NewAuthServer(t), authority: harness.NewAuthority(t),
+		verified: "https://localhost:" + port, asked: "https://asked.localhost:" + port,
 	}
-	r := &boundRig{idp: harness.NewAuthServer(t), authority: harness.NewAuthority(t), verified: secure(), asked: secure()}
 	r.Gateway = harness.Start(t, servedBound, "$IDP", r.idp.URL, "$HASH", harness.ServiceHash(),
 		"$CA", r.authority.File, "$VERIFIED", r.verified, "$ASKED", r.asked)
 	r.Await("/", r.idp.Token(map[string]any{"aud": "orders"}), http.StatusOK)
 	for _, site := range []string{r.verified, r.asked} {
 		harness.Eventually(t, "the certificate is there", func() bool {
-			answer, err := secureClient(false).Get(site + "/")
+			answer, err := localClient().Get(site + "/")
 			if err == nil {
 				_ = answer.Body.Close()
 			}
@@ -109,7 +112,16 @@ func (r *boundRig) over(t *testing.T, site string, form url.Values, certificates
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return new(bench).overTLS(t, secureClient(false, certificates...), request)
+	return new(bench).overTLS(t, localClient(certificates...), request)
+}
+
+// localClient finds every host on this machine.
+func localClient(certificates ...tls.Certificate) *http.Client {
+	client := secureClient(false, certificates...)
+	client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, "127.0.0.1"+address[strings.LastIndex(address, ":"):])
+	}
+	return client
 }
 
 const meshClient = "spiffe://example.com/orders"

@@ -108,15 +108,7 @@ func TestExchangeUpstream401TakesTheSameRoute(t *testing.T) {
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {
-		issuer main $IDP {
-			audience any
-		}
-		client gateway {
-			issuer main
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange x {
+`+harness.MainAndClient+`		exchange x {
 			client gateway
 			audience a
 		}
@@ -221,15 +213,7 @@ func TestExchangeUpstream401IsNotTheGateways(t *testing.T) {
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {
-		issuer main $IDP {
-			audience any
-		}
-		client gateway {
-			issuer main
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange first {
+`+harness.MainAndClient+`		exchange first {
 			client gateway
 			audience first
 		}
