@@ -64,9 +64,7 @@ $SITE {
 	token_auth main {
 		public_url ` + audience + `
 	}
-	reverse_proxy $UPSTREAM {
-		flush_interval -1
-	}
+	reverse_proxy $UPSTREAM
 }
 `
 

@@ -71,6 +71,7 @@ func (w *watch) work() {
 	for begin := time.Now(); time.Since(begin) < patience; {
 		status, err := send(client, w.node, w.token.text)
 		switch {
+		case err != nil && w.token.asked.Load() != 0: // cut off in the middle
 		case err != nil:
 			w.fault = err.Error()
 			return

@@ -3,7 +3,9 @@
 package cluster_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -38,7 +40,7 @@ func reckon(answers []answer) tally {
 			}
 		case passed:
 			t.good++
-		case got.status == http.StatusUnauthorized && asked != 0 && got.end.UnixNano() > asked:
+		case (got.status == http.StatusUnauthorized || got.cut()) && asked != 0 && got.end.UnixNano() > asked:
 			t.refused++
 		default:
 			t.failed = append(t.failed, got)
@@ -46,6 +48,9 @@ func reckon(answers []answer) tally {
 	}
 	return t
 }
+
+// cut tells whether the answer broke off in the middle: of a revoked token's it may.
+func (a answer) cut() bool { return errors.Is(a.fault, io.ErrUnexpectedEOF) }
 
 // age is how long ago the token's revocation had been acknowledged when the request
 // began.
