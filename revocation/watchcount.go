@@ -8,7 +8,7 @@ func (s *State) CountWatched(match func(*Facts) bool) int {
 		shard := &s.watches.shards[i]
 		shard.mu.Lock()
 		for one := range shard.all {
-			if facts := FactsOf(one.token); match(&facts) {
+			if facts := s.FactsOf(one.token); match(&facts) {
 				counted++
 			}
 		}
