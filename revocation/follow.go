@@ -216,6 +216,12 @@ func ask[T any](ctx context.Context, s *State, patience time.Duration, question 
 	case got := <-answered:
 		return got.value, got.err
 	case <-ctx.Done():
+	}
+	// Its context ends with the question as well, right behind the answer.
+	select {
+	case got := <-answered:
+		return got.value, got.err
+	default:
 		return none, fmt.Errorf("the store does not answer: %w", ctx.Err())
 	}
 }
