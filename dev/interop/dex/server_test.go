@@ -3,15 +3,12 @@
 package dex_test
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
@@ -41,24 +38,6 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// A buffer keeps what Dex says.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(data []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(data)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // start starts a Dex whose connector "corp" is that provider, and returns its
 // issuer. It ends with the test.
 func start(t *testing.T, corp string) string {
@@ -74,31 +53,8 @@ func start(t *testing.T, corp string) string {
 	if err := os.WriteFile(file, []byte(filled), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	said, exited := new(buffer), make(chan struct{})
-	command := exec.CommandContext(t.Context(), program, "serve", file)
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) } // with the test
-	command.Stdout, command.Stderr = said, said
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = command.Wait()
-		close(exited)
-	}()
-	t.Cleanup(func() {
-		<-exited
-		if t.Failed() {
-			t.Logf("dex said:\n%s", said)
-		}
-	})
-	harness.Eventually(t, "dex is ready", func() bool {
-		select {
-		case <-exited:
-			t.Fatalf("dex ended:\n%s", said)
-		default:
-		}
-		return answers(t, issuer+"/.well-known/openid-configuration")
-	})
+	dex := harness.StartProcess(t, "dex", exec.Command(program, "serve", file))
+	dex.AwaitReady(func() bool { return answers(t, issuer+"/.well-known/openid-configuration") })
 	return issuer
 }
 
