@@ -73,12 +73,12 @@ func TestZitadelOpaque(t *testing.T) {
 	w.Get("/opaque/1", w.provider.login(t, web, user).AccessToken).Expect(t, http.StatusForbidden) // less scope
 	id, _ := token.Extra("id_token").(string)
 	for name, refused := range map[string]struct{ token, rule string }{
-		"another client's":  {w.provider.login(t, api, admin, "custom_scope").AccessToken, "inactive"},
-		"a machine's":       {w.machine(t), "inactive"},
-		"a refresh token":   {token.RefreshToken, "not_a_jwt"},
-		"an ID token":       {id, "wrong_type"},
-		"tampered with":     {token.AccessToken[:len(token.AccessToken)-8] + "AAAAAAAA", "inactive"},
-		"for another API":   {w.exchanged(t, token.AccessToken, "orders"), "inactive"},
+		"another client's": {w.provider.login(t, api, admin, "custom_scope").AccessToken, "inactive"},
+		"a machine's":      {w.machine(t), "inactive"},
+		"a refresh token":  {token.RefreshToken, "not_a_jwt"},
+		"an ID token":      {id, "wrong_type"},
+		"tampered with":    {token.AccessToken[:len(token.AccessToken)-8] + "AAAAAAAA", "inactive"},
+		"for another API":  {w.exchanged(t, token.AccessToken, "orders"), "inactive"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if rule := w.denied(t, "/opaque/1", refused.token, http.StatusUnauthorized); rule != refused.rule {
