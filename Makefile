@@ -103,7 +103,7 @@ bench: $(BIN)/benchstat ## Measure: parts BENCHCOUNT (default 6) times, then the
 	@cd dev && $(PLAIN) go run ./bench $(BENCHFLAGS)
 
 .PHONY: interop
-interop: $(BIN)/gotestsum ## Run the gateway with real servers, which it installs (SHORT=1: the main job with each)
+interop: needs $(BIN)/gotestsum ## Run the gateway with real servers, which it installs (SHORT=1: the main job with each)
 	@echo "== interop"
 	@dev/interop/keycloak/install.sh $(CACHE)/interop
 	@dev/interop/node/install.sh

@@ -3,7 +3,6 @@
 package dex_test
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,31 +10,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-gatehouse/gatehouse/dev/interop"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
 // program is the Dex that was built for this run.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	defer harness.Discard()
-	folder, err := os.MkdirTemp("", "gatehouse-dex-")
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	program = filepath.Join(folder, "dex")
-	build := exec.Command("go", "build", "-o", program, "github.com/dexidp/dex/cmd/dex")
-	build.Dir = filepath.Join(harness.Root(), "dev", "interop", "dex", "server")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		_, _ = fmt.Fprintf(os.Stderr, "building dex: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	os.Exit(interop.RunWith(m, "dex/server", "github.com/dexidp/dex/cmd/dex", &program, "CGO_ENABLED=0"))
 }
 
 // start starts a Dex whose connector "corp" is that provider, and returns its
