@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	os.Exit(interop.RunWith(m, "hydra/server", "github.com/ory/hydra/v2", &program, "CGO_ENABLED=1", "GOFLAGS=-tags=sqlite"))
 }
 
+// accessTokenKeys is the key set for access tokens.
+const accessTokenKeys = "hydra.jwt.access-token"
+
 // A hydra is a running one.
 type hydra struct {
 	t             *testing.T
@@ -55,6 +58,11 @@ func start(t *testing.T) *hydra {
 		_ = answer.Body.Close()
 		return answer.StatusCode == http.StatusOK
 	})
+	// Else it makes RSA keys of 4096 bits when the first request comes, and may give
+	// that up for its own timeout where other work goes on.
+	for _, set := range []string{accessTokenKeys, "hydra.openid.id-token"} {
+		h.administer(http.MethodPost, "keys/"+set, map[string]any{"alg": "ES256", "use": "sig", "kid": "first"}, http.StatusCreated)
+	}
 	return h
 }
 
