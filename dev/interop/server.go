@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,7 +24,7 @@ func RunWith(m *testing.M, folder, pkg string, program *string, environment ...s
 	}
 	defer func() { _ = os.RemoveAll(built) }()
 	*program = filepath.Join(built, "server")
-	build := exec.Command("go", "build", "-o", *program, pkg) //nolint:gosec // what a test of this project names
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", *program, pkg) //nolint:gosec // what a test of this project names
 	build.Dir = filepath.Join(harness.Root(), "dev", "interop", folder)
 	build.Env = append(os.Environ(), environment...)
 	if out, err := build.CombinedOutput(); err != nil {

@@ -51,7 +51,7 @@ func start(t *testing.T) *hydra {
 	}
 	process := harness.StartProcess(t, "hydra", exec.Command(program, "serve", "all", "--dev", "--config", file))
 	process.AwaitReady(func() bool {
-		answer, err := http.Get(h.admin + "/health/ready") //nolint:noctx // a look
+		answer, err := http.Get(h.admin + "/health/ready")
 		if err != nil {
 			return false
 		}

@@ -3,6 +3,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,7 +54,9 @@ func install(tb testing.TB, folder string) {
 func Start(tb testing.TB, folder, script string, arguments ...string) *harness.Process {
 	tb.Helper()
 	Install(tb, folder)
-	command := exec.Command("node", append([]string{script}, arguments...)...) //nolint:gosec // a script of this project
+	// It is told to end, not killed with the test's context.
+	ctx := context.WithoutCancel(tb.Context())
+	command := exec.CommandContext(ctx, "node", append([]string{script}, arguments...)...) //nolint:gosec // a script of this project
 	command.Dir = folder
 	program := harness.StartProcess(tb, script, command)
 	program.AwaitReady(func() bool { return strings.Contains(program.Output(), "ready\n") })
