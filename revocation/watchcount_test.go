@@ -13,7 +13,7 @@ func TestWatchedStreamsAreCounted(t *testing.T) {
 	state := NewState(memory)
 	alices := func(f *Facts) bool { return f.Subject == "alice" }
 	for _, subject := range []string{"alice", "bob", "alice"} {
-		defer state.Watch(&token.Token{Issuer: issuer, Subject: subject}, func() {})()
+		t.Cleanup(state.Watch(&token.Token{Issuer: issuer, Subject: subject}, func() {}))
 	}
 	stop := state.Watch(&token.Token{Issuer: issuer, Subject: "alice"}, func() {})
 	if got := state.CountWatched(alices); got != 3 {
