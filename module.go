@@ -114,7 +114,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.leaseCache()
-	a.leaseStore()
+	if err := a.provisionStore(ctx); err != nil {
+		return err
+	}
 	a.watchRevocations()
 	if err := a.publishRevocations(); err != nil {
 		return err

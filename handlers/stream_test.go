@@ -3,8 +3,10 @@ package handlers
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -160,5 +162,84 @@ func TestStreamWithoutEnd(t *testing.T) {
 	}
 	if w.stream.timer != nil || !under.write.IsZero() {
 		t.Error("a timer runs")
+	}
+}
+
+// An ordinary request is watched by nobody, and what lasts is until it is done.
+func TestStreamIsWatched(t *testing.T) {
+	w, _ := passage(&http.Request{}, time.Now().Add(time.Hour))
+	seen, _ := w.stream.watcher.(*watcher)
+	_, _ = io.WriteString(w, "a")
+	if seen.begun > 0 {
+		t.Error("an ordinary answer is watched")
+	}
+	for range 3 {
+		_, _ = io.WriteString(w, "a")
+	}
+	if seen.begun != 1 {
+		t.Errorf("a stream is watched %d times", seen.begun)
+	}
+	w.stream.finish()
+	if seen.ends[0] != nil {
+		t.Error("it is watched when it is over")
+	}
+}
+
+// A revocation ends a stream as its time does, and says so again while the handlers
+// go on: a wrapper may move a deadline at that very moment.
+func TestRevocationEndsTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, under := passage(&http.Request{ContentLength: -1}, time.Now().Add(time.Hour))
+		seen, _ := w.stream.watcher.(*watcher)
+		seen.ends[0]()
+		for range 3 {
+			if _, err := io.WriteString(w, "late"); !errors.Is(err, errStreamEnded) {
+				t.Errorf("writing: %v", err)
+			}
+			w.stream.mu.Lock()
+			if !under.read.Equal(longAgo) || !under.write.Equal(longAgo) {
+				t.Errorf("deadlines %v, %v", under.read, under.write)
+			}
+			under.read, under.write = time.Time{}, time.Time{}
+			w.stream.mu.Unlock()
+			<-time.After(3 * endAgain / 2) // in fake time
+			synctest.Wait()
+		}
+		w.stream.finish()
+		under.read, under.write = time.Time{}, time.Time{}
+		<-time.After(2 * endAgain)
+		synctest.Wait()
+		if !under.read.IsZero() || !under.write.IsZero() {
+			t.Error("the connection got a deadline after its request")
+		}
+	})
+}
+
+// An upgraded connection has a deadline of its own, which a revocation brings forward.
+func TestRevocationEndsAnUpgradedConnection(t *testing.T) {
+	for name, before := range map[string]bool{"while it goes on": false, "before the upgrade": true} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := passage(&http.Request{}, time.Now().Add(time.Hour))
+			seen, _ := w.stream.watcher.(*watcher)
+			ours, theirs := net.Pipe()
+			defer func() { _, _ = ours.Close(), theirs.Close() }()
+			if before {
+				w.stream.lasts()
+				seen.ends[0]()
+			}
+			if err := w.stream.taken(ours); err != nil {
+				t.Fatal(err)
+			}
+			if !before {
+				seen.ends[0]()
+			}
+			if _, err := ours.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || seen.begun != 1 {
+				t.Errorf("reading: %v; watched %d times", err, seen.begun)
+			}
+			w.stream.finish()
+			if seen.ends[0] != nil {
+				t.Error("it is watched when it is over")
+			}
+		})
 	}
 }

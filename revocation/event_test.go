@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 		"issuer with value": {func(e *Event) { e.Kind = KindIssuer }, "no value of its own"},
 		"a token's text":    {func(e *Event) { e.Kind = KindToken }, "SHA-256"},
 		"a digest cut":      {func(e *Event) { e.Kind, e.Value = KindToken, digest[1:] }, "SHA-256"},
-		"a digest and more": {func(e *Event) { e.Kind, e.Value = KindToken, digest + "=" }, "SHA-256"},
+		"a digest and more": {func(e *Event) { e.Kind, e.Value = KindToken, digest+"=" }, "SHA-256"},
 		"no end":            {func(e *Event) { e.Until = time.Time{} }, "its end is missing"},
 		"a long text":       {func(e *Event) { e.Reason = strings.Repeat("a", 1025) }, "at most 1024"},
 		"no UTF-8":          {func(e *Event) { e.Value = "\xff" }, "not UTF-8"},

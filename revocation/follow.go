@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	// pageSize is how many records are read at once. A shorter page reaches the end.
+	// pageSize is how many records are read at once.
 	pageSize = 1000
 	// readWait is how long a read waits for something new, and with that how often
-	// there is contact with a store that is well.
-	readWait = time.Second
+	// there is contact with a store that is well: the list is twice as old at most,
+	// which must lie within the shortest bound that can be configured.
+	readWait = 300 * time.Millisecond
 	// readPatience is how much longer it may take.
 	readPatience = 5 * time.Second
 	// retryLeast and retryMost are the pauses after failures, each twice as long as the
@@ -131,7 +132,7 @@ func (f *follower) step(ctx context.Context) error {
 		return err
 	}
 	f.position = page.next
-	if len(page.records) < pageSize {
+	if f.reached(len(page.records)) {
 		f.contact.Store(int64(began))
 		f.loaded.Store(true)
 		if f.rereading {
@@ -139,6 +140,16 @@ func (f *follower) step(ctx context.Context) error {
 		}
 	}
 	return f.refill(ctx)
+}
+
+// reached tells whether a page of that many records reached the end. A whole list is
+// one behind which there was nothing; afterwards a page with room left will do, since
+// where revocations never cease none is empty.
+func (f *follower) reached(records int) bool {
+	if !f.loaded.Load() || f.rereading {
+		return records == 0
+	}
+	return records < pageSize
 }
 
 // lifeMark is the life of the log as events of the list bear it.

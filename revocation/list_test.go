@@ -147,14 +147,14 @@ func TestCoveredEventsCostNothing(t *testing.T) {
 		event.Until = event.Before.Add(3 * time.Hour)
 		put(t, list, event)
 	}
-	_, first := list.names.Load().place(hold2(list, subject("alice")))
+	_, first := list.names.Load().place(named(list, subject("alice")))
 	if first == nil || first.next.Load() != nil || list.Len() != 10_000 {
 		t.Errorf("%d events, the first is %v", list.Len(), first)
 	}
 }
 
-// hold2 is hold with the hash of a list.
-func hold2(list *List, event Event) *held {
+// named is hold, with the hash that the list gives the name.
+func named(list *List, event Event) *held {
 	h := hold(&event)
 	h.hash = list.hashOf(h)
 	return h

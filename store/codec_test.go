@@ -121,6 +121,9 @@ func TestFileTakesBackWhatItStated(t *testing.T) {
 	if err := errors.Join(f.state(f.size+1000), f.commit(more), f.close()); err != nil {
 		t.Fatal(err)
 	}
+	if f.counter != 2+1+2 { // made, wrongly stated, taken back and stated anew
+		t.Errorf("%d statements, want 5", f.counter)
+	}
 	frames := 0
 	again, err := openFile(path, func([]byte) error { frames++; return nil })
 	if err != nil || frames != 2 || again.doubtful {

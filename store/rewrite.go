@@ -99,8 +99,9 @@ func (m *Memory) cut() (emit func(commit func([]byte) error) error) {
 		purpose Purpose
 		values  []*kept
 	}
-	var logs []logCut
-	for log, journal := range m.allJournals() {
+	journals, onShelves := m.allJournals(), m.allShelves()
+	logs := make([]logCut, 0, len(journals))
+	for log, journal := range journals {
 		live := make([]*entry, 0, len(journal.ids))
 		for _, held := range journal.records {
 			if !held.gone {
@@ -109,8 +110,8 @@ func (m *Memory) cut() (emit func(commit func([]byte) error) error) {
 		}
 		logs = append(logs, logCut{log, live, journal.last})
 	}
-	var shelves []shelfCut
-	for purpose, shelf := range m.allShelves() {
+	shelves := make([]shelfCut, 0, len(onShelves))
+	for purpose, shelf := range onShelves {
 		shelves = append(shelves, shelfCut{purpose, slices.Clone(shelf.ending)})
 	}
 	return func(commit func([]byte) error) error {
