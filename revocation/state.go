@@ -153,7 +153,8 @@ func (s *State) Revoke(ctx context.Context, event Event) (Event, error) {
 	if err := s.log.Append(ctx, logName, event.ID, data, event.Until); err != nil {
 		return event, fmt.Errorf("revoking: %w", err)
 	}
-	return event, s.apply([]*Event{&event}, life, true)
+	err = s.apply([]*Event{&event}, life, true)
+	return event, err
 }
 
 // Subscribe calls f with all that comes in from now on, after the list has it and
