@@ -13,7 +13,8 @@ func TestManyEventsAreToldOnce(t *testing.T) {
 	t.Parallel()
 	state := NewState(store.NewMemory(0))
 	var told []int
-	defer state.Subscribe(func(batch *Batch) { told = append(told, len(batch.Events)) })()
+	cancel := state.Subscribe(func(batch *Batch) { told = append(told, len(batch.Events)) })
+	defer cancel()
 	until := time.Now().Add(time.Hour)
 	faults := state.RevokeAll(t.Context(), []Event{
 		{Kind: KindID, Issuer: "https://a.example", Value: "1", Until: until},
