@@ -112,12 +112,16 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if a.emitter, err = newEmitter(ctx); err != nil {
 		return err
 	}
-	if _, err := a.LoadStore(ctx); err != nil {
+	a.leaseCache()
+	if err := a.provisionStore(ctx); err != nil {
 		return err
 	}
+<<<<<<< HEAD
 	a.leaseCache()
 	a.leaseStore()
 	a.watchRevocations()
+=======
+>>>>>>> main
 	if err := a.publishRevocations(); err != nil {
 		return err
 	}

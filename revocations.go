@@ -6,7 +6,10 @@ import (
 	"iter"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-gatehouse/gatehouse/admin"
+	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/store"
@@ -21,13 +24,24 @@ var (
 	revocations = lease.NewPool[*revocation.State]()
 )
 
-// leaseStore makes the store, without opening it, and the list that follows its log.
-func (a *App) leaseStore() {
-	key := lease.KeyOf("memory")
-	held := stores.Acquire(key, func() store.Store { return store.NewMemory(0) }, func(s store.Store) { _ = s.Close() })
+// provisionStore makes the store that the configuration names, without opening it, and
+// the list that follows its log.
+func (a *App) provisionStore(ctx caddy.Context) error {
+	module, err := a.LoadStore(ctx)
+	if err != nil {
+		return err
+	}
+	// The store outlives this configuration, so it writes to the log of the process.
+	made, err := module.NewStore(config.StoreSetup{Seals: a.Seal.Reveal(), Log: logger(caddy.Log().Core(), "gatehouse.store")})
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	key := lease.KeyOf(a.StoreShape(module)...)
+	held := stores.Acquire(key, func() store.Store { return made }, func(s store.Store) { _ = s.Close() })
 	list := revocations.Acquire(key, func() *revocation.State { return revocation.NewState(held.Value) }, nil)
 	a.releases = append(a.releases, list.Release, held.Release)
 	a.store, a.revoked = held.Value, list.Value
+	return nil
 }
 
 // loadPatience is how long a start may wait for the list, so that the first requests

@@ -26,8 +26,9 @@ const (
 type StoreModule interface {
 	caddy.Module
 
-	// Shape are the settings that shape the store. Configurations whose stores are of
-	// one module, shape and seal share one store across reloads.
+	// Shape are the settings that shape the store, its module's name first.
+	// Configurations whose stores are of one shape and seal share one store across
+	// reloads.
 	Shape() []string
 
 	// NewStore makes the store. It connects nowhere, opens no file and starts nothing:
@@ -65,6 +66,16 @@ func (g *Gatehouse) LoadStore(ctx caddy.Context) (StoreModule, error) {
 		return nil, fmt.Errorf("%s: the module gives no store", g.storeLabel())
 	}
 	return module, nil
+}
+
+// StoreShape is what one store is known by across reloads: its own settings and,
+// unless it is the one in memory, which seals nothing, the secrets of `seal`. A store
+// of one node is not opened a second time because its operator rotates a secret.
+func (g *Gatehouse) StoreShape(module StoreModule) []string {
+	if _, ok := module.(*StoreMemory); ok {
+		return module.Shape()
+	}
+	return append(module.Shape(), g.Seal.Reveal()...)
 }
 
 // readStore reads one line and its block. Syntax:

@@ -28,7 +28,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add("name", []byte{sealVersion})
 	f.Fuzz(func(t *testing.T, name string, text []byte) {
 		record, err := openRecord(all, name, string(text))
-		if opens := err == nil; opens != (name == "name" && bytes.Equal(text, sealed)) {
+		// Another process sealed what it begins with: so what opens is judged by its
+		// content, which nobody else can make.
+		if opens := err == nil; opens && name != "name" || !opens && name == "name" && bytes.Equal(text, sealed) {
 			t.Errorf("opens: %t", opens)
 		} else if opens && (record.ID != "id" || string(record.Data) != "data" || !record.Until.Equal(until)) {
 			t.Errorf("opened to %+v", record)

@@ -184,7 +184,7 @@ func TestRevocationsOutliveReload(t *testing.T) {
 // event tells of each.
 func TestRevocationIsTold(t *testing.T) {
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
-	gateway := harness.Start(t, strings.Replace(mainJob, "{\n", "{\n\tmetrics\n", 1), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
+	gateway := harness.Start(t, strings.Replace(mainJob, "{\n", "{\n\tdebug\n\tmetrics\n", 1), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	gateway.Await("/orders/1", idp.Token(nil), http.StatusOK)
 	revokeSubject(t, gateway, idp, "alice")
 	metrics := gateway.Metrics()
