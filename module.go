@@ -116,12 +116,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if err := a.provisionStore(ctx); err != nil {
 		return err
 	}
-<<<<<<< HEAD
-	a.leaseCache()
-	a.leaseStore()
 	a.watchRevocations()
-=======
->>>>>>> main
 	if err := a.publishRevocations(); err != nil {
 		return err
 	}
