@@ -3,7 +3,6 @@ package gatehouse
 import (
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/introspection"
@@ -26,6 +25,7 @@ const (
 // one that holds a state is among them.
 type derived struct {
 	remembered *token.Cache
+	facts      func(*token.Token) revocation.Facts
 
 	mu       sync.Mutex // handlers are provisioned while events come in
 	answered []*introspection.State
@@ -69,7 +69,7 @@ var (
 // sweep goes over everything once and returns how much of each kind matched.
 func (d *derived) sweep(how sweeping, match func(*revocation.Facts) bool) map[string]int {
 	ofToken := func(t *token.Token) bool {
-		facts := revocation.FactsOf(t)
+		facts := d.facts(t)
 		return match(&facts)
 	}
 	ofOrigin := func(origin exchange.Origin) bool {
@@ -92,14 +92,14 @@ func (d *derived) sweep(how sweeping, match func(*revocation.Facts) bool) map[st
 func factsOf(origin *exchange.Origin) revocation.Facts {
 	return revocation.Facts{
 		Issuer: origin.Issuer, ID: origin.ID, Subject: origin.Subject, Session: origin.Session, Client: origin.Client,
-		KeyID: origin.KeyID, Digest: origin.Digest, IssuedAt: origin.IssuedAt,
+		KeyID: origin.KeyID, Digest: origin.Digest, IssuedAt: origin.IssuedAt, Tags: origin.Ancestry,
 	}
 }
 
 // watchRevocations clears what was derived from a token as soon as that is no longer
 // good: before whoever revoked it hears of it.
 func (a *App) watchRevocations() {
-	a.derived.remembered = a.cache.Value
+	a.derived.remembered, a.derived.facts = a.cache.Value, a.revoked.FactsOf
 	a.releases = append(a.releases, a.revoked.Subscribe(func(batch *revocation.Batch) {
 		counts := a.derived.sweep(evicting, batch.Matches)
 		a.log.Debug("cleared what was derived from revoked tokens", "events", len(batch.Events),
@@ -108,9 +108,21 @@ func (a *App) watchRevocations() {
 }
 
 // isRevoked tells whether a token that was good is so no longer.
-func (a *App) isRevoked(t *token.Token) bool {
-	facts := revocation.FactsOf(t)
-	return a.revoked.List().Find(&facts, time.Now()) != nil
+func (a *App) isRevoked(t *token.Token) bool { return a.revoked.Revoked(t) != nil }
+
+// ancestry is what a token of the gateway's own was derived from.
+func (a *App) ancestry(t *token.Token) []byte { return a.revoked.FactsOf(t).Tags }
+
+// originOf is what is derived from a token, and from that of who acts, if there is
+// one.
+func (a *App) originOf(subject, actor *token.Token) []byte {
+	facts := a.revoked.FactsOf(subject)
+	tags := revocation.TagsOf(&facts)
+	if actor != nil {
+		acts := a.revoked.FactsOf(actor)
+		tags = tags.Join(&acts)
+	}
+	return tags
 }
 
 // CountDerived tells how much of each kind a revocation would clear on this node; it

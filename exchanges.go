@@ -123,7 +123,7 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 	settings := exchange.Config{
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
-		Revoked: a.isRevoked,
+		Revoked: a.isRevoked, Ancestry: a.ancestry,
 	}
 	if block.IsLocal() {
 		if settings.Local, err = a.local(block); err != nil {

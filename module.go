@@ -56,6 +56,7 @@ type App struct {
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
 	ring      *signing.Ring            // nil without sign
+	veil      *signing.Veil            // of what its tokens were derived from
 	store     store.Store
 	revoked   *revocation.State
 	derived   derived        // what a revocation clears

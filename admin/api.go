@@ -39,6 +39,9 @@ type Operated interface {
 	Revocations() *revocation.State
 	// Trusted are those whose tokens the configuration accepts or makes.
 	Trusted() Issuers
+	// CountDerived is how much of what the node holds was derived from tokens that
+	// match, by what it is.
+	CountDerived(match func(*revocation.Facts) bool) map[string]int
 	// Unready are the reasons why the node should get no requests, none if it is ready.
 	Unready() []string
 }

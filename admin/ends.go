@@ -8,18 +8,8 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/store"
 )
 
-// A Counter tells how much of what the node holds was derived from tokens that
-// match, by what it is: remembered tokens, answers, open streams.
-type Counter interface {
-	CountDerived(match func(*revocation.Facts) bool) map[string]int
-}
-
-// countEnds counts what events would end, or are about to.
+// countEnds counts what events would end on this node, or are about to.
 func countEnds(ctx context.Context, app Operated, events []revocation.Event) (map[string]int, error) {
-	counter, ok := app.(Counter)
-	if !ok {
-		return nil, nil //nolint:nilnil // nothing is counted
-	}
 	// A list of their own, so that they match here as they will when they count.
 	trial := revocation.NewState(unkept{})
 	for i := range events {
@@ -28,7 +18,10 @@ func countEnds(ctx context.Context, app Operated, events []revocation.Event) (ma
 		}
 	}
 	now := time.Now()
-	return counter.CountDerived(func(facts *revocation.Facts) bool { return trial.List().Find(facts, now) != nil }), nil
+	match := func(facts *revocation.Facts) bool { return trial.List().Find(facts, now) != nil }
+	ends := app.CountDerived(match)
+	ends["open_streams"] = app.Revocations().CountWatched(match)
+	return ends, nil
 }
 
 // unkept is a log that keeps nothing.

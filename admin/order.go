@@ -78,7 +78,10 @@ func readOrder(data []byte) (order, error) {
 	if reader.err != nil {
 		return order{}, reader.err
 	}
-	return found, found.contradiction()
+	if err := found.contradiction(); err != nil {
+		return order{}, err
+	}
+	return found, nil
 }
 
 // contradiction finds what no member shows alone.
@@ -90,16 +93,33 @@ func (o *order) contradiction() error {
 		return bad("all", "there is before as well: write one of them")
 	case !o.token.IsZero():
 		return o.tokenContradiction()
+	}
+	if err := o.unnamed(); err != nil {
+		return err
+	}
+	return o.misnamed()
+}
+
+// unnamed finds what is missing where no token is given.
+func (o *order) unnamed() error {
+	switch {
 	case o.kind == "":
 		return bad("kind", "it is missing: write one of %s, or token alone", kindNames())
 	case !slices.Contains(namable, o.kind):
 		return bad("kind", "there is no such kind: write one of %s", kindNames())
 	case o.issuer == "":
 		return bad("issuer", "it is missing: write the name of an issuer block, or its URL")
-	case o.kind == revocation.KindIssuer && o.value != "":
-		return bad("value", "kind issuer has none: leave it out")
 	case o.kind != revocation.KindIssuer && o.value == "":
 		return bad("value", "it is missing: write the %s that is no longer good", o.kind)
+	}
+	return nil
+}
+
+// misnamed finds a value that does not go with its kind.
+func (o *order) misnamed() error {
+	switch {
+	case o.kind == revocation.KindIssuer && o.value != "":
+		return bad("value", "kind issuer has none: leave it out")
 	case o.single() && (o.before != "" || o.all):
 		return bad("before", "kind %s is one token, whenever it was issued: leave before and all out", o.kind)
 	case o.kind == revocation.KindToken && !isDigest(o.value):

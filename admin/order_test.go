@@ -42,26 +42,46 @@ func TestOrdersBecomeEvents(t *testing.T) {
 		order string
 		want  revocation.Event
 	}{
-		{`{"kind": "subject", "issuer": "main", "value": "alice"}`,
-			revocation.Event{Kind: "subject", Issuer: mainURL, Value: "alice", Before: noon, Until: noon.Add(time.Hour + 30*time.Second)}},
-		{`{"kind": "subject", "issuer": "` + otherURL + `", "value": "alice", "reason": "left"}`,
-			revocation.Event{Kind: "subject", Issuer: otherURL, Value: "alice", Before: noon, Until: later, Reason: "left"}},
-		{`{"kind": "subject", "issuer": "main", "value": "alice", "all": true}`,
-			revocation.Event{Kind: "subject", Issuer: mainURL, Value: "alice", Until: later}},
-		{`{"kind": "client", "issuer": "main", "value": "app", "before": "2027-01-31T11:30:00Z"}`,
-			revocation.Event{Kind: "client", Issuer: mainURL, Value: "app", Before: noon.Add(-time.Hour / 2), Until: noon.Add(30*time.Minute + 30*time.Second)}},
-		{`{"kind": "issuer", "issuer": "other", "for": "90d"}`,
-			revocation.Event{Kind: "issuer", Issuer: otherURL, Before: noon, Until: noon.Add(90 * 24 * time.Hour)}},
-		{`{"kind": "session", "issuer": "main", "value": "s1"}`,
-			revocation.Event{Kind: "session", Issuer: mainURL, Value: "s1", Until: later}},
-		{`{"kind": "session", "issuer": "main", "value": "s1", "before": "now"}`,
-			revocation.Event{Kind: "session", Issuer: mainURL, Value: "s1", Before: noon, Until: noon.Add(time.Hour + 30*time.Second)}},
-		{`{"kind": "key", "issuer": "main", "value": "k1"}`,
-			revocation.Event{Kind: "key", Issuer: mainURL, Value: "k1", Until: later}},
-		{`{"kind": "jti", "issuer": "main", "value": "j1"}`,
-			revocation.Event{Kind: "jti", Issuer: mainURL, Value: "j1", Until: noon.Add(time.Hour + 30*time.Second)}},
-		{`{"kind": "jti", "issuer": "other", "value": "j1", "until": "2027-02-01T00:00:00Z"}`,
-			revocation.Event{Kind: "jti", Issuer: otherURL, Value: "j1", Until: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)}},
+		{
+			`{"kind": "subject", "issuer": "main", "value": "alice"}`,
+			revocation.Event{Kind: "subject", Issuer: mainURL, Value: "alice", Before: noon, Until: noon.Add(time.Hour + 30*time.Second)},
+		},
+		{
+			`{"kind": "subject", "issuer": "` + otherURL + `", "value": "alice", "reason": "left"}`,
+			revocation.Event{Kind: "subject", Issuer: otherURL, Value: "alice", Before: noon, Until: later, Reason: "left"},
+		},
+		{
+			`{"kind": "subject", "issuer": "main", "value": "alice", "all": true}`,
+			revocation.Event{Kind: "subject", Issuer: mainURL, Value: "alice", Until: later},
+		},
+		{
+			`{"kind": "client", "issuer": "main", "value": "app", "before": "2027-01-31T11:30:00Z"}`,
+			revocation.Event{Kind: "client", Issuer: mainURL, Value: "app", Before: noon.Add(-time.Hour / 2), Until: noon.Add(30*time.Minute + 30*time.Second)},
+		},
+		{
+			`{"kind": "issuer", "issuer": "other", "for": "90d"}`,
+			revocation.Event{Kind: "issuer", Issuer: otherURL, Before: noon, Until: noon.Add(90 * 24 * time.Hour)},
+		},
+		{
+			`{"kind": "session", "issuer": "main", "value": "s1"}`,
+			revocation.Event{Kind: "session", Issuer: mainURL, Value: "s1", Until: later},
+		},
+		{
+			`{"kind": "session", "issuer": "main", "value": "s1", "before": "now"}`,
+			revocation.Event{Kind: "session", Issuer: mainURL, Value: "s1", Before: noon, Until: noon.Add(time.Hour + 30*time.Second)},
+		},
+		{
+			`{"kind": "key", "issuer": "main", "value": "k1"}`,
+			revocation.Event{Kind: "key", Issuer: mainURL, Value: "k1", Until: later},
+		},
+		{
+			`{"kind": "jti", "issuer": "main", "value": "j1"}`,
+			revocation.Event{Kind: "jti", Issuer: mainURL, Value: "j1", Until: noon.Add(time.Hour + 30*time.Second)},
+		},
+		{
+			`{"kind": "jti", "issuer": "other", "value": "j1", "until": "2027-02-01T00:00:00Z"}`,
+			revocation.Event{Kind: "jti", Issuer: otherURL, Value: "j1", Until: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)},
+		},
 	} {
 		got, err := eventsOf(tt.order, trusted)
 		if err != nil || len(got) != 1 {

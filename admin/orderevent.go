@@ -107,12 +107,8 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 	switch {
 	case o.life > 0:
 		return now.Add(o.life), nil
-	case !until.IsZero() && !until.After(now):
-		return until, bad("until", "it has passed")
-	case !until.IsZero() && until.After(now.Add(maxLife)):
-		return until, bad("until", "it lies more than %d days ahead", maxLife/(24*time.Hour))
 	case !until.IsZero():
-		return until, nil
+		return until, o.checkUntil(now)
 	case !ends.IsZero():
 		until = ends.Add(issuer.Leeway)
 		if !until.After(now) {
@@ -130,6 +126,16 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 	default:
 		return now.Add(defaultLife), nil
 	}
+}
+
+func (o *order) checkUntil(now time.Time) error {
+	if !o.until.After(now) {
+		return bad("until", "it has passed")
+	}
+	if o.until.After(now.Add(maxLife)) {
+		return bad("until", "it lies more than %d days ahead", maxLife/(24*time.Hour))
+	}
+	return nil
 }
 
 // idRoom is what the identifier of an event takes in the log.

@@ -61,7 +61,7 @@ type failure struct {
 
 // status implements the answer's own status: what is not acknowledged must be
 // ordered again.
-func (o outcome) status() int {
+func (o *outcome) status() int {
 	if len(o.Failed) > 0 {
 		return http.StatusServiceUnavailable
 	}
@@ -106,7 +106,7 @@ func (a *API) revoke(r *http.Request, app Operated) (any, error) {
 		done.add(i, &events[i], faults[i])
 		noteRevocation(r, app, act, &events[i], faults[i])
 	}
-	return done, nil
+	return &done, nil
 }
 
 func (o *outcome) add(i int, event *revocation.Event, err error) {

@@ -101,7 +101,8 @@ func revoke(flags caddycmd.Flags) (int, error) {
 		}
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return caddy.ExitCodeSuccess, printOutcome(os.Stdout, &done)
+	printOutcome(os.Stdout, &done)
+	return caddy.ExitCodeSuccess, nil
 }
 
 var (
@@ -145,7 +146,7 @@ func orderOf(flags caddycmd.Flags, stdin io.Reader) (map[string]any, error) {
 }
 
 // printOutcome tells what was done, or would be.
-func printOutcome(out io.Writer, done *outcome) error {
+func printOutcome(out io.Writer, done *outcome) {
 	verb := "revoked"
 	if done.DryRun {
 		verb = "would revoke"
@@ -161,7 +162,6 @@ func printOutcome(out io.Writer, done *outcome) error {
 	for _, what := range slices.Sorted(maps.Keys(done.Ends)) {
 		fmt.Fprintf(out, "on this node: %d %s\n", done.Ends[what], strings.ReplaceAll(what, "_", " "))
 	}
-	return nil
 }
 
 // describe says in a line what a revocation is about.

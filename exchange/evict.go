@@ -19,6 +19,8 @@ type Origin struct {
 	IssuedAt time.Time
 	// Digest names the caller's token.
 	Digest token.Digest
+	// Ancestry is what the caller's token was derived from; see Config.Ancestry.
+	Ancestry []byte
 }
 
 // originOf copies what is needed: parts of the token's own text would keep all of
@@ -36,7 +38,7 @@ func originOf(caller *token.Token) Origin {
 }
 
 func (o Origin) weight() uint64 {
-	return uint64(len(o.Subject) + len(o.Client) + len(o.ID) + len(o.Session))
+	return uint64(len(o.Subject) + len(o.Client) + len(o.ID) + len(o.Session) + len(o.Ancestry))
 }
 
 // generations count evictions, so that a token asked for before one is not stored

@@ -323,5 +323,9 @@ func (x *Exchanger) origin(caller Caller) Origin {
 	if x.forAll() {
 		return Origin{} // one token for all: nobody's logout ends it
 	}
-	return originOf(caller.Token)
+	origin := originOf(caller.Token)
+	if caller.Token != nil && x.config.Ancestry != nil {
+		origin.Ancestry = x.config.Ancestry(caller.Token)
+	}
+	return origin
 }

@@ -172,8 +172,8 @@ func transactionOf(caller *token.Token) string {
 	return signing.NewTransaction()
 }
 
-// describe adds what the caller's token says of its login, and the claims that are
-// copied.
+// describe adds what the caller's token says of its login, the claims that are copied,
+// and that the token is derived from it.
 func (l *Local) describe(claims *signing.Claims, caller *token.Token) {
 	copied := make(map[string]any, len(l.Claims))
 	for _, claim := range l.Claims {
@@ -186,6 +186,9 @@ func (l *Local) describe(claims *signing.Claims, caller *token.Token) {
 		return
 	}
 	claims.Extra = copied
+	if l.Origin != nil {
+		claims.Origin = l.Origin(caller)
+	}
 	claims.AuthTime, claims.ACR, claims.AMR = caller.AuthTime, caller.ACR, caller.AMR
 }
 

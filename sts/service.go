@@ -60,6 +60,9 @@ type Config struct {
 	Revoker Revoker
 	// Naming names subjects. Default: as their issuer does.
 	Naming Naming
+	// Origin is what a token says that it was derived from: a subject token and that of
+	// an actor, nil without one; see signing.Claims. Default: nothing.
+	Origin func(subject, actor *token.Token) []byte
 	// Marks remember client assertions. Required.
 	Marks store.Marks
 	// Values keep what references stand for. Required.

@@ -33,7 +33,7 @@ func actRevocation(t *testing.T, s *stage) {
 	s.Await("/orders/1", posted, http.StatusOK)
 	said := s.operate(t, posted, "revoke", "--token", "--reason", "posted in a chat", "--dry-run")
 	for _, line := range []string{
-		"would revoke jti 5b1f0c2e of " + s.idp.URL + "\n", "on this node: 1 issued tokens\n", "on this node: 1 remembered tokens\n",
+		"would revoke jti 5b1f0c2e of " + s.idp.URL + "\n", "on this node: 1 issued tokens\n", "on this node: 0 open streams\n", "on this node: 1 remembered tokens\n",
 	} {
 		if !strings.Contains(said, line) {
 			t.Errorf("the dry run lacks %q:\n%s", line, said)
@@ -66,20 +66,26 @@ func (s *stage) fitRevocation(t *testing.T, name, caddyfile string) string {
 	return caddyfile
 }
 
-// actCluster runs one node of the cluster on a Redis of its own; what several do
+// actCluster runs two nodes of the cluster on one Redis; more of what several do
 // together is proved in dev/cluster.
 func actCluster(t *testing.T, s *stage) {
 	t.Helper()
+	other := harness.Start(t, s.caddyfile)
 	token := s.idp.Token(nil)
 	s.exchanges(t, "/orders/1", "orders")
-	harness.Eventually(t, "it is ready", func() bool {
-		answer, err := http.Get(s.Admin + "/gatehouse/ready")
-		if err != nil {
-			return false
-		}
-		_ = answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
-	})
+	other.Await("/orders/1", token, http.StatusOK)
+	for _, node := range []*harness.Gateway{s.Gateway, other} {
+		harness.Eventually(t, "it is ready", func() bool {
+			answer, err := http.Get(node.Admin + "/gatehouse/ready")
+			if err != nil {
+				return false
+			}
+			_ = answer.Body.Close()
+			return answer.StatusCode == http.StatusOK
+		})
+	}
 	s.operate(t, "", "revoke", "subject", "alice", "--issuer", "main")
 	s.Get("/orders/1", token).Expect(t, http.StatusUnauthorized)
+	other.Await("/orders/1", token, http.StatusUnauthorized)
+	other.Get("/orders/1", s.idp.Token(map[string]any{"sub": "bob"})).Expect(t, http.StatusOK)
 }

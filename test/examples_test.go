@@ -33,6 +33,7 @@ type stage struct {
 	region     *harness.AuthServer // of idp
 	upstream   *harness.Upstream
 	folder     string
+	caddyfile  string         // what the gateway was started with
 	secure     string         // where the site listens with TLS, for examples that need it
 	key        *tokentest.Key // what /etc/gatehouse/client.pem holds
 
@@ -149,7 +150,8 @@ func TestExamples(t *testing.T) {
 				"127.0.0.1:9180", harness.FreeAddress(t),
 				"/etc/gatehouse", s.folder,
 				"/var/log/caddy", s.folder)
-			s.Gateway = harness.Start(t, onStage.Replace(caddyfile))
+			s.caddyfile = onStage.Replace(caddyfile)
+			s.Gateway = harness.Start(t, s.caddyfile)
 			act(t, s)
 		})
 	}

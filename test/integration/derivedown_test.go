@@ -140,3 +140,61 @@ func TestServiceRevocationIsAnEvent(t *testing.T) {
 	o.reload()
 	o.wantGood("a revoked token after a reload", token, false)
 }
+
+// What the gateway minted from a token ends with it, along a chain as well: every
+// node knows of it by the token alone. Nobody else's ends.
+func TestMintedTokensEndWithTheirOrigin(t *testing.T) {
+	for name, seal := range map[string]string{"plain": "", "sealed": "seal 0123456789abcdef0123456789abcdef-canary"} {
+		t.Run(name, func(t *testing.T) {
+			o := newOwn(t, seal)
+			derived := func(subject string) map[string]string {
+				held := o.idp.Token(map[string]any{"sub": subject, "aud": []string{"orders", "https://api.example.com"}})
+				first := o.exchanged("orders", held, "stock")
+				return map[string]string{
+					"what was minted for " + subject: o.minted(held), "the first hop of " + subject: first,
+					"the second hop of " + subject: o.exchanged("stock", first, "orders"),
+				}
+			}
+			alices, bobs := derived("alice"), derived("bob")
+			for what, token := range alices {
+				o.wantGood(what, token, true)
+			}
+			revoke(t, o.Gateway, `{"kind": "subject", "issuer": "`+o.idp.URL+`", "value": "alice"}`)
+			for what, token := range alices {
+				o.wantGood(what, token, false)
+			}
+			for what, token := range bobs {
+				o.wantGood(what, token, true)
+			}
+			o.reload()
+			for what, token := range alices {
+				o.wantGood(what+" after a reload", token, false)
+			}
+		})
+	}
+}
+
+// A link in the middle of a chain takes along what came after it, and nothing of what
+// came before.
+func TestMintedTokensEndWithALink(t *testing.T) {
+	o := newOwn(t, "seal 0123456789abcdef0123456789abcdef-canary")
+	held := o.idp.Token(map[string]any{"aud": "orders"})
+	first := o.exchanged("orders", held, "stock")
+	second := o.exchanged("stock", first, "orders")
+	o.Post("/oauth2/revoke", harness.ServiceForm("orders", "token", first)).Expect(t, http.StatusOK)
+	o.wantGood("the link", first, false)
+	o.wantGood("what came after it", second, false)
+	o.wantGood("another one of the same caller", o.exchanged("orders", held, "stock"), true)
+}
+
+// Services that compare the tokens of one caller find nothing in common: with a seal
+// the origin is another text each time.
+func TestOriginOfMintedTokensIsCovered(t *testing.T) {
+	o := newOwn(t, "seal 0123456789abcdef0123456789abcdef-canary")
+	held := o.idp.Token(map[string]any{"aud": "orders"})
+	one, _ := harness.Claims(t, o.exchanged("orders", held, "stock"))["gho"].(string)
+	other, _ := harness.Claims(t, o.exchanged("orders", held, "orders"))["gho"].(string)
+	if one == "" || len(one) > 80 || one[4:] == other[4:] {
+		t.Errorf("the origins are %q and %q", one, other)
+	}
+}
