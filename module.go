@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
+	"github.com/caddy-gatehouse/gatehouse/limit"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/signing"
@@ -58,6 +59,7 @@ type App struct {
 	ring      *signing.Ring            // nil without sign
 	store     store.Store
 	revoked   *revocation.State
+	limits    *limit.Shared  // nil where each node counts alone
 	regions   []*keys.Source // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
 	audiences    audiences // of exchanges and of the front door
@@ -113,6 +115,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	}
 	a.leaseCache()
 	a.leaseStore()
+	a.provisionLimits()
 	if err := a.provisionSigning(); err != nil {
 		return err
 	}

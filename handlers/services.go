@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
+	"github.com/caddy-gatehouse/gatehouse/limit"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/signing"
@@ -48,6 +49,9 @@ type Services interface {
 	// PolicyRules are the rules of a named policy, those of the policies it uses
 	// included. The names in the configuration are checked.
 	PolicyRules(name string) []policy.Rule
+	// Limit returns what counts for one rule of a token_limit: one count for all who
+	// write the same.
+	Limit(rule limit.Rule) *limit.Limit
 	// TrustsMany tells whether the configuration trusts more than one issuer, so
 	// that a subject alone names nobody. It is settled once every handler is
 	// provisioned, so it is asked on each request.
