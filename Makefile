@@ -116,7 +116,7 @@ endif
 ##@ Steps of make test
 
 .PHONY: needs
-needs: ## Install what the race detector needs (gcc), if it is missing
+needs: ## Install what tests need (gcc for the race detector, redis-server), if it is missing
 	@dev/tools/needs.sh
 
 .PHONY: compile

@@ -18,34 +18,50 @@ type Facts struct {
 	Digest token.Digest
 	// IssuedAt is iat, zero if absent.
 	IssuedAt time.Time
+
+	// unread has the sid, which is looked for only where an event is about one.
+	unread *token.Token
 }
 
 // FactsOf reads a verified token.
 func FactsOf(t *token.Token) Facts {
-	session, _ := t.Claims.Text("sid")
+	facts := factsOf(t)
+	facts.Session, facts.unread = facts.session(), nil
+	return facts
+}
+
+// factsOf is FactsOf for the way of a request: it reads no claim.
+func factsOf(t *token.Token) Facts {
 	return Facts{
-		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Session: session, Client: t.Client,
-		KeyID: t.KeyID, Digest: t.Digest, IssuedAt: t.IssuedAt,
+		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Client: t.Client,
+		KeyID: t.KeyID, Digest: t.Digest, IssuedAt: t.IssuedAt, unread: t,
 	}
 }
 
 // DigestValue is what Event.Value is for a token of that digest.
 func DigestValue(digest token.Digest) string { return base64.RawURLEncoding.EncodeToString(digest[:]) }
 
-// value is what an event of that kind would have to name.
-func (f *Facts) value(kind Kind) string {
-	switch kind {
-	case KindToken:
-		return DigestValue(f.Digest)
-	case KindID:
-		return f.ID
-	case KindSubject:
-		return f.Subject
-	case KindSession:
+func (f *Facts) session() string {
+	if f.unread == nil {
 		return f.Session
-	case KindClient:
+	}
+	session, _ := f.unread.Claims.Text("sid")
+	return session
+}
+
+// value is what an event of that kind would have to name, "" if the token has
+// nothing of that kind. It leaves out the digest, which is no text.
+func (f *Facts) value(kind kindIndex) string {
+	switch kind {
+	case ofID:
+		return f.ID
+	case ofSubject:
+		return f.Subject
+	case ofSession:
+		return f.session()
+	case ofClient:
 		return f.Client
-	case KindKey:
+	case ofKey:
 		return f.KeyID
 	default:
 		return ""
