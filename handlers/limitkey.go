@@ -32,6 +32,9 @@ func (k limitKey) of(r *http.Request) string {
 			key = append(append(key, 'i'), networkOf(clientIP(r))...)
 			continue
 		}
+		if name == "http.vars.client_ip" || name == "http.request.remote.host" {
+			value = networkOf(value)
+		}
 		key = append(strconv.AppendInt(key, int64(len(value)), 10), ':') //nolint:mnd // decimal
 		key = append(key, value...)
 	}

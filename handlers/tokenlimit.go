@@ -104,10 +104,9 @@ func (h *TokenLimit) caseOf(who *caller) *limitCase {
 
 func (h *TokenLimit) refuse(w http.ResponseWriter, r *http.Request, who *caller, counts *limitCase, taken store.Taken) error {
 	reply := answer{
-		status: http.StatusTooManyRequests, code: "rate_limited", retryAfter: taken.RetryAfter,
+		status: http.StatusTooManyRequests, retryAfter: taken.RetryAfter,
 		description: "Too many requests: come again later.",
 	}
-	who.errorCode = reply.code
 	event := requestEvent(r, who, audit.Denied)
 	event.Directive, event.Place = "token_limit", h.Place
 	event.Rule, event.Reason, event.Status = counts.text, "rate_limited", reply.status
