@@ -25,17 +25,17 @@ func (k limitKey) of(r *http.Request) string {
 		if filled, known := repl.Get(name); known {
 			value = caddy.ToString(filled)
 		}
-		if value == "" {
+		switch {
+		case value == "":
 			// Callers without the thing must not share one count, which a single one of
 			// them could use up. The letter keeps it apart from a caller that is named
 			// like an address.
-			key = append(append(key, 'i'), networkOf(clientIP(r))...)
-			continue
-		}
-		if name == "http.vars.client_ip" || name == "http.request.remote.host" {
+			key = append(key, 'i')
+			value = networkOf(clientIP(r))
+		case name == "http.vars.client_ip" || name == "http.request.remote.host":
 			value = networkOf(value)
 		}
-		key = append(strconv.AppendInt(key, int64(len(value)), 10), ':') //nolint:mnd // decimal
+		key = append(strconv.AppendInt(key, int64(len(value)), 10), ':')
 		key = append(key, value...)
 	}
 	return string(key)
