@@ -108,10 +108,10 @@ func (t *TokenLimit) settings() []setting {
 }
 
 func (c *LimitCase) settings() []setting {
-	settings := one("path", &c.Path, checkPath)
-	settings = append(settings, one("value", &c.Value, checkText)...)
-	settings = append(settings, one("events", (*string)(&c.Events), checkLimitEvents)...)
-	return append(settings, one("window", (*string)(&c.Window), checkLimitWindow)...)
+	settings := one("when: path", &c.Path, checkPath)
+	settings = append(settings, one("when: value", &c.Value, checkText)...)
+	settings = append(settings, one("when: events", (*string)(&c.Events), checkLimitEvents)...)
+	return append(settings, one("when: window", (*string)(&c.Window), checkLimitWindow)...)
 }
 
 // contradiction refuses a case that never counts, since an earlier one fits
@@ -156,7 +156,13 @@ func checkLimitKey(text string) error {
 	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "@") {
 		return fmt.Errorf("%q is not a key: a key begins neither with / nor with @, as matchers do", text)
 	}
-	return nil
+	// Without its closing brace a placeholder would be a text, and everybody would have
+	// one limit together.
+	rest, err := caddy.NewEmptyReplacer().ReplaceFunc(text, func(string, any) (any, error) { return "", nil })
+	if err == nil && strings.Contains(rest, "{") {
+		err = errors.New("a placeholder lacks its closing brace")
+	}
+	return err
 }
 
 func checkLimitEvents(text string) error {

@@ -25,7 +25,7 @@ func TestCheckLimitJSON(t *testing.T) {
 		},
 		"window of a when": {
 			`{"key":"a","events":1,"window":"1s","when":[{"path":"p","value":"v","events":1,"window":"1y"}]}`,
-			`token_limit: window: "1y" is not a duration such as 30s or 2m`,
+			`token_limit: when: window: "1y" is not a duration such as 30s or 2m`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
