@@ -65,6 +65,9 @@ type Tokens interface {
 	Ring() *signing.Ring
 	// TokenService makes what decides at one token_service.
 	TokenService(directive *config.TokenService) (*sts.Service, error)
+	// Unready are the reasons why the node should get no requests, none if it is ready.
+	// It asks nobody, and is called on each request that asks.
+	Unready() []string
 }
 
 // Observers are where the handlers tell what they do.

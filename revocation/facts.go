@@ -19,6 +19,9 @@ type Facts struct {
 	// IssuedAt is iat, zero if absent.
 	IssuedAt time.Time
 
+	// Tags are what a token of the gateway's own was derived from; see State.FactsOf.
+	Tags Tags
+
 	// unread has the sid, which is looked for only where an event is about one.
 	unread *token.Token
 }
