@@ -40,8 +40,13 @@ func TestLimitKey(t *testing.T) {
 // same: else one caller could use up the limit of another, or leave its own.
 func FuzzLimitKey(f *testing.F) {
 	for _, seed := range [][4]string{
-		{"x", "yz", "xy", "z"}, {"1:x", "y", "1", ":xy"}, {"a", "", "", "a"}, {"", "i203.0.113.9", "i203.0.113.9", ""},
-		{"1:a", "1:a", "1:a1:a", ""}, {"a\x00", "b", "a", "\x00b"}, {"", "", "", ""},
+		{"x", "yz", "xy", "z"},
+		{"1:x", "y", "1", ":xy"},
+		{"a", "", "", "a"},
+		{"", "i203.0.113.9", "i203.0.113.9", ""},
+		{"1:a", "1:a", "1:a1:a", ""},
+		{"a\x00", "b", "a", "\x00b"},
+		{"", "", "", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}

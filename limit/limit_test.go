@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,31 +45,54 @@ func allowed(tb testing.TB, rates store.Rates, key string, rate store.Rate) bool
 // However many keys come, what is remembered stays within its bound, and a key that is
 // used up stays so: a caller cannot wash off its count by a flood of others.
 func TestMillionKeysStayInside(t *testing.T) {
-	local := limit.NewLocal(0)
+	const bound, used = 1 << 12, 200
+	local := limit.NewLocal(bound)
 	rate := store.Rate{Events: 3, Window: time.Hour}
-	used := func(i int) string { return fmt.Sprint("used up ", i) }
-	for i := range 1000 {
+	for i := range used {
 		for range rate.Events {
-			if !allowed(t, local, used(i), rate) {
+			if !allowed(t, local, "used up "+strconv.Itoa(i), rate) {
 				t.Fatal("refused within the rate")
 			}
 		}
 	}
 	for i := range 1_000_000 {
-		if !allowed(t, local, fmt.Sprint(i), rate) {
+		if !allowed(t, local, strconv.Itoa(i), rate) {
 			t.Fatalf("key %d is new, and refused", i)
 		}
-		if i%100_000 == 0 && local.Len() > limit.DefaultKeys {
-			t.Fatalf("%d keys are remembered, at most %d should be", local.Len(), limit.DefaultKeys)
+		if i%10_000 == 0 && local.Len() > bound {
+			t.Fatalf("%d keys are remembered, at most %d should be", local.Len(), bound)
 		}
 	}
-	if n := local.Len(); n > limit.DefaultKeys || n < limit.DefaultKeys/2 {
-		t.Errorf("%d keys are remembered, at most %d should be", n, limit.DefaultKeys)
+	if n := local.Len(); n > bound || n < bound/2 {
+		t.Errorf("%d keys are remembered, at most %d should be", n, bound)
 	}
-	for i := range 1000 {
-		if allowed(t, local, used(i), rate) {
-			t.Fatalf("%q was forgotten", used(i))
+	for i := range used {
+		if allowed(t, local, "used up "+strconv.Itoa(i), rate) {
+			t.Fatalf("used-up key %d was forgotten", i)
 		}
+	}
+}
+
+// A key costs what it is said to, however long it is.
+func TestKeyCosts(t *testing.T) {
+	const keys = 1 << 16
+	memory := func() uint64 {
+		runtime.GC()
+		var now runtime.MemStats
+		runtime.ReadMemStats(&now)
+		return now.HeapAlloc
+	}
+	before := memory()
+	local := limit.NewLocal(2 * keys)
+	long := strings.Repeat("k", 500)
+	for i := range keys {
+		allowed(t, local, strconv.Itoa(i)+long, store.Rate{Events: 1, Window: time.Hour})
+	}
+	if each := (memory() - before) / keys; each > limit.KeyBytes {
+		t.Errorf("a key costs %d octets, at most %d are said", each, limit.KeyBytes)
+	}
+	if n := local.Len(); n != keys {
+		t.Errorf("%d of %d keys are remembered", n, keys)
 	}
 }
 

@@ -73,15 +73,16 @@ func (p *part) len() int {
 type fullest []*bucket
 
 // Len implements heap.Interface.
-func (f fullest) Len() int { return len(f) }
+func (f *fullest) Len() int { return len(*f) }
 
 // Less implements heap.Interface.
-func (f fullest) Less(i, j int) bool { return f[i].full < f[j].full }
+func (f *fullest) Less(i, j int) bool { return (*f)[i].full < (*f)[j].full }
 
 // Swap implements heap.Interface.
-func (f fullest) Swap(i, j int) {
-	f[i], f[j] = f[j], f[i]
-	f[i].index, f[j].index = i, j
+func (f *fullest) Swap(i, j int) {
+	all := *f
+	all[i], all[j] = all[j], all[i]
+	all[i].index, all[j].index = i, j
 }
 
 // Push implements heap.Interface.

@@ -33,7 +33,7 @@ func actLimits(t *testing.T, s *stage) {
 	}
 	got := s.Get("/", s.idp.Token(map[string]any{"sub": "pays", "plan": []string{"old", "pro"}})).Expect(t, http.StatusOK)
 	want := []string{`"default";q=600;w=60`, `"default-2";q=1000;w=60`}
-	if policies := got.Header.Values("RateLimit-Policy"); len(policies) != 2 || policies[0] != want[0] || policies[1] != want[1] {
+	if policies := got.Header.Values("Ratelimit-Policy"); len(policies) != 2 || policies[0] != want[0] || policies[1] != want[1] {
 		t.Errorf("RateLimit-Policy: %q, want %q", policies, want)
 	}
 }

@@ -69,7 +69,9 @@ func TestMetrics(t *testing.T) {
 		"keyset_refreshes_total issuer=https://a.example.com outcome=failed": 1,
 		"key_lookups_refused_total issuer=https://a.example.com":             1,
 		"revocation_propagation_seconds":                                     0,
-		"limit_total outcome=allowed": 1, "limit_total outcome=limited": 1, "limit_alone_total": 1,
+		"limit_total outcome=allowed":                                        1,
+		"limit_total outcome=limited":                                        1,
+		"limit_alone_total":                                                  1,
 	}
 	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)

@@ -200,7 +200,7 @@ func TestDeniedRequestsAreNotCounted(t *testing.T) {
 	s := startLimited(t)
 	for range 3 {
 		answer := s.Get("/auth/denied", s.token(nil)).Expect(t, http.StatusForbidden)
-		if answer.Header.Get("RateLimit") != "" {
+		if answer.Header.Get("Ratelimit") != "" {
 			t.Error("a refusal tells of a limit that it never reached")
 		}
 	}
@@ -214,7 +214,7 @@ func TestNobodyEscapesALimit(t *testing.T) {
 		func(*http.Request) {},
 		func(r *http.Request) { r.Header.Set("X-Forwarded-For", "203.0.113.9") },
 		func(r *http.Request) { r.Header.Set("Forwarded", "for=203.0.113.9") },
-		func(r *http.Request) { r.Header.Set("X-Real-Ip", "203.0.113.9") },
+		func(r *http.Request) { r.Header.Set("X-Real-IP", "203.0.113.9") },
 		func(r *http.Request) { r.Method = http.MethodPost },
 		func(r *http.Request) { r.URL.RawQuery = "client_id=other" },
 		func(r *http.Request) { r.Header.Set("Client_id", "other") },
@@ -322,7 +322,7 @@ func TestLimitWithErrorRoutes(t *testing.T) {
 	gateway := harness.Start(t, "$SITE {\n\ttoken_limit all 1 1h\n\trespond in\n\thandle_errors {\n\t\trespond \"{http.error.message}\" {http.error.status_code}\n\t}\n}\n")
 	gateway.Get("/", "").Expect(t, http.StatusOK)
 	answer := gateway.Get("/", "").Expect(t, http.StatusTooManyRequests)
-	if answer.Body != "Too many requests: come again later." || answer.Header.Get("Retry-After") == "" || answer.Header.Get("RateLimit") == "" {
+	if answer.Body != "Too many requests: come again later." || answer.Header.Get("Retry-After") == "" || answer.Header.Get("Ratelimit") == "" {
 		t.Errorf("%v %s", answer.Header, answer.Body)
 	}
 }
