@@ -143,8 +143,14 @@ func TestLimitAnswers(t *testing.T) {
 	if diff := cmp.Diff(want, problem); diff != "" {
 		t.Errorf("the body (-want +got):\n%s", diff)
 	}
-	trail := s.Audit()
-	last := trail[len(trail)-1]
+	var last map[string]any
+	harness.Eventually(t, "the refusal is in the audit trail", func() bool {
+		trail := s.Audit()
+		if len(trail) > 0 {
+			last = trail[len(trail)-1]
+		}
+		return len(trail) > 0
+	})
 	if last["msg"] != "denied" || last["directive"] != "token_limit" || last["reason"] != "rate_limited" ||
 		last["rule"] != "3 in 1h0m0s" || last["status"] != 429.0 || last["client"] != "app" {
 		t.Errorf("the audit trail says %v", last)
