@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -170,7 +171,11 @@ func (s *State) RevokeAll(ctx context.Context, events []Event) []error {
 
 // appendsAtOnce is how many events are on their way to the store: it answers each
 // with a round trip, or a write to the disk that several share.
-const appendsAtOnce = 32
+const appendsAtOnce = 8
+
+// appendTries is how often an event is given to a store that does not answer in time:
+// it is known by its identifier, so that nothing happens twice.
+const appendTries = 3
 
 // append puts one event into the log.
 func (s *State) append(ctx context.Context, event *Event) error {
@@ -191,10 +196,15 @@ func (s *State) append(ctx context.Context, event *Event) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, appendPatience)
 	defer cancel()
-	if err := s.log.Append(ctx, logName, event.ID, data, event.Until); err != nil {
-		return fmt.Errorf("revoking: %w", err)
+	for try := 1; ; try++ {
+		err := s.log.Append(ctx, logName, event.ID, data, event.Until)
+		switch {
+		case err == nil:
+			return nil
+		case try == appendTries || ctx.Err() != nil || !errors.Is(err, store.ErrUnavailable):
+			return fmt.Errorf("revoking: %w", err)
+		}
 	}
-	return nil
 }
 
 // Subscribe calls f with all that comes in from now on, after the list has it and
