@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/revocation/signal"
 	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/sts"
 	"github.com/caddy-gatehouse/gatehouse/token"
@@ -43,6 +44,8 @@ type Services interface {
 	Sender(directive *config.TokenAuth) (*proof.Sender, error)
 	// Exchanger returns the exchanger for one token_exchange.
 	Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error)
+	// Receiver makes what takes the signals of one token_events.
+	Receiver(directive *config.TokenEvents) (*signal.Receiver, error)
 	// Certificate returns a client certificate in files, one for all who name them.
 	Certificate(files authserver.CertificateFiles) (*authserver.Certificate, error)
 	// PolicyRules are the rules of a named policy, those of the policies it uses

@@ -12,6 +12,9 @@ type Facts struct {
 	// Issuer, ID, Subject, Session and Client are iss, jti, sub, sid and client_id as
 	// the token has them, "" if absent.
 	Issuer, ID, Subject, Session, Client string
+	// Sub is the claim sub, "" if absent. It differs from Subject where the issuer's
+	// subjects are read from another claim; whoever revokes may know only this one.
+	Sub string
 	// KeyID is the kid that signed it, "" for an opaque token.
 	KeyID string
 	// Digest is that of its text.
@@ -23,8 +26,9 @@ type Facts struct {
 // FactsOf reads a verified token.
 func FactsOf(t *token.Token) Facts {
 	session, _ := t.Claims.Text("sid")
+	sub, _ := t.Claims.Text("sub")
 	return Facts{
-		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Session: session, Client: t.Client,
+		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Session: session, Client: t.Client, Sub: sub,
 		KeyID: t.KeyID, Digest: t.Digest, IssuedAt: t.IssuedAt,
 	}
 }

@@ -67,6 +67,11 @@ func (l *List) Find(facts *Facts, now time.Time) *Event {
 		if found := l.find(name{kind, facts.Issuer, facts.value(kind)}, facts.IssuedAt, now); found != nil {
 			return found
 		}
+		if kind == KindSubject && facts.Sub != "" && facts.Sub != facts.Subject {
+			if found := l.find(name{kind, facts.Issuer, facts.Sub}, facts.IssuedAt, now); found != nil {
+				return found
+			}
+		}
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ type Metrics struct {
 	introspections     *prometheus.CounterVec
 	lookupsRefused     *prometheus.CounterVec
 	serviceRequests    *prometheus.CounterVec
+	signals            *prometheus.CounterVec
 
 	// The counters of what nearly every request counts, found once: to find one by
 	// its labels costs more than to count.
@@ -62,6 +63,8 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{"issuer", labelOutcome})
 	m.serviceRequests = prometheus.NewCounterVec(options("service_requests_total",
 		"Requests that token_service answered, by endpoint and outcome."), []string{"endpoint", labelOutcome})
+	m.signals = prometheus.NewCounterVec(options("signals_total",
+		"Logout tokens and Security Event Tokens that came to token_events, by kind and outcome."), []string{"kind", labelOutcome})
 	m.validationDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "validation_duration_seconds",
 		Help: "Time that token_auth took to validate a credential.", Buckets: validationBuckets,
@@ -72,7 +75,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	}, []string{"exchange"})
 	for _, collector := range []prometheus.Collector{
 		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes, m.lookupsRefused, m.introspections,
-		m.serviceRequests,
+		m.serviceRequests, m.signals,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -162,6 +165,14 @@ func (m *Metrics) Served(endpoint, outcome string) {
 		return
 	}
 	m.serviceRequests.WithLabelValues(endpoint, outcome).Inc()
+}
+
+// Signalled counts one signal that came to token_events.
+func (m *Metrics) Signalled(kind, outcome string) {
+	if m == nil {
+		return
+	}
+	m.signals.WithLabelValues(kind, outcome).Inc()
 }
 
 // KeySetRefreshed counts one renewal of an issuer's key set.
