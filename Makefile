@@ -103,12 +103,13 @@ bench: $(BIN)/benchstat ## Measure: parts BENCHCOUNT (default 6) times, then the
 	@cd dev && $(PLAIN) go run ./bench $(BENCHFLAGS)
 
 .PHONY: interop
-interop: $(BIN)/gotestsum ## Run the gateway with real servers, which it installs (SHORT=1: the main job with each)
+interop: needs $(BIN)/gotestsum ## Run the gateway with real servers, which it installs (SHORT=1: the main job with each)
 	@echo "== interop"
 	@dev/interop/keycloak/install.sh $(CACHE)/interop
+	@dev/interop/node/install.sh
 ifdef SHORT
 	@$(INTEROP) -run='^(TestTokens|TestLightweight|TestExchange)$$' ./interop/keycloak
-	@$(INTEROP) ./interop ./interop/node ./interop/mcp ./interop/clients
+	@$(INTEROP) ./interop ./interop/node ./interop/mcp ./interop/clients ./interop/zitadel
 else
 	@$(INTEROP) ./interop/...
 endif
@@ -116,7 +117,7 @@ endif
 ##@ Steps of make test
 
 .PHONY: needs
-needs: ## Install what the race detector needs (gcc), if it is missing
+needs: ## Install what tests need (gcc for the race detector, redis-server), if it is missing
 	@dev/tools/needs.sh
 
 .PHONY: compile

@@ -15,11 +15,13 @@ const (
 	eventUnreachable = "issuer_unreachable"
 	eventRecovered   = "issuer_recovered"
 	eventRotated     = "signing_key_rotated"
+	eventRevoked     = "token_revoked"
 )
 
 // maxEvents bounds the events that wait while a handler of the operator's is
-// busy. They come in turns of minutes, so that more of them are noise.
-const maxEvents = 64
+// busy. All but revocations come in turns of minutes; of those a list in one order
+// should fit.
+const maxEvents = 1024
 
 // An emitter hands events to Caddy, away from whoever brought them about: Caddy
 // runs an operator's handlers at once, and these may take their time.

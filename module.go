@@ -115,7 +115,12 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.leaseCache()
-	a.leaseStore()
+	if err := a.provisionStore(ctx); err != nil {
+		return err
+	}
+	if err := a.publishRevocations(); err != nil {
+		return err
+	}
 	if err := a.provisionSigning(); err != nil {
 		return err
 	}

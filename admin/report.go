@@ -32,8 +32,9 @@ func (p *report) linef(format string, values ...any) {
 // token prints what the token itself says, to the door that can read most of it.
 func (p *report) token(raw token.Raw, findings []finding) {
 	p.linef("token %s, %d bytes", raw, len(raw.Reveal()))
-	read := new(token.Explanation)
+	read, opaque := new(token.Explanation), true
 	for _, found := range findings {
+		opaque = opaque && (found.opaque || found.JWT == nil)
 		if found.JWT != nil && (len(read.Header.Names()) == 0 || len(found.JWT.Claims.Names()) > len(read.Claims.Names())) {
 			read = found.JWT
 		}
@@ -41,7 +42,7 @@ func (p *report) token(raw token.Raw, findings []finding) {
 	switch {
 	case len(read.Header.Names()) > 0:
 		p.content(read, jose.IsEncrypted(raw.Reveal()))
-	case raw.LooksLikeJWT():
+	case !opaque:
 		p.linef("it is not a JWT that can be read: see the check named format")
 	default:
 		p.linef("it is opaque: no JWT, but a text of which only its issuer can say what it means")

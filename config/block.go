@@ -76,7 +76,7 @@ func readBlock(d *caddyfile.Dispenser, label string, b block) error {
 	}
 	err := b.missing()
 	if err == nil && braces && len(seen) == 0 {
-		err = errors.New("the block is empty: write an option in it, or leave it out")
+		err = errEmptyBlock
 	}
 	if err != nil {
 		return locate(&head, label, err)
@@ -129,6 +129,8 @@ func endLine(d *caddyfile.Dispenser) error {
 	}
 	return nil
 }
+
+var errEmptyBlock = errors.New("the block is empty: write an option in it, or leave it out")
 
 func errTooMany(d *caddyfile.Dispenser) error {
 	return fmt.Errorf("one value too many on the line: %q", d.Val())

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -37,9 +38,16 @@ type Gatehouse struct {
 	// How the gateway signs tokens of its own. Default: it signs none.
 	Sign *Sign `json:"sign,omitempty"`
 
-	// The secret that protects what the gateway stores. Required with `sign`, unless
-	// Caddy's storage is the file system. Default: none.
+	// The secret that protects what the gateway stores. Required with `store redis`, and
+	// with `sign`, unless Caddy's storage is the file system. Default: none.
 	Seal *Seal `json:"seal,omitempty"`
+
+	// What nodes remember together: `memory`, `redis`, or another module. Default:
+	// `memory`, the store of a node alone.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=gatehouse.stores inline_key=module"`
+
+	// How old the list of revoked tokens may be. Default: 30s, and 503 beyond.
+	Revocation *Revocation `json:"revocation,omitempty"`
 
 	// How many verified tokens are remembered. Default: 100000 tokens in 64MiB.
 	TokenCache *TokenCache `json:"token_cache,omitempty"`
@@ -65,6 +73,10 @@ type Gatehouse struct {
 //			...
 //		}
 //		seal <secret>
+//		store <module> ...
+//		revocation {
+//			...
+//		}
 //		token_cache <entries> <bytes>
 //	}
 //
@@ -88,6 +100,8 @@ func (g *Gatehouse) options() []option {
 		{word: "policy", read: g.readPolicy, repeat: true},
 		{word: "sign", read: g.readSign},
 		{word: "seal", read: g.readSeal, repeat: true},
+		{word: "store", read: g.readStore},
+		{word: "revocation", read: g.readRevocation},
 		{word: "token_cache", read: g.readTokenCache},
 	}
 }
@@ -288,6 +302,9 @@ func (g *Gatehouse) Check() error {
 		if err := b.links(g); err != nil {
 			return fmt.Errorf("%s: %w", b.label, err)
 		}
+	}
+	if err := g.storeLinks(); err != nil {
+		return err
 	}
 	return g.checkCircles()
 }

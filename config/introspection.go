@@ -39,8 +39,10 @@ type Introspection struct {
 	CacheTTL Duration `json:"cache_ttl,omitempty"`
 
 	// What opaque tokens of this issuer begin with. A token that begins otherwise
-	// is not shown to it. Required as soon as one `token_auth` names two issuers
-	// with introspection. Default: every opaque token is this issuer's.
+	// is not shown to it. What has the form of an encrypted JWT (five parts) is
+	// taken for an opaque token only if it begins with one of these. Required as
+	// soon as one `token_auth` names two issuers with introspection. Default:
+	// every opaque token is this issuer's.
 	Prefix []string `json:"prefix,omitempty"`
 
 	// Where the Caddyfile has this block, as file:line. The Caddyfile adapter

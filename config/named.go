@@ -25,6 +25,7 @@ func (g *Gatehouse) blocks() []named {
 	return slices.Concat(all,
 		single("sign", g.Sign, func(s *Sign) string { return s.Place }),
 		single("seal", g.Seal, func(s *Seal) string { return s.Place }),
+		single("revocation", g.Revocation, func(r *Revocation) string { return r.Place }),
 		single("token_cache", g.TokenCache, func(c *TokenCache) string { return c.Place }),
 	)
 }

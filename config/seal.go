@@ -11,13 +11,14 @@ import (
 const minSeal = 32
 
 // Seal is the secret that protects what the gateway stores: its private keys in
-// Caddy's storage. A key is derived from it for each purpose. All nodes have the
+// Caddy's storage, and everything in Redis. A key is derived from it for each purpose. All nodes have the
 // same.
 type Seal struct {
 	// The secret, as a list, each at least 32 bytes; while it rotates, the new one
 	// and the old one. The first seals, and each opens. A change has three steps, each
 	// on all nodes before the next: write the new one second, then first, then alone.
-	// Required with `sign`, unless Caddy's storage is the file system.
+	// Required with `store redis`, and with `sign`, unless Caddy's storage is the file
+	// system.
 	Secrets []Secret `json:"secrets,omitempty"`
 
 	// Where the Caddyfile has the first line, as file:line. The Caddyfile adapter

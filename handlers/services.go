@@ -30,11 +30,12 @@ type Verifier interface {
 	Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.Issuer, error)
 }
 
-// Services is what the handlers need of the app. Everything but TrustsMany is
-// called while a configuration is provisioned.
+// Services is what the handlers need of the app. Everything but TrustsMany and
+// Watch is called while a configuration is provisioned.
 type Services interface {
 	Tokens
 	Observers
+	Watcher
 
 	// Config is the app's configuration, expanded and checked.
 	Config() *config.Gatehouse

@@ -3,14 +3,18 @@ package handlers
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // A deadlined records what a stream does to its request.
@@ -36,6 +40,19 @@ func (g *guarded) SetReadDeadline(at time.Time) error  { g.set = append(g.set, a
 func (g *guarded) SetWriteDeadline(at time.Time) error { g.set = append(g.set, at); return nil }
 func (g *guarded) Unwrap() http.ResponseWriter         { return g.ResponseWriter }
 
+// A watcher counts who watches, and ends them when it is told to.
+type watcher struct {
+	begun int
+	ends  []func()
+}
+
+func (w *watcher) Watch(_ *token.Token, end func()) (stop func()) {
+	w.begun++
+	w.ends = append(w.ends, end)
+	place := len(w.ends) - 1
+	return func() { w.ends[place] = nil }
+}
+
 // Through Caddy's wrappers goes what the writer's own goroutine sets, and past
 // them what the timer does.
 func TestTimerLeavesWrappersAlone(t *testing.T) {
@@ -44,7 +61,7 @@ func TestTimerLeavesWrappersAlone(t *testing.T) {
 		wrapper := &guarded{ResponseWriter: server}
 		w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: wrapper}, mine: new(privacy)}
 		ends := time.Now().Add(time.Minute)
-		w.stream.begin(wrapper, &http.Request{}, ends)
+		w.stream.begin(wrapper, &http.Request{}, new(watcher), nil, ends)
 		_ = w.FlushError()
 		<-time.After(2 * time.Minute) // in fake time
 		synctest.Wait()
@@ -62,7 +79,7 @@ func passage(r *http.Request, ends time.Time) (*privateWriter, *deadlined) {
 	under := &deadlined{ResponseWriter: httptest.NewRecorder()}
 	w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: under}, mine: new(privacy)}
 	if !ends.IsZero() {
-		w.stream.begin(under, r, ends)
+		w.stream.begin(under, r, new(watcher), nil, ends)
 	}
 	return w, under
 }
@@ -123,7 +140,7 @@ func TestStreamEndsTheContextOfHTTP3(t *testing.T) {
 	for _, finish := range []func(*stream){(*stream).end, (*stream).finish} {
 		under := &deadlined{ResponseWriter: httptest.NewRecorder()}
 		var s stream
-		r := s.begin(under, (&http.Request{ProtoMajor: 3}).WithContext(t.Context()), time.Now().Add(time.Hour))
+		r := s.begin(under, (&http.Request{ProtoMajor: 3}).WithContext(t.Context()), new(watcher), nil, time.Now().Add(time.Hour))
 		if r.Context().Err() != nil {
 			t.Error("the context ended before its time")
 		}
@@ -145,5 +162,84 @@ func TestStreamWithoutEnd(t *testing.T) {
 	}
 	if w.stream.timer != nil || !under.write.IsZero() {
 		t.Error("a timer runs")
+	}
+}
+
+// An ordinary request is watched by nobody, and what lasts is until it is done.
+func TestStreamIsWatched(t *testing.T) {
+	w, _ := passage(&http.Request{}, time.Now().Add(time.Hour))
+	seen, _ := w.stream.watcher.(*watcher)
+	_, _ = io.WriteString(w, "a")
+	if seen.begun > 0 {
+		t.Error("an ordinary answer is watched")
+	}
+	for range 3 {
+		_, _ = io.WriteString(w, "a")
+	}
+	if seen.begun != 1 {
+		t.Errorf("a stream is watched %d times", seen.begun)
+	}
+	w.stream.finish()
+	if seen.ends[0] != nil {
+		t.Error("it is watched when it is over")
+	}
+}
+
+// A revocation ends a stream as its time does, and says so again while the handlers
+// go on: a wrapper may move a deadline at that very moment.
+func TestRevocationEndsTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, under := passage(&http.Request{ContentLength: -1}, time.Now().Add(time.Hour))
+		seen, _ := w.stream.watcher.(*watcher)
+		seen.ends[0]()
+		for range 3 {
+			if _, err := io.WriteString(w, "late"); !errors.Is(err, errStreamEnded) {
+				t.Errorf("writing: %v", err)
+			}
+			w.stream.mu.Lock()
+			if !under.read.Equal(longAgo) || !under.write.Equal(longAgo) {
+				t.Errorf("deadlines %v, %v", under.read, under.write)
+			}
+			under.read, under.write = time.Time{}, time.Time{}
+			w.stream.mu.Unlock()
+			<-time.After(3 * endAgain / 2) // in fake time
+			synctest.Wait()
+		}
+		w.stream.finish()
+		under.read, under.write = time.Time{}, time.Time{}
+		<-time.After(2 * endAgain)
+		synctest.Wait()
+		if !under.read.IsZero() || !under.write.IsZero() {
+			t.Error("the connection got a deadline after its request")
+		}
+	})
+}
+
+// An upgraded connection has a deadline of its own, which a revocation brings forward.
+func TestRevocationEndsAnUpgradedConnection(t *testing.T) {
+	for name, before := range map[string]bool{"while it goes on": false, "before the upgrade": true} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := passage(&http.Request{}, time.Now().Add(time.Hour))
+			seen, _ := w.stream.watcher.(*watcher)
+			ours, theirs := net.Pipe()
+			defer func() { _, _ = ours.Close(), theirs.Close() }()
+			if before {
+				w.stream.lasts()
+				seen.ends[0]()
+			}
+			if err := w.stream.taken(ours); err != nil {
+				t.Fatal(err)
+			}
+			if !before {
+				seen.ends[0]()
+			}
+			if _, err := ours.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || seen.begun != 1 {
+				t.Errorf("reading: %v; watched %d times", err, seen.begun)
+			}
+			w.stream.finish()
+			if seen.ends[0] != nil {
+				t.Error("it is watched when it is over")
+			}
+		})
 	}
 }

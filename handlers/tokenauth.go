@@ -124,7 +124,7 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	defer private.mark()
 	r = h.forward(r, kept, found.Kind)
 	if who.token != nil && h.Streams != config.StreamsKeep {
-		r = private.stream.begin(w, r, who.token.Expiry.Add(who.issuer.Leeway))
+		r = private.stream.begin(w, r, h.app, who.token, who.token.Expiry.Add(who.issuer.Leeway))
 		defer private.stream.finish()
 	}
 	return next.ServeHTTP(private, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -156,7 +157,7 @@ const maxState = 256
 func (h *TokenEvents) verified(ctx context.Context, receipt signal.Receipt) {
 	state := receipt.State
 	if len(state) > maxState {
-		state = state[:maxState]
+		state = strings.ToValidUTF8(state[:maxState], "")
 	}
 	h.app.Log().InfoContext(ctx, "a stream of signals was verified", "transmitter", receipt.Issuer, "state", state, "place", h.Place)
 }

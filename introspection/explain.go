@@ -53,7 +53,7 @@ var errNobodys = errors.New("it is opaque, and begins like no token of an issuer
 // there is something left to check, for a person who asks why. It asks whom Verify
 // asks, and nobody else.
 func (g *Gate) Explain(ctx context.Context, raw token.Raw) Explanation {
-	if g.router != nil && !raw.LooksLikeJWT() {
+	if g.isOpaque(raw) {
 		return g.explainOpaque(ctx, raw)
 	}
 	jwt := g.verifier.ExplainToAsk(ctx, raw)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -31,7 +32,7 @@ func NewGate(verifier *token.Verifier, router *Router, always ...*Introspector) 
 // needs nobody before its issuer is asked about it. What an issuer said is judged
 // by the same rules, on every request.
 func (g *Gate) Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.Issuer, error) {
-	if g.router != nil && !raw.LooksLikeJWT() {
+	if g.isOpaque(raw) {
 		return g.opaque(ctx, raw)
 	}
 	if len(g.always) == 0 {
@@ -46,6 +47,23 @@ func (g *Gate) Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.
 		return parsed, issuer, nil
 	}
 	return g.ask(ctx, introspector, raw, parsed)
+}
+
+// isOpaque tells whether a token's issuer has to say what it means. Some issuers
+// make references that have the form of a JWE, which they alone open: such a token
+// is taken for one only where a written prefix says so.
+func (g *Gate) isOpaque(raw token.Raw) bool {
+	switch {
+	case g.router == nil:
+		return false
+	case !raw.LooksLikeJWT():
+		return true
+	case !jose.IsEncrypted(raw.Reveal()):
+		return false
+	default:
+		_, prefix := g.router.find(raw)
+		return prefix != ""
+	}
 }
 
 // errNoPrefix is for the operator whose prefixes leave a token out.

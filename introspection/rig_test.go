@@ -25,6 +25,8 @@ const (
 	clientID     = "gateway"
 	clientSecret = "CANARY-secret"
 	goodToken    = "opaque_CANARY-good"
+	// As op of zitadel/oidc makes references: {"alg":"A256GCMKW", its own business.
+	sealedToken = "eyJhbGciOiJBMjU2R0NNS1ciLCJlbmMiOiJBMjU2R0NNIn0.CANARY.CANARY.CANARY.CANARY"
 )
 
 // A rig is an introspector and the real server that it asks, on loopback.

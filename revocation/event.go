@@ -2,40 +2,27 @@ package revocation
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
+
+	"github.com/caddy-gatehouse/gatehouse/store"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
-// A Kind says what an event is about.
-type Kind string
-
-// The kinds. Each is of one issuer, and Value names the thing.
+// Bounds of what an event may say.
 const (
-	// KindToken is one token, by the SHA-256 of its text in base64url: for tokens
-	// without jti.
-	KindToken Kind = "token"
-	// KindID is one token, by jti.
-	KindID Kind = "jti"
-	// KindSubject is every token of a subject.
-	KindSubject Kind = "subject"
-	// KindSession is every token of a login session, by sid.
-	KindSession Kind = "session"
-	// KindClient is every token issued to a client.
-	KindClient Kind = "client"
-	// KindIssuer is every token of the issuer; Value is empty.
-	KindIssuer Kind = "issuer"
-	// KindKey is every token signed with a key, by kid.
-	KindKey Kind = "key"
-)
-
-var kinds = [...]Kind{KindToken, KindID, KindSubject, KindSession, KindClient, KindIssuer, KindKey}
-
-// Bounds of what an event may say, in octets.
-const (
-	maxText = 1024
-	idBytes = 16
+	// MaxLife is how far ahead the end of an event may lie: longer than tokens live,
+	// and short enough for a slip to end.
+	MaxLife = 400 * 24 * time.Hour
+	// maxAhead is how far Before may lie in the future, for an issuer whose clock is
+	// ahead.
+	maxAhead = 5 * time.Minute
+	maxText  = 1024 // octets
+	idLength = 16
 )
 
 // An Event says that something is no longer good.
@@ -50,7 +37,7 @@ type Event struct {
 	// that do not say when they were. Zero: all of them, whenever issued.
 	Before time.Time `json:"before,omitzero"`
 	// Until is when no token that the event is about can still be good, so that it
-	// may be forgotten. Required.
+	// may be forgotten. Required; MaxLife ahead at most.
 	Until time.Time `json:"until"`
 	// At is when it was said. Revoke sets it where it is zero.
 	At time.Time `json:"at"`
@@ -67,18 +54,20 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// Check finds what is wrong with an event. It wraps ErrInvalid.
+// Check finds what is wrong with an event, its dates aside. It wraps ErrInvalid.
 func (e *Event) Check() error {
-	if !e.Kind.known() {
-		return invalid("unknown kind %.20q", e.Kind)
-	}
+	_, known := e.Kind.index()
 	switch {
+	case !known:
+		return invalid("unknown kind %.20q", e.Kind)
 	case e.Issuer == "":
 		return invalid("the issuer is missing")
 	case e.Value == "" && e.Kind != KindIssuer:
 		return invalid("what to revoke is missing: a %s", e.Kind)
 	case e.Value != "" && e.Kind == KindIssuer:
 		return invalid("kind issuer has no value of its own")
+	case e.Kind == KindToken && len(digestIn(e.Value)) != len(token.Digest{}):
+		return invalid("a token is named by the SHA-256 of its text in base64url")
 	case e.Until.IsZero():
 		return invalid("its end is missing")
 	}
@@ -86,33 +75,61 @@ func (e *Event) Check() error {
 		if len(text) > maxText {
 			return invalid("a text of %d octets: at most %d", len(text), maxText)
 		}
+		if !utf8.ValidString(text) {
+			return invalid("a text that is not UTF-8, and would not be the same on other nodes")
+		}
 	}
 	return nil
 }
 
-func (k Kind) known() bool {
-	for _, kind := range kinds {
-		if k == kind {
-			return true
-		}
+// checkDates finds dates that cannot be meant. What was believed once is believed
+// later on: only whoever revokes is asked so.
+func (e *Event) checkDates(now time.Time) error {
+	switch {
+	case !e.Until.After(now):
+		return invalid("its end has passed")
+	case e.Until.After(now.Add(MaxLife)):
+		return invalid("its end lies more than %d days ahead", MaxLife/(24*time.Hour))
+	case e.Before.After(now.Add(maxAhead)):
+		return invalid("it is bound to tokens issued before a time in the future: leave that out to mean all")
 	}
-	return false
+	return nil
+}
+
+// digestIn is the octets of a value that names a token by its digest.
+func digestIn(value string) []byte {
+	digest, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	if err != nil {
+		return nil
+	}
+	return digest
 }
 
 // complete fills in what whoever revokes need not say.
 func (e *Event) complete(now time.Time) {
 	if e.ID == "" {
-		e.ID = rand.Text()[:idBytes]
+		e.ID = rand.Text()[:idLength]
 	}
 	if e.At.IsZero() {
 		e.At = now
 	}
 }
 
-// encode and decode are an event in the log.
-func (e *Event) encode() ([]byte, error) { return json.Marshal(e) }
+// encode is an event in the log.
+func (e *Event) encode() ([]byte, error) {
+	data, err := json.Marshal(e)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("writing a revocation: %w", err)
+	case len(data) > store.MaxRecord:
+		return nil, invalid("its texts have %d octets in all: at most %d", len(data), store.MaxRecord)
+	}
+	return data, nil
+}
 
-func decode(data []byte) (*Event, error) {
+// decode reads what encode wrote, on this node or another one. An end beyond all
+// measure is cut, so that nothing stays for ever; the event itself counts.
+func decode(data []byte, now time.Time) (*Event, error) {
 	event := new(Event)
 	if err := json.Unmarshal(data, event); err != nil {
 		return nil, invalid("it cannot be read")
@@ -120,8 +137,8 @@ func decode(data []byte) (*Event, error) {
 	if event.ID == "" {
 		return nil, invalid("its name is missing")
 	}
-	if err := event.Check(); err != nil {
-		return nil, err
+	if longest := now.Add(MaxLife); event.Until.After(longest) {
+		event.Until = longest
 	}
-	return event, nil
+	return event, event.Check()
 }

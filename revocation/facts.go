@@ -13,7 +13,7 @@ type Facts struct {
 	// the token has them, "" if absent.
 	Issuer, ID, Subject, Session, Client string
 	// Sub is the claim sub, "" if absent. It differs from Subject where the issuer's
-	// subjects are read from another claim; whoever revokes may know only this one.
+	// subjects are read from another claim, of which whoever revokes may know nothing.
 	Sub string
 	// KeyID is the kid that signed it, "" for an opaque token.
 	KeyID string
@@ -21,35 +21,58 @@ type Facts struct {
 	Digest token.Digest
 	// IssuedAt is iat, zero if absent.
 	IssuedAt time.Time
+
+	// unread has sid and sub, which are looked for only where an event is about one.
+	unread *token.Token
 }
 
 // FactsOf reads a verified token.
 func FactsOf(t *token.Token) Facts {
-	session, _ := t.Claims.Text("sid")
-	sub, _ := t.Claims.Text("sub")
+	facts := factsOf(t)
+	facts.Session, facts.Sub, facts.unread = facts.session(), facts.sub(), nil
+	return facts
+}
+
+// factsOf is FactsOf for the way of a request: it reads no claim.
+func factsOf(t *token.Token) Facts {
 	return Facts{
-		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Session: session, Client: t.Client, Sub: sub,
-		KeyID: t.KeyID, Digest: t.Digest, IssuedAt: t.IssuedAt,
+		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Client: t.Client,
+		KeyID: t.KeyID, Digest: t.Digest, IssuedAt: t.IssuedAt, unread: t,
 	}
 }
 
 // DigestValue is what Event.Value is for a token of that digest.
 func DigestValue(digest token.Digest) string { return base64.RawURLEncoding.EncodeToString(digest[:]) }
 
-// value is what an event of that kind would have to name.
-func (f *Facts) value(kind Kind) string {
-	switch kind {
-	case KindToken:
-		return DigestValue(f.Digest)
-	case KindID:
-		return f.ID
-	case KindSubject:
-		return f.Subject
-	case KindSession:
+func (f *Facts) session() string {
+	if f.unread == nil {
 		return f.Session
-	case KindClient:
+	}
+	session, _ := f.unread.Claims.Text("sid")
+	return session
+}
+
+func (f *Facts) sub() string {
+	if f.unread == nil {
+		return f.Sub
+	}
+	sub, _ := f.unread.Claims.Text("sub")
+	return sub
+}
+
+// value is what an event of that kind would have to name, "" if the token has
+// nothing of that kind. It leaves out the digest, which is no text.
+func (f *Facts) value(kind kindIndex) string {
+	switch kind {
+	case ofID:
+		return f.ID
+	case ofSubject:
+		return f.Subject
+	case ofSession:
+		return f.session()
+	case ofClient:
 		return f.Client
-	case KindKey:
+	case ofKey:
 		return f.KeyID
 	default:
 		return ""

@@ -8,6 +8,9 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
+// zeroTime stands for the present, where the clock is asked only if it is needed.
+var zeroTime time.Time
+
 // A Verifier says whether a token is good; see introspection.Gate.
 type Verifier interface {
 	// Verify returns the token and its issuer, or an error that wraps a token.Reason or
@@ -19,8 +22,8 @@ type Verifier interface {
 type Bound struct {
 	// MaxStaleness is how long ago the log may have been read last.
 	MaxStaleness time.Duration
-	// Open lets tokens pass beyond that, by what the list says. Default: nobody passes
-	// until the log can be read again.
+	// Open lets tokens pass beyond that, by what the list says, but never before the
+	// list was read once. Default: nobody passes until the log can be read again.
 	Open bool
 }
 
@@ -51,17 +54,26 @@ func (g *Guard) Verify(ctx context.Context, raw token.Raw) (*token.Token, *token
 }
 
 // Check asks the list about a token. The error wraps token.Revoked, or
-// token.RevocationsUnknown where the list may lack something.
+// token.RevocationsUnknown where the list may lack something. It is on the way of
+// every request: it takes no lock and no memory where the token is good.
 func (g *Guard) Check(held *token.Token) error {
-	now := time.Now()
-	facts := FactsOf(held)
-	if event := g.state.list.Find(&facts, now); event != nil {
-		return fmt.Errorf("%w: by %s, revocation %s", token.Revoked, event.Kind, event.ID)
+	// First how much the list knows, and then the list: what it learned in between
+	// counts, and what it did not know yet is not taken for known.
+	unknown := g.unknown()
+	if g.state.list.present.Load() != 0 {
+		facts := factsOf(held)
+		if event := g.state.list.find(&facts, zeroTime); event != nil {
+			return fmt.Errorf("%w: by %s, revocation %s", token.Revoked, kinds[event.kind], event.identifier())
+		}
 	}
+	return unknown
+}
+
+func (g *Guard) unknown() error {
 	switch {
 	case !g.state.loaded.Load():
 		return fmt.Errorf("%w: the list has not been read yet", token.RevocationsUnknown)
-	case !g.bound.Open && now.Sub(time.Unix(0, g.state.contact.Load())) > g.bound.MaxStaleness:
+	case !g.bound.Open && g.state.age() > g.bound.MaxStaleness:
 		return fmt.Errorf("%w: the log was last read too long ago", token.RevocationsUnknown)
 	}
 	return nil

@@ -1,74 +1,114 @@
 package revocation
 
 import (
+	"fmt"
+	"hash/maphash"
+	"iter"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/store"
 )
 
-// A List is a set of events that can be asked about a token. It is safe for
-// concurrent use.
+// Default bounds of a list: those of a log in memory, so that it has room for all
+// that such a log can have.
+const (
+	DefaultEvents = store.DefaultRecords
+	DefaultBytes  = 2 * int64(store.DefaultRecordBytes)
+)
+
+// ErrFull says that there is no room for another event. It wraps store.ErrFull.
+var ErrFull = fmt.Errorf("the list of revocations has no room for another one: %w", store.ErrFull)
+
+// A List is a set of events that can be asked about a token. It is exact, and safe
+// for concurrent use; whoever asks takes no lock and waits for nobody.
 type List struct {
-	// counts tells how many events of each kind there are: a kind of which there is
-	// none costs no look-up.
-	counts [len(kinds)]atomic.Int64
+	seed maphash.Seed
+	// present has a bit for each kind of which there is an event: a kind of which
+	// there is none costs no look-up.
+	present atomic.Uint32
+	names   atomic.Pointer[table]
+	counts  [len(kinds)]atomic.Int64
 
-	mu     sync.RWMutex
-	byID   map[string]*Event
-	byName map[name][]*Event
+	most      int
+	mostBytes int64
+
+	mu    sync.Mutex // of writers
+	ids   map[string]*held
+	peak  int // the most that ids has had
+	bytes int64
 }
 
-type name struct {
-	kind          Kind
-	issuer, value string
-}
+// NewList makes an empty list with the default bounds.
+func NewList() *List { return newList(DefaultEvents, DefaultBytes) }
 
-// NewList makes an empty list.
-func NewList() *List {
-	return &List{byID: make(map[string]*Event), byName: make(map[name][]*Event)}
+func newList(most int, mostBytes int64) *List {
+	l := &List{seed: maphash.MakeSeed(), ids: make(map[string]*held), most: most, mostBytes: mostBytes}
+	l.names.Store(newTable(0))
+	return l
 }
 
 // Len is how many events are in the list.
 func (l *List) Len() int {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return len(l.byID)
-}
-
-// add puts an event into the list, and tells whether it was not there yet.
-func (l *List) add(event *Event) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, known := l.byID[event.ID]; known {
-		return false
+	sum := int64(0)
+	for i := range l.counts {
+		sum += l.counts[i].Load()
 	}
-	key := name{event.Kind, event.Issuer, event.Value}
-	l.byID[event.ID] = event
-	l.byName[key] = append(l.byName[key], event)
-	l.counts[event.Kind.index()].Add(1)
-	return true
+	return int(sum)
 }
 
-func (k Kind) index() int {
-	for i, kind := range kinds {
-		if k == kind {
-			return i
+// Counts are how many events there are of each kind.
+func (l *List) Counts() iter.Seq2[Kind, int] {
+	return func(yield func(Kind, int) bool) {
+		for i, kind := range kinds {
+			if !yield(kind, int(l.counts[i].Load())) {
+				return
+			}
 		}
 	}
-	return 0
 }
 
 // Find returns the event by which a token is no longer good, nil if there is none.
 func (l *List) Find(facts *Facts, now time.Time) *Event {
-	for i, kind := range kinds {
-		if l.counts[i].Load() == 0 {
+	found := l.find(facts, now)
+	if found == nil {
+		return nil
+	}
+	event := found.event()
+	return &event
+}
+
+// find is Find; a zero now means the present, for which the clock is asked only where
+// there is an event of one of the token's names.
+func (l *List) find(facts *Facts, now time.Time) *held {
+	present := l.present.Load()
+	if present == 0 {
+		return nil
+	}
+	names := l.names.Load()
+	issuer := maphash.String(l.seed, facts.Issuer)
+	for ; present != 0; present &= present - 1 {
+		kind := kindIndex(bits.TrailingZeros32(present)) //nolint:gosec // at most 32
+		value := facts.value(kind)
+		switch {
+		case kind == ofToken:
+			value = string(facts.Digest[:]) // it lies on the stack
+		case value == "" && kind != ofIssuer && kind != ofSubject:
 			continue
 		}
-		if found := l.find(name{kind, facts.Issuer, facts.value(kind)}, facts.IssuedAt, now); found != nil {
+		first := names.find(join(issuer, kind, maphash.String(l.seed, value)), kind, facts.Issuer, value)
+		if found := first.meeting(facts.IssuedAt, now); found != nil {
 			return found
 		}
-		if kind == KindSubject && facts.Sub != "" && facts.Sub != facts.Subject {
-			if found := l.find(name{kind, facts.Issuer, facts.Sub}, facts.IssuedAt, now); found != nil {
+		if kind != ofSubject {
+			continue
+		}
+		// Whoever revokes may know the subject by the claim sub alone.
+		if sub := facts.sub(); sub != "" && sub != value {
+			first := names.find(join(issuer, kind, maphash.String(l.seed, sub)), kind, facts.Issuer, sub)
+			if found := first.meeting(facts.IssuedAt, now); found != nil {
 				return found
 			}
 		}
@@ -76,53 +116,46 @@ func (l *List) Find(facts *Facts, now time.Time) *Event {
 	return nil
 }
 
-func (l *List) find(key name, issued, now time.Time) *Event {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for _, event := range l.byName[key] {
-		if now.Before(event.Until) && (event.Before.IsZero() || !issued.After(event.Before)) {
-			return event
+// meeting returns the first event of the chain that is about a token issued then.
+func (h *held) meeting(issuedAt, now time.Time) *held {
+	if h == nil {
+		return nil
+	}
+	if now.IsZero() {
+		now = time.Now()
+	}
+	issued := never
+	if !issuedAt.IsZero() {
+		issued = nanos(issuedAt)
+	}
+	at := nanos(now)
+	for ; h != nil; h = h.next.Load() {
+		if h.meets(issued, at) {
+			return h
 		}
 	}
 	return nil
 }
 
-// sweep drops the events that have ended.
-func (l *List) sweep(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id, event := range l.byID {
-		if now.Before(event.Until) {
-			continue
-		}
-		delete(l.byID, id)
-		l.unname(event)
-		l.counts[event.Kind.index()].Add(-1)
-	}
+// hashOf is the hash of an event's name.
+func (l *List) hashOf(event *held) uint64 {
+	return join(maphash.String(l.seed, event.issuer.Value()), event.kind, maphash.String(l.seed, event.valueText()))
 }
 
-func (l *List) unname(event *Event) {
-	key := name{event.Kind, event.Issuer, event.Value}
-	var kept []*Event
-	for _, other := range l.byName[key] {
-		if other != event {
-			kept = append(kept, other)
-		}
-	}
-	if len(kept) == 0 {
-		delete(l.byName, key)
-		return
-	}
-	l.byName[key] = kept
+// join makes the hash of a name of those of its parts.
+func join(issuer uint64, kind kindIndex, value uint64) uint64 {
+	const odd = 0x9e3779b97f4a7c15
+	high, low := bits.Mul64(issuer+uint64(kind)*odd, value^odd)
+	return high ^ low
 }
 
 // Events returns a copy of the events, in no order.
 func (l *List) Events() []Event {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	events := make([]Event, 0, len(l.byID))
-	for _, event := range l.byID {
-		events = append(events, *event)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	events := make([]Event, 0, len(l.ids))
+	for _, event := range l.ids {
+		events = append(events, event.event())
 	}
 	return events
 }

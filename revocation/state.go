@@ -13,34 +13,63 @@ import (
 // logName is the log's in the store.
 const logName = store.Purpose("revocations")
 
+// appendPatience is how long the store may take to acknowledge a revocation.
+const appendPatience = 10 * time.Second
+
 // A Batch is some events that came in together.
 type Batch struct {
+	// Events are those that were not on the list before.
 	Events []*Event
-	list   *List
+	// Local tells that this node revoked, and did not read it in the log.
+	Local bool
+	// Loading tells that the node had not read the whole log yet: these are events of
+	// before it started.
+	Loading bool
+
+	list *List
 }
 
 // Matches tells whether the batch makes a token no longer good.
-func (b *Batch) Matches(facts *Facts) bool { return b.list.Find(facts, time.Now()) != nil }
+func (b *Batch) Matches(facts *Facts) bool { return b.list.find(facts, zeroTime) != nil }
 
 // A State is the list of one node and how far it has followed the log. It outlives
 // configurations and holds no settings. It is safe for concurrent use.
 type State struct {
-	log  store.Log
-	list *List
+	log   store.Log
+	list  *List
+	began time.Time // what contact counts from, on a clock that nobody sets
 
-	following sync.Mutex // one follower at a time: a reload's begins when the old one's has ended
+	loaded      atomic.Bool
+	contact     atomic.Int64 // when the log was last read to its end, in nanoseconds since began
+	undecodable atomic.Uint64
+	watches     watches
+
+	// What follows belongs to who follows: one at a time. A reload's begins when the
+	// old one's has ended.
+	following chan struct{}
+	asking    chan struct{} // one question to the store at a time, however long it takes
 	position  store.Position
+	life      atomic.Uint32 // of the log, counted
+	rereading bool          // the log has begun anew and was not read to its end yet
+	missing   []*held       // what the log lacks
 
-	loaded  atomic.Bool
-	contact atomic.Int64 // when the log was last read to its end, in nanoseconds since 1970
+	// applying is held while events are added and told, so that whoever revokes
+	// returns after all were told, whoever read it first.
+	applying sync.Mutex
 
 	mu          sync.Mutex
 	subscribers map[*func(*Batch)]struct{}
 }
 
 // NewState makes the state of a node that has not read the log yet.
-func NewState(log store.Log) *State {
-	return &State{log: log, list: NewList(), subscribers: make(map[*func(*Batch)]struct{})}
+func NewState(log store.Log) *State { return newState(log, NewList()) }
+
+func newState(log store.Log, list *List) *State {
+	return &State{
+		log: log, list: list, began: time.Now(),
+		following: make(chan struct{}, 1), asking: make(chan struct{}, 1),
+		subscribers: make(map[*func(*Batch)]struct{}),
+	}
 }
 
 // A Status is how far a node has followed the log.
@@ -51,37 +80,74 @@ type Status struct {
 	Contact time.Time
 	// Events is how many there are.
 	Events int
+	// Undecodable is how many records of the log could not be read as revocations
+	// since the process started. The node does not know what they are about.
+	Undecodable uint64
+	// Watched is how many streams end when their token is revoked.
+	Watched int
 }
 
 // Status tells how far the node is.
 func (s *State) Status() Status {
-	status := Status{Loaded: s.loaded.Load(), Events: s.list.Len()}
-	if at := s.contact.Load(); at != 0 {
-		status.Contact = time.Unix(0, at)
+	status := Status{
+		Loaded: s.loaded.Load(), Events: s.list.Len(),
+		Undecodable: s.undecodable.Load(), Watched: s.watches.count(),
+	}
+	if age, ok := s.Lag(); ok {
+		status.Contact = time.Now().Add(-age)
 	}
 	return status
 }
+
+// Lag is how long ago the read began that last reached the end of the log; ok is
+// false before there was one.
+func (s *State) Lag() (age time.Duration, ok bool) {
+	if !s.loaded.Load() {
+		return 0, false
+	}
+	return s.age(), true
+}
+
+func (s *State) age() time.Duration { return time.Since(s.began) - time.Duration(s.contact.Load()) }
+
+// Loaded tells whether the whole list was read once.
+func (s *State) Loaded() bool { return s.loaded.Load() }
+
+// Undecodable is that of Status.
+func (s *State) Undecodable() uint64 { return s.undecodable.Load() }
 
 // List is the list itself.
 func (s *State) List() *List { return s.list }
 
 // Revoke makes something no longer good: here at once, and on every other node as
-// soon as it reads the log. When it returns without an error the log has the event.
-// It returns the event as it is in the log. Errors wrap ErrInvalid or the store's.
+// soon as it reads the log. When it returns without an error the log has the event,
+// and all subscribers of this node were told. It returns the event as it is in the
+// log. Errors wrap ErrInvalid, ErrFull or the store's; nothing is revoked then, unless
+// the store took the event and could not say so.
 func (s *State) Revoke(ctx context.Context, event Event) (Event, error) {
-	event.complete(time.Now())
+	now := time.Now()
+	event.complete(now)
 	if err := event.Check(); err != nil {
+		return event, err
+	}
+	if err := event.checkDates(now); err != nil {
 		return event, err
 	}
 	data, err := event.encode()
 	if err != nil {
-		return event, fmt.Errorf("revoking: %w", err)
+		return event, err
 	}
+	if err := s.list.roomFor(hold(&event)); err != nil {
+		return event, err
+	}
+	// If the log begins anew meanwhile, nobody knows in which life the event is.
+	life := uint8(s.life.Load() - 1) //nolint:gosec // it counts round
+	ctx, cancel := context.WithTimeout(ctx, appendPatience)
+	defer cancel()
 	if err := s.log.Append(ctx, logName, event.ID, data, event.Until); err != nil {
 		return event, fmt.Errorf("revoking: %w", err)
 	}
-	s.apply([]*Event{&event})
-	return event, nil
+	return event, s.apply([]*Event{&event}, life, true)
 }
 
 // Subscribe calls f with all that comes in from now on, after the list has it and
@@ -99,18 +165,29 @@ func (s *State) Subscribe(f func(*Batch)) (cancel func()) {
 	}
 }
 
-// apply puts events into the list and tells of those that are new.
-func (s *State) apply(events []*Event) {
-	fresh := &Batch{list: NewList()}
+// apply puts events into the list and tells of those that are new. Where there is no
+// room for all it does so with those before.
+func (s *State) apply(events []*Event, life uint8, local bool) (err error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	fresh := &Batch{Local: local, Loading: !s.loaded.Load(), list: NewList()}
 	for _, event := range events {
-		if s.list.add(event) {
-			fresh.list.add(event)
+		added, full := s.list.add(hold(event), life)
+		if err = full; err != nil {
+			break
+		}
+		if added {
+			_, _ = fresh.list.add(hold(event), life) // there is room where there was room for all
 			fresh.Events = append(fresh.Events, event)
 		}
 	}
-	if len(fresh.Events) == 0 {
-		return
+	if len(fresh.Events) > 0 {
+		s.tell(fresh)
 	}
+	return err
+}
+
+func (s *State) tell(batch *Batch) {
 	s.mu.Lock()
 	told := make([]func(*Batch), 0, len(s.subscribers))
 	for f := range s.subscribers {
@@ -118,6 +195,7 @@ func (s *State) apply(events []*Event) {
 	}
 	s.mu.Unlock()
 	for _, tell := range told {
-		tell(fresh)
+		tell(batch)
 	}
+	s.watches.tell(batch)
 }

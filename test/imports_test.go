@@ -26,6 +26,7 @@ const module = "github.com/caddy-gatehouse/gatehouse"
 var domain = map[string][]string{
 	"jose":              nil,
 	"store":             nil,
+	"store/redis":       {"store"},
 	"internal/httpx":    nil,
 	"internal/flight":   nil,
 	"authserver":        {"jose", "internal/httpx"},

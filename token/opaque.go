@@ -53,7 +53,9 @@ func Introspected(said Introspection) (*Token, error) {
 	if err := checkTokenType(said.Claims, found.Confirmation); err != nil {
 		return nil, err
 	}
-	found.opaque = said.JWT == nil
+	if found.opaque = said.JWT == nil; !found.opaque {
+		found.KeyID = said.JWT.KeyID // of the key that was checked, whatever the answer says
+	}
 	if !said.Claims.Has("iss") {
 		found.Issuer = said.Issuer
 	}

@@ -1,3 +1,3 @@
 // Package interop holds tests in which clients that nobody here wrote talk to the
-// gateway.
+// gateway, and what the runs with servers beside it have in common.
 package interop

@@ -30,6 +30,7 @@ type Metrics struct {
 	introspections     *prometheus.CounterVec
 	lookupsRefused     *prometheus.CounterVec
 	serviceRequests    *prometheus.CounterVec
+	propagation        prometheus.Histogram
 	signals            *prometheus.CounterVec
 
 	// The counters of what nearly every request counts, found once: to find one by
@@ -44,6 +45,8 @@ type Metrics struct {
 var (
 	validationBuckets = []float64{2e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 1e-2, 0.1, 1, 5}
 	exchangeBuckets   = []float64{2e-6, 1e-5, 1e-4, 1e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
+	// Those of revocations from a wait for the network to an outage of the store.
+	propagationBuckets = []float64{1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300}
 )
 
 // New makes the collectors and registers them.
@@ -73,9 +76,13 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		Namespace: namespace, Subsystem: subsystem, Name: "exchange_duration_seconds",
 		Help: "Time that token_exchange took to get a token, cached ones included.", Buckets: exchangeBuckets,
 	}, []string{"exchange"})
+	m.propagation = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Subsystem: subsystem, Name: "revocation_propagation_seconds",
+		Help: "Time from a revocation on another node until it was in force on this one, by the clocks of both.", Buckets: propagationBuckets,
+	})
 	for _, collector := range []prometheus.Collector{
 		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes, m.lookupsRefused, m.introspections,
-		m.serviceRequests, m.signals,
+		m.serviceRequests, m.propagation, m.signals,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)

@@ -65,6 +65,7 @@ func TestMetrics(t *testing.T) {
 		"keyset_refreshes_total issuer=https://a.example.com outcome=ok":     1,
 		"keyset_refreshes_total issuer=https://a.example.com outcome=failed": 1,
 		"key_lookups_refused_total issuer=https://a.example.com":             1,
+		"revocation_propagation_seconds":                                     0,
 	}
 	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
@@ -146,4 +147,44 @@ func TestBreakers(t *testing.T) {
 			t.Errorf("%s is %v, %t, want %v", name, value, ok, want)
 		}
 	}
+}
+
+// A revoked tells of a list.
+type revoked struct{ loaded bool }
+
+func (r revoked) Lag() (time.Duration, bool) { return 2 * time.Second, r.loaded }
+func (r revoked) Loaded() bool               { return r.loaded }
+func (revoked) Undecodable() uint64          { return 3 }
+
+func TestRevocations(t *testing.T) {
+	for _, loaded := range []bool{false, true} {
+		registry := prometheus.NewRegistry()
+		m, err := metrics.New(registry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.WatchRevocations(revoked{loaded}, func() iter.Seq2[string, int] {
+			return maps.All(map[string]int{"jti": 7, "subject": 0})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		m.RevocationArrived(time.Millisecond)
+		m.RevocationArrived(-time.Hour) // the other node's clock is ahead
+		want := map[string]float64{
+			"revocations kind=jti": 7, "revocations kind=subject": 0, "revocations_undecodable_total": 3,
+			"revocation_loaded": 0, "revocation_propagation_seconds": 2,
+		}
+		if loaded {
+			want["revocation_loaded"], want["revocation_lag_seconds"] = 1, 2
+		}
+		got := gather(t, registry)
+		maps.DeleteFunc(got, func(name string, _ float64) bool { return !strings.HasPrefix(name, "revocation") })
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("loaded %v (-want +got):\n%s", loaded, diff)
+		}
+	}
+	if err := (*metrics.Metrics)(nil).WatchRevocations(nil, nil); err != nil {
+		t.Error(err)
+	}
+	(*metrics.Metrics)(nil).RevocationArrived(time.Second)
 }

@@ -184,13 +184,24 @@ func refuse(w http.ResponseWriter, status int, code string) {
 // Claims reads the claims of a token without verifying it.
 func Claims(tb testing.TB, text string) map[string]any {
 	tb.Helper()
+	return part(tb, text, 1)
+}
+
+// Header reads the header of a token without verifying it.
+func Header(tb testing.TB, text string) map[string]any {
+	tb.Helper()
+	return part(tb, text, 0)
+}
+
+func part(tb testing.TB, text string, number int) map[string]any {
+	tb.Helper()
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
 		tb.Fatalf("not a JWT: %d parts", len(parts))
 	}
-	var claims map[string]any
-	if err := json.Unmarshal(tokentest.Decode(tb, parts[1]), &claims); err != nil {
+	var members map[string]any
+	if err := json.Unmarshal(tokentest.Decode(tb, parts[number]), &members); err != nil {
 		tb.Fatal(err)
 	}
-	return claims
+	return members
 }

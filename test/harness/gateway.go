@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -29,9 +26,7 @@ type Gateway struct {
 	Admin string
 
 	tb      testing.TB
-	command *exec.Cmd
-	log     *logBuffer
-	exited  chan struct{}
+	process *Process
 	replace *strings.Replacer
 	// reloaded tells that servers of before may still be closing.
 	reloaded bool
@@ -44,30 +39,20 @@ type Gateway struct {
 func Start(tb testing.TB, caddyfile string, pairs ...string) *Gateway {
 	tb.Helper()
 	site, admin := FreeAddress(tb), FreeAddress(tb)
-	g := &Gateway{
-		URL: "http://" + site, Admin: "http://" + admin, tb: tb,
-		log: new(logBuffer), exited: make(chan struct{}),
-	}
+	g := &Gateway{URL: "http://" + site, Admin: "http://" + admin, tb: tb}
 	g.replace = strings.NewReplacer(append([]string{"$SITE", g.URL, "$ADMIN", admin}, pairs...)...)
 	folder := tb.TempDir()
 	file := filepath.Join(folder, "Caddyfile")
 	if err := os.WriteFile(file, []byte(g.complete(caddyfile)), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	g.command = exec.Command(Binary(tb), "run", "--config", file, "--adapter", "caddyfile")
-	g.command.Dir = folder
-	g.command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder,
+	command := exec.Command(Binary(tb), "run", "--config", file, "--adapter", "caddyfile")
+	command.Dir = folder
+	command.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder,
 		"GORACE=exitcode=66 atexit_sleep_ms=50") // by default each process sleeps for a second
-	g.command.Stdout, g.command.Stderr = g.log, g.log
-	if err := g.command.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	go func() {
-		_ = g.command.Wait()
-		close(g.exited)
-	}()
+	g.process = StartProcess(tb, "the gateway", command)
 	tb.Cleanup(g.Stop)
-	g.awaitStart()
+	g.process.AwaitReady(g.started)
 	return g
 }
 
@@ -82,46 +67,21 @@ func (g *Gateway) complete(caddyfile string) string {
 	return "{\n" + settings + "}\n" + text
 }
 
-func (g *Gateway) awaitStart() {
-	g.tb.Helper()
-	deadline := time.Now().Add(patience)
-	for time.Now().Before(deadline) {
-		select {
-		case <-g.exited:
-			g.tb.Fatalf("the gateway ended at once:\n%s", g.log.String())
-		default:
-		}
-		answer, err := client.Get(g.Admin + "/config/apps/http")
-		if err == nil {
-			_ = answer.Body.Close()
-			if answer.StatusCode == http.StatusOK && strings.Contains(g.log.String(), "serving initial configuration") {
-				return
-			}
-		}
-		pause()
+func (g *Gateway) started() bool {
+	answer, err := client.Get(g.Admin + "/config/apps/http")
+	if err != nil {
+		return false
 	}
-	g.tb.Fatalf("the gateway did not start:\n%s", g.log.String())
+	_ = answer.Body.Close()
+	return answer.StatusCode == http.StatusOK && strings.Contains(g.Log(), "serving initial configuration")
 }
 
 // Stop ends the gateway and fails the test if it did not end well: a race, a
 // panic.
 func (g *Gateway) Stop() {
-	select {
-	case <-g.exited:
-	default:
-		_ = g.command.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-g.exited:
-		case <-time.After(patience):
-			_ = g.command.Process.Kill()
-			g.tb.Error("the gateway did not end when told to")
-		}
-	}
-	if text := g.log.String(); reports(text) {
+	g.process.Stop()
+	if text := g.Log(); reports(text) {
 		g.tb.Errorf("the gateway reported:\n%s", text)
-	}
-	if g.tb.Failed() {
-		g.tb.Logf("the gateway's log:\n%s", g.log.String())
 	}
 }
 
@@ -179,7 +139,7 @@ func (g *Gateway) Metrics() string {
 }
 
 // Log is everything the gateway has written so far.
-func (g *Gateway) Log() string { return g.log.String() }
+func (g *Gateway) Log() string { return g.process.Output() }
 
 // Eventually waits until a condition holds, and fails the test if it never does.
 func Eventually(tb testing.TB, what string, condition func() bool) {
@@ -207,31 +167,10 @@ func FreeAddress(tb testing.TB) string {
 	return listener.Addr().String()
 }
 
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (b *logBuffer) Write(data []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(data)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // Kill ends the gateway as a power failure would: it cleans nothing up.
 func (g *Gateway) Kill() {
 	g.tb.Helper()
-	if err := g.command.Process.Kill(); err != nil {
-		g.tb.Fatal(err)
-	}
-	<-g.exited
+	g.process.Kill()
 }
 
 // Run runs a command of the gateway's own binary, and returns what it says and

@@ -184,3 +184,24 @@ func TestCallEndsWithTheToken(t *testing.T) {
 		t.Errorf("a call with another token: %v", err)
 	}
 }
+
+// A call that streams ends when the token is revoked.
+func TestCallEndsWithRevocation(t *testing.T) {
+	site := startCalls(t)
+	token := site.idp.Token(map[string]any{"sub": "revoked"})
+	watch, err := site.client.Watch(bearing(t.Context(), token), new(grpc_health_v1.HealthCheckRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := watch.Recv(); err != nil || first.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Fatalf("first came %v, %v", first, err)
+	}
+	at := revokeSubject(t, site.Gateway, site.idp, "revoked")
+	if next, err := watch.Recv(); err == nil {
+		t.Errorf("then came %v", next)
+	}
+	endedInTime(t, at)
+	if _, err := site.client.Check(bearing(t.Context(), token), new(grpc_health_v1.HealthCheckRequest)); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("afterwards: %v", err)
+	}
+}

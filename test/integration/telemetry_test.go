@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
+	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
@@ -146,8 +147,17 @@ func TestMetrics(t *testing.T) {
 		`keyset_refreshes_total{` + issuer + `,outcome="failed"}`:                           1,
 		`keyset_age_seconds{` + issuer + `}`:                                                0,
 		`keyset_stale{` + issuer + `}`:                                                      0,
+		`revocation_loaded`:                                                                 1,
+		`revocation_lag_seconds`:                                                            0,
+		`revocations_undecodable_total`:                                                     0,
+		`revocation_propagation_seconds_count`:                                              0,
 	}
-	isAge := cmpopts.IgnoreMapEntries(func(name string, _ float64) bool { return strings.HasPrefix(name, "keyset_age_seconds{"+issuer) })
+	for _, kind := range revocation.Kinds() {
+		want[`revocations{kind="`+string(kind)+`"}`] = 0
+	}
+	isAge := cmpopts.IgnoreMapEntries(func(name string, _ float64) bool {
+		return strings.HasPrefix(name, "keyset_age_seconds{"+issuer) || name == "revocation_lag_seconds"
+	})
 	if diff := cmp.Diff(want, site.metrics(t), isAge); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}

@@ -3,60 +3,22 @@
 package dex_test
 
 import (
-	"bytes"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
+	"github.com/caddy-gatehouse/gatehouse/dev/interop"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
 // program is the Dex that was built for this run.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	defer harness.Discard()
-	folder, err := os.MkdirTemp("", "gatehouse-dex-")
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	program = filepath.Join(folder, "dex")
-	build := exec.Command("go", "build", "-o", program, "github.com/dexidp/dex/cmd/dex")
-	build.Dir = filepath.Join(harness.Root(), "dev", "interop", "dex", "server")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		_, _ = fmt.Fprintf(os.Stderr, "building dex: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
-
-// A buffer keeps what Dex says.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(data []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(data)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+func TestMain(m *testing.M) {
+	os.Exit(interop.RunWith(m, "dex/server", "github.com/dexidp/dex/cmd/dex", &program, "CGO_ENABLED=0"))
 }
 
 // start starts a Dex whose connector "corp" is that provider, and returns its
@@ -74,31 +36,8 @@ func start(t *testing.T, corp string) string {
 	if err := os.WriteFile(file, []byte(filled), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	said, exited := new(buffer), make(chan struct{})
-	command := exec.CommandContext(t.Context(), program, "serve", file)
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) } // with the test
-	command.Stdout, command.Stderr = said, said
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = command.Wait()
-		close(exited)
-	}()
-	t.Cleanup(func() {
-		<-exited
-		if t.Failed() {
-			t.Logf("dex said:\n%s", said)
-		}
-	})
-	harness.Eventually(t, "dex is ready", func() bool {
-		select {
-		case <-exited:
-			t.Fatalf("dex ended:\n%s", said)
-		default:
-		}
-		return answers(t, issuer+"/.well-known/openid-configuration")
-	})
+	dex := harness.StartProcess(t, "dex", exec.Command(program, "serve", file))
+	dex.AwaitReady(func() bool { return answers(t, issuer+"/.well-known/openid-configuration") })
 	return issuer
 }
 

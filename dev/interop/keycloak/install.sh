@@ -16,21 +16,10 @@ folder=$1/keycloak-$version
 stamp=$folder/built-$(sha256sum "$0" | cut -c1-16)
 [[ -e $stamp ]] && exit 0
 
-need() { # command, package: installs the package where the command is missing
-	command -v "$1" >/dev/null && return 0
-	if ! command -v apt-get >/dev/null; then
-		echo "Keycloak needs $1: install it with this system's package manager" >&2
-		exit 1
-	fi
-	local as_root=()
-	[[ $(id -u) -eq 0 ]] || as_root=(sudo)
-	echo "installing $2 for Keycloak"
-	"${as_root[@]}" apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$2"
-}
-need java default-jre-headless
-need mvn maven
-need unzip unzip
+. "$(dirname "$0")/../need.sh"
+need java default-jre-headless Keycloak
+need mvn maven Keycloak
+need unzip unzip Keycloak
 
 found=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java.specification.version = //p')
 if ((${found%%.*} < java)); then

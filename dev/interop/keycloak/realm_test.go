@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
@@ -99,17 +98,6 @@ func members(t *testing.T, answer harness.Answer) map[string]any {
 	var object map[string]any
 	if err := json.Unmarshal([]byte(answer.Body), &object); err != nil {
 		t.Fatalf("status %d: %v: %s", answer.Status, err, answer.Body)
-	}
-	return object
-}
-
-// header is that of a JWT, unverified.
-func header(t *testing.T, token string) map[string]any {
-	t.Helper()
-	first, _, _ := strings.Cut(token, ".")
-	var object map[string]any
-	if err := json.Unmarshal(tokentest.Decode(t, first), &object); err != nil {
-		t.Fatal(err)
 	}
 	return object
 }

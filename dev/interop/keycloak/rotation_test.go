@@ -40,7 +40,7 @@ func TestKeyRotation(t *testing.T) {
 	r.administer(http.MethodPost, r.components(), []byte(`{"name":"rsa-2","providerId":"rsa-generated",
 		"providerType":"org.keycloak.keys.KeyProvider","config":{"priority":["200"],"algorithm":["RS256"]}}`), http.StatusCreated)
 	after := r.token("web", "alice", "")
-	if header(t, after)["kid"] == header(t, before)["kid"] {
+	if harness.Header(t, after)["kid"] == harness.Header(t, before)["kid"] {
 		t.Fatal("Keycloak signs with the old key")
 	}
 	gateway.Get("/", after).Expect(t, http.StatusOK) // at once: the key set is asked for anew

@@ -96,7 +96,7 @@ func TestAlgorithms(t *testing.T) {
 			c["attributes"].(map[string]any)["access.token.signed.response.alg"] = algorithm
 		})
 		token := r.token("web", "alice", "")
-		if got := header(t, token)["alg"]; got != algorithm {
+		if got := harness.Header(t, token)["alg"]; got != algorithm {
 			t.Errorf("signed with %v, not %s", got, algorithm)
 		}
 		gateway.Await("/", token, http.StatusOK)

@@ -32,7 +32,7 @@ const orders = "https://orders.example.com"
 type stage struct {
 	gateway  *harness.Gateway
 	provider *node.Provider
-	server   *node.Program
+	server   *harness.Process
 	url      string // of the MCP server, as its clients know it
 }
 

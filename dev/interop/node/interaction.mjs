@@ -5,7 +5,7 @@ export function addInteraction(provider) {
     if (!ctx.path.startsWith('/interaction/')) return next()
     const details = await provider.interactionDetails(ctx.req, ctx.res)
     const result = details.prompt.name === 'login'
-      ? { login: { accountId: details.params.login_hint ?? 'alice' } }
+      ? { login: { accountId: details.params.login_hint ?? 'alice', acr: details.params.acr_values?.split(' ')[0] ?? 'silver' } }
       : { consent: { grantId: await consent(provider, details) } }
     ctx.redirect(await provider.interactionResult(ctx.req, ctx.res, result))
     ctx.status = 303

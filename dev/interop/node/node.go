@@ -3,12 +3,12 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
@@ -49,63 +49,16 @@ func install(tb testing.TB, folder string) {
 	}
 }
 
-// A Program is a running Node.js program.
-type Program struct {
-	tb      testing.TB
-	command *exec.Cmd
-	exited  chan struct{}
-
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
 // Start starts a script of a folder and waits until it says "ready". It ends
 // with the test.
-func Start(tb testing.TB, folder, script string, arguments ...string) *Program {
+func Start(tb testing.TB, folder, script string, arguments ...string) *harness.Process {
 	tb.Helper()
 	Install(tb, folder)
-	p := &Program{tb: tb, exited: make(chan struct{})}
-	p.command = exec.CommandContext(tb.Context(), "node", append([]string{script}, arguments...)...) //nolint:gosec // a script of this project
-	p.command.Cancel = func() error { return p.command.Process.Signal(syscall.SIGTERM) }             // with the test
-	p.command.Dir = folder
-	p.command.Stdout, p.command.Stderr = p, p
-	if err := p.command.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	go func() {
-		_ = p.command.Wait()
-		close(p.exited)
-	}()
-	tb.Cleanup(p.stop)
-	harness.Eventually(tb, script+" is ready", func() bool {
-		select {
-		case <-p.exited:
-			tb.Fatalf("%s ended:\n%s", script, p.Output())
-		default:
-		}
-		return strings.Contains(p.Output(), "ready\n")
-	})
-	return p
-}
-
-// Write implements io.Writer: it keeps what the program says.
-func (p *Program) Write(data []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(data)
-}
-
-// Output is everything that the program has said so far.
-func (p *Program) Output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
-}
-
-// stop waits for the end that the end of the test's context has brought on.
-func (p *Program) stop() {
-	<-p.exited
-	if p.tb.Failed() {
-		p.tb.Logf("%s said:\n%s", p.command.Path, p.Output())
-	}
+	// It is told to end, not killed with the test's context.
+	ctx := context.WithoutCancel(tb.Context())
+	command := exec.CommandContext(ctx, "node", append([]string{script}, arguments...)...) //nolint:gosec // a script of this project
+	command.Dir = folder
+	program := harness.StartProcess(tb, script, command)
+	program.AwaitReady(func() bool { return strings.Contains(program.Output(), "ready\n") })
+	return program
 }

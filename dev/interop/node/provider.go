@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,7 +43,8 @@ type Provider struct {
 	// CA is a PEM file with the certificate of Secure.
 	CA string
 
-	tb testing.TB
+	tb      testing.TB
+	program *harness.Process
 }
 
 // NewProvider starts oidc-provider with those resources; it ends with the test.
@@ -64,8 +66,16 @@ func NewProvider(tb testing.TB, resources map[string]Resource, keys ...Registere
 	if err := os.WriteFile(file, settings, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	Start(tb, Folder("interop/node"), "server.mjs", file)
-	return &Provider{Issuer: "http://" + open, Secure: "https://" + secure, CA: certificate, tb: tb}
+	program := Start(tb, Folder("interop/node"), "server.mjs", file)
+	return &Provider{Issuer: "http://" + open, Secure: "https://" + secure, CA: certificate, tb: tb, program: program}
+}
+
+// Rotate lets a new key sign, which gets that ID. The one before it stays in the key
+// set, and any older one goes.
+func (p *Provider) Rotate(id string) {
+	p.tb.Helper()
+	p.program.Signal(syscall.SIGHUP)
+	harness.Eventually(p.tb, id+" signs", func() bool { return strings.Contains(p.program.Output(), "rotated to "+id+"\n") })
 }
 
 func serverCertificate(tb testing.TB, folder string) (certificate, key string) {

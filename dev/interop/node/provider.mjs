@@ -2,16 +2,17 @@
 // the library's own: formats, introspection, DPoP, mutual TLS, resource indicators.
 import { randomBytes } from 'node:crypto'
 
-import { exportJWK, generateKeyPair } from 'jose'
 import Provider, { errors } from 'oidc-provider'
 
 import { clients, ownClients } from './clients.mjs'
 import { addExchange } from './exchange.mjs'
 import { addInteraction } from './interaction.mjs'
+import { levelOf, levels, policy } from './levels.mjs'
 import { widenRegistration } from './registration.mjs'
 
-export async function makeProvider(settings) {
-  const jwks = { keys: [await signingKey('ES256', 'es'), await signingKey('RS256', 'rs')] }
+// makeProvider makes one whose tokens are signed with the first key of each kind.
+// What it issues it keeps in its memory: to the next one JWTs alone are known.
+export function makeProvider(settings, jwks) {
   const issuer = `http://${settings.http}`
   const scopes = ['openid', 'offline_access', ...resourceScopes(settings)]
   const provider = new Provider(issuer, {
@@ -21,7 +22,9 @@ export async function makeProvider(settings) {
     cookies: { keys: [randomBytes(32).toString('base64url')] },
     // One account for every name: the login asks for no password.
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
-    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+    acrValues: levels,
+    extraTokenClaims: (ctx) => levelOf(ctx),
+    interactions: { policy: policy(), url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'self_signed_tls_client_auth', 'none'],
     clientDefaults: { id_token_signed_response_alg: 'ES256', authorization_signed_response_alg: 'ES256' },
     enabledJWA: {
@@ -61,11 +64,6 @@ export async function makeProvider(settings) {
   addExchange(provider, { issuer, jwks, resourceServer: (name) => resourceServer(settings, name) })
   provider.on('server_error', (_ctx, error) => console.error('server_error', error))
   return provider
-}
-
-async function signingKey(alg, kid) {
-  const { privateKey } = await generateKeyPair(alg, { extractable: true })
-  return { ...(await exportJWK(privateKey)), alg, kid, use: 'sig' }
 }
 
 // lifetime is that of a token, in seconds, as its resource wants it.

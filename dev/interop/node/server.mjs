@@ -8,16 +8,25 @@
 //   https  host and port where clients show certificates (RFC 8705)
 //   cert, key   PEM files of that listener
 //   resources   { "<resource>": { "scope": "a b", "format": "jwt" | "opaque", "ttl": 600 } }
-// It says "ready" on standard output once both listen.
+// It says "ready" on standard output once both listen. SIGHUP rotates the keys; it
+// then says which one signs.
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
 
+import { firstKeys, rotate } from './keys.mjs'
 import { makeProvider } from './provider.mjs'
 
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'))
-const provider = await makeProvider(settings)
-const listener = provider.callback()
+let jwks = await firstKeys()
+let serve = makeProvider(settings, jwks).callback()
+const listener = (request, response) => serve(request, response)
+
+process.on('SIGHUP', async () => {
+  jwks = await rotate(jwks)
+  serve = makeProvider(settings, jwks).callback()
+  console.log(`rotated to ${jwks.keys[0].kid}`)
+})
 
 const [host, port] = settings.http.split(':')
 await listen(http.createServer(listener), host, port)

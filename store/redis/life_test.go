@@ -1,0 +1,220 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/store"
+	"github.com/caddy-gatehouse/gatehouse/store/redis"
+	"github.com/caddy-gatehouse/gatehouse/store/storetest"
+)
+
+const log = store.Purpose("testlog")
+
+func appendTo(tb testing.TB, s store.Log, id string, life time.Duration) {
+	tb.Helper()
+	if err := s.Append(tb.Context(), log, id, []byte("data of "+id), time.Now().Add(life)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func add(tb testing.TB, s *redis.Store, id string) {
+	tb.Helper()
+	appendTo(tb, s, id, time.Minute)
+}
+
+// ids are what the log holds behind the position.
+func ids(tb testing.TB, s *redis.Store, after store.Position) (found []string, next store.Position) {
+	tb.Helper()
+	records, next, err := s.Read(tb.Context(), log, after, 100, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, record := range records {
+		found = append(found, record.ID)
+	}
+	return found, next
+}
+
+func isReset(t *testing.T, s *redis.Store, after store.Position) {
+	t.Helper()
+	if _, _, err := s.Read(t.Context(), log, after, 100, 0); !errors.Is(err, store.ErrReset) {
+		t.Errorf("the old position: %v; want ErrReset", err)
+	}
+}
+
+func TestLogOfARestartedServer(t *testing.T) {
+	for name, restart := range map[string]func(*storetest.Redis){
+		"empty":            (*storetest.Redis).RestartEmpty,
+		"with what it had": (*storetest.Redis).Restart,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := storetest.StartRedis(t, storetest.RedisOptions{AppendOnly: true})
+			s := open(t, redis.Config{URLs: []string{server.URL()}})
+			add(t, s, "a")
+			_, at := ids(t, s, "")
+			server.Kill()
+			restart(server)
+			isReset(t, s, at)
+			// What every reader does then: append what it holds, and read from the beginning.
+			add(t, s, "a")
+			add(t, s, "b")
+			found, at := ids(t, s, "")
+			if !slices.Equal(found, []string{"a", "b"}) {
+				t.Errorf("the log holds %q", found)
+			}
+			if found, _ = ids(t, s, at); len(found) != 0 {
+				t.Errorf("behind its end it holds %q", found)
+			}
+		})
+	}
+}
+
+// A log that was emptied under a running server, all of it or the stream alone.
+func TestLogThatWasEmptied(t *testing.T) {
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	for _, command := range [][]string{{"flushall"}, {"del", "gatehouse:{l:testlog}:stream"}, {"del", "gatehouse:{l:testlog}:epoch"}} {
+		t.Run(fmt.Sprint(command), func(t *testing.T) {
+			s := open(t, redis.Config{URLs: []string{server.URL()}})
+			add(t, s, "a")
+			_, at := ids(t, s, "")
+			server.CLI(command...)
+			isReset(t, s, at)
+			add(t, s, "b")
+			isReset(t, s, at)
+		})
+	}
+	storetest.Reset(t, open(t, redis.Config{URLs: []string{server.URL()}, Prefix: "one:"}), open(t, redis.Config{URLs: []string{server.URL()}, Prefix: "two:"}))
+}
+
+// A server that was set back to an older copy under the same epoch: its stream ends
+// before the position.
+func TestPositionBehindTheEnd(t *testing.T) {
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	s := open(t, redis.Config{URLs: []string{server.URL()}})
+	add(t, s, "a")
+	_, at := ids(t, s, "")
+	isReset(t, s, at[:17]+"99999999999999-0")
+}
+
+// A broken connection is no other life: the reader goes on where it was.
+func TestBrokenConnectionsGoOn(t *testing.T) {
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	s := open(t, redis.Config{URLs: []string{server.URL()}})
+	add(t, s, "a")
+	_, at := ids(t, s, "")
+	server.CLI("client", "kill", "type", "normal")
+	add(t, s, "b")
+	server.CLI("client", "kill", "type", "normal")
+	if found, _ := ids(t, s, at); !slices.Equal(found, []string{"b"}) {
+		t.Errorf("behind the position: %q", found)
+	}
+}
+
+// Where INFO is forbidden the server's run is hidden, and the rest goes on.
+func TestLogWithoutInfo(t *testing.T) {
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	server.CLI("acl", "setuser", "gateway", "on", ">pass word", "~gatehouse:*", "+@all", "-info")
+	s := open(t, redis.Config{URLs: []string{server.URL()}, Username: "gateway", Password: "pass word"})
+	add(t, s, "a")
+	found, at := ids(t, s, "")
+	if !slices.Equal(found, []string{"a"}) {
+		t.Errorf("the log holds %q", found)
+	}
+	server.CLI("flushall")
+	isReset(t, s, at)
+}
+
+func TestLogIsBounded(t *testing.T) {
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	s := open(t, redis.Config{URLs: []string{server.URL()}, Records: 20})
+	for i := range 20 {
+		appendTo(t, s, fmt.Sprint(i), 1500*time.Millisecond)
+	}
+	err := s.Append(t.Context(), log, "one more", nil, time.Now().Add(time.Minute))
+	if !errors.Is(err, store.ErrFull) {
+		t.Errorf("one more: %v; want ErrFull", err)
+	}
+	if found, _ := ids(t, s, ""); len(found) != 20 {
+		t.Errorf("the log holds %q", found)
+	}
+	<-time.After(1600 * time.Millisecond)
+	add(t, s, "one more")
+	if found, _ := ids(t, s, ""); !slices.Equal(found, []string{"one more"}) {
+		t.Errorf("the log holds %q", found)
+	}
+	for _, command := range [][]string{{"xlen", "gatehouse:{l:testlog}:stream"}, {"zcard", "gatehouse:{l:testlog}:ends"}, {"hlen", "gatehouse:{l:testlog}:ids"}} {
+		if n := server.CLI(command...); n != "1\n" && n != "5\n" {
+			t.Errorf("%s: %s", command, n)
+		}
+	}
+}
+
+// A reader clears away what has ended where nobody appends any more.
+func TestReadersSweep(t *testing.T) {
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	s := open(t, redis.Config{URLs: []string{server.URL()}})
+	for i := range 50 {
+		appendTo(t, s, fmt.Sprint(i), time.Second)
+	}
+	<-time.After(1100 * time.Millisecond)
+	if found, _ := ids(t, s, ""); len(found) != 0 {
+		t.Errorf("ended records came: %q", found)
+	}
+	if n := server.CLI("xlen", "gatehouse:{l:testlog}:stream"); n != "0\n" {
+		t.Errorf("%s entries are left", n)
+	}
+}
+
+// Those who wait hold up nobody, and all of them wake.
+func TestManyWaitAtOnce(t *testing.T) {
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	const nodes = 12
+	var stores [nodes]*redis.Store
+	type woken struct {
+		id  string
+		err error
+		at  time.Time
+	}
+	wakes := make(chan woken, nodes)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for i := range stores {
+		stores[i] = open(t, redis.Config{URLs: []string{server.URL()}})
+		_, at := ids(t, stores[i], "")
+		go func() {
+			records, _, err := stores[i].Read(ctx, log, at, 10, time.Minute)
+			w := woken{err: err, at: time.Now()}
+			if len(records) == 1 {
+				w.id = records[0].ID
+			}
+			wakes <- w
+		}()
+	}
+	for !blocked(server, nodes) {
+		<-time.After(10 * time.Millisecond)
+	}
+	for i := range 100 {
+		if fresh, err := stores[0].Mark(ctx, purpose, fmt.Sprint(i), time.Now().Add(time.Minute)); !fresh || err != nil {
+			t.Fatal(fresh, err)
+		}
+	}
+	sent := time.Now()
+	add(t, stores[0], "wake")
+	var latest time.Duration
+	for range nodes {
+		w := <-wakes
+		if w.id != "wake" || w.err != nil {
+			t.Errorf("woke with %q, %v", w.id, w.err)
+		}
+		latest = max(latest, w.at.Sub(sent))
+	}
+	// A slice later they would have looked by themselves.
+	if latest >= time.Second {
+		t.Errorf("%d readers woke within %s: nobody told them", nodes, latest)
+	}
+}

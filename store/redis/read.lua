@@ -1,0 +1,24 @@
+-- Returns the life of the log, its last place, and records behind a place.
+-- ARGV: the place, most records, a new life or nothing
+if ARGV[3] ~= '' then
+	begin(ARGV[3])
+end
+
+local run = redis.pcall('INFO', 'server')
+if type(run) == 'string' then
+	run = string.match(run, 'run_id:(%x+)') or ''
+else
+	run = '' -- forbidden: then the life is the text alone
+end
+
+local last = '0-0'
+local about = redis.pcall('XINFO', 'STREAM', stream)
+if not about.err then
+	for i = 1, #about, 2 do
+		if about[i] == 'last-generated-id' then
+			last = about[i + 1]
+		end
+	end
+end
+
+return { run, redis.call('GET', epoch) or '', last, redis.call('XRANGE', stream, '(' .. ARGV[1], '+', 'COUNT', ARGV[2]) }
