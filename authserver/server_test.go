@@ -263,9 +263,9 @@ func TestNewServerRefusesACAThatIsNone(t *testing.T) {
 
 func TestKeySetOfTransmitter(t *testing.T) {
 	key := tokentest.NewKey(t, "ES256", "ssf-1")
-	others := metadataOf("/other-jwks")
+	others := metadataOf("")
 	origin := publish(t, map[string]*place{
-		"/.well-known/ssf-configuration": metadataOf("/jwks"), "/.well-known/openid-configuration": others, "/jwks": keySetOf(key),
+		"/.well-known/ssf-configuration": metadataOf(""), "/.well-known/openid-configuration": others, "/jwks": keySetOf(key),
 	})
 	set, _, err := newTestServer(t, ServerOptions{Issuer: origin, Transmitter: true}).KeySet(t.Context())
 	if err != nil || len(set.Keys) != 1 || set.Keys[0].ID() != "ssf-1" {

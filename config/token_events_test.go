@@ -19,7 +19,7 @@ client legacy {
 	client_id gateway
 	secret s
 }`
-	const asymmetric = "issuer legacy (test:17) signs with a shared secret, which whoever verifies could sign with as well: only asymmetric algorithms are accepted here"
+	const asymmetric = "issuer legacy (Testfile:13) signs with a shared secret, which whoever verifies could sign with as well: only asymmetric algorithms are accepted here"
 	for name, tc := range map[string]struct{ config, want string }{
 		"good":           {`{"backchannel_logout":["main"],"shared_signals":[{"transmitter":"https://t1.example.com","audience":"a"}]}`, ""},
 		"nothing":        {`{}`, "token_events: nobody is listened to: write backchannel_logout <issuer...> or shared_signals <transmitter> <audience>"},
