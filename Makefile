@@ -28,6 +28,11 @@ RACEFLAGS := -race -count=1 -timeout=30m
 INTEROP := cd dev && $(BIN)/gotestsum --format testname --post-run-command tools/tally.sh -- -tags=interop -count=1 -timeout=30m \
 	-exec='env CGO_ENABLED=0 GOFLAGS=-trimpath'
 
+# Several gateways with one Redis: as users build them, too. What they measure goes
+# into a file, as the test runner shows what failing tests say only.
+CLUSTER := $(subst -tags=interop,-tags=cluster,$(INTEROP))
+FIGURES := $(CACHE)/cluster/figures.md
+
 FUZZTIME ?= 10m
 BENCHCOUNT ?= $(if $(SHORT),1,6)
 BENCHFLAGS ?= $(if $(SHORT),-short)
@@ -114,6 +119,16 @@ else
 	@$(INTEROP) ./interop/...
 endif
 
+.PHONY: cluster
+cluster: $(BIN)/gotestsum ## Run three gateways with one Redis: revoke, cut off, kill, restart (SHORT=1: few rounds)
+	@echo "== cluster"
+	@dev/cluster/needs.sh
+	@rm -f $(FIGURES)
+	@cd dev && $(PLAIN) go build -o /dev/null ./cmd/gatehouse-dev
+	@export GATEHOUSE_CLUSTER_SHORT=$(SHORT) GATEHOUSE_CLUSTER_FIGURES=$(FIGURES); $(CLUSTER) ./cluster
+	@$(PLAIN) go test -run='^$$' -bench=. -benchmem $(if $(SHORT),-benchtime=100x) ./revocation
+	@cat $(FIGURES)
+
 ##@ Steps of make test
 
 .PHONY: needs
@@ -126,7 +141,7 @@ compile: ## Compile both modules without cgo, and vet them
 	@$(PLAIN) go build ./...
 	@$(PLAIN) go vet -tags xcaddy ./...
 	@cd dev && $(PLAIN) go build ./...
-	@cd dev && $(PLAIN) go vet -tags interop ./...
+	@cd dev && $(PLAIN) go vet -tags interop,cluster ./...
 
 .PHONY: dev-test
 dev-test: needs $(BIN)/gotestsum ## Run the tests of the dev module with -race

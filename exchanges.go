@@ -118,10 +118,12 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 		return exchange.NewState(entries, exchange.DefaultCacheBytes)
 	}, (*exchange.State).Close)
 	a.releases = append(a.releases, held.Release)
+	a.derived.issues(held.Value)
 	_, scheme := block.Target()
 	settings := exchange.Config{
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
+		Revoked: a.isRevoked, Ancestry: a.ancestry,
 	}
 	if block.IsLocal() {
 		if settings.Local, err = a.local(block); err != nil {

@@ -45,6 +45,7 @@ func (a *App) addIntrospection(block *config.Issuer) error {
 		return introspection.NewState(introspection.DefaultCacheEntries, introspection.DefaultCacheBytes)
 	}, (*introspection.State).Close)
 	a.releases = append(a.releases, held.Release)
+	a.derived.answers(held.Value)
 	introspector, err := introspection.New(introspection.Config{
 		Issuer: known.trusted.URL, Client: a.clients[block.Introspection.Client], Endpoint: block.Introspection.URL,
 		Keys: known.source, Algorithms: known.trusted.Algorithms, Claims: known.trusted.Claims,

@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/signing"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // Minter mints the gateway's own tokens; nil where the configuration has no sign.
@@ -15,7 +16,7 @@ func (a *App) Minter() *signing.Minter {
 	if a.ring == nil {
 		return nil
 	}
-	return signing.NewMinter(a.ring, a.Sign.Issuer, nil)
+	return signing.NewMinter(a.ring, a.Sign.Issuer, nil).Veiled(a.veil)
 }
 
 // Subjects say how the gateway's own tokens name their callers.
@@ -42,6 +43,7 @@ func (a *App) local(block *config.Exchange) (*exchange.Local, error) {
 	local := &exchange.Local{
 		Minter: a.Minter(), Type: signing.Purpose(block.Type), Lifetime: block.Lifetime.Or(0),
 		Subjects: subjects, Impersonate: block.Impersonates(),
+		Origin: func(caller *token.Token) []byte { return a.originOf(caller, nil) },
 	}
 	for _, claim := range block.Claims {
 		local.Claims = append(local.Claims, exchange.CopiedClaim(claim))

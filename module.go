@@ -56,8 +56,10 @@ type App struct {
 	exchanges map[string]*exchange.Exchanger
 	policies  map[string][]policy.Rule // compiled, by name
 	ring      *signing.Ring            // nil without sign
+	veil      *signing.Veil            // of what its tokens were derived from
 	store     store.Store
 	revoked   *revocation.State
+	derived   derived        // what a revocation clears
 	regions   []*keys.Source // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
 	audiences    audiences // of exchanges and of the front door
@@ -118,6 +120,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if err := a.provisionStore(ctx); err != nil {
 		return err
 	}
+	a.watchRevocations()
 	if err := a.publishRevocations(); err != nil {
 		return err
 	}

@@ -41,6 +41,10 @@ func (a *App) provisionSigning() error {
 		return err
 	}
 	secrets := a.Seal.Reveal()
+	if a.veil, err = signing.NewVeil(secrets); err != nil {
+		return fmt.Errorf("%s: %w", at("sign", a.Sign.Place), err)
+	}
+	a.releases = append(a.releases, a.revoked.ReadOrigins(a.Sign.Issuer, a.veil.Origin))
 	held := signingStates.Acquire(lease.KeyOf(append([]string{a.Sign.Issuer}, secrets...)...), signing.NewState, nil)
 	a.releases = append(a.releases, held.Release)
 	a.ring, err = signing.NewRing(signing.Config{

@@ -1,6 +1,7 @@
 package gatehouse
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/sts"
 	"github.com/caddy-gatehouse/gatehouse/token"
@@ -48,10 +50,11 @@ func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error)
 	crowd := crowds.Acquire(lease.KeyOf("crowd"), sts.NewCrowd, nil)
 	held := holdings.Acquire(lease.KeyOf("holdings"), func() *sts.Holdings { return sts.NewHoldings(0, 0) }, nil)
 	a.releases = append(a.releases, crowd.Release, held.Release)
+	own := token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{a.own(0)}, Bindings: true, Cache: a.cache.Value})
 	settings := sts.Config{
 		Issuer: a.Sign.Issuer, TokenEndpoint: directive.Address(a.Sign.Issuer, config.EndpointToken),
 		Minter: a.Minter(), Keys: a.ring, Naming: naming,
-		Own:   token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{a.own(0)}, Bindings: true, Cache: a.cache.Value}),
+		Own: a.guarded(own), Revoker: ownRevoker{a.revoked, a.Sign.Issuer}, Origin: a.originOf,
 		Marks: a.store, Values: a.store, DPoP: dpop, Crowd: crowd.Value, Holdings: held.Value,
 	}
 	for _, id := range slices.Sorted(maps.Keys(directive.Clients)) {
@@ -75,6 +78,21 @@ func (a *App) own(leeway time.Duration) *token.Issuer {
 		URL: a.Sign.Issuer, Keys: a.ring.Verification(signing.AccessTokens), Types: []string{token.TypeAccessToken},
 		Algorithms: jose.Asymmetric(), Audience: token.Audience{Any: true}, Leeway: leeway,
 	}
+}
+
+// An ownRevoker revokes tokens of the gateway's own.
+type ownRevoker struct {
+	list   *revocation.State
+	issuer string
+}
+
+// Revoke implements sts.Revoker. The event outlasts whoever takes the token for as
+// long after its end as any configuration may.
+func (r ownRevoker) Revoke(ctx context.Context, id string, expiry time.Time) error {
+	_, err := r.list.Revoke(ctx, revocation.Event{
+		Kind: revocation.KindID, Issuer: r.issuer, Value: id, Until: expiry.Add(config.MaxLeeway), By: "token_service",
+	})
+	return err
 }
 
 // grants are the grant types by the words of the configuration.

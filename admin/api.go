@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -26,7 +27,7 @@ func init() { caddy.RegisterModule((*API)(nil)) }
 // It serves the app that runs, and not the one that it was made with: Caddy calls the
 // admin API of a new configuration before that has started, and goes on doing so
 // when it did not.
-type API struct{}
+type API struct{ listing sync.Mutex }
 
 // Operated is what the admin API needs of the app.
 type Operated interface {
@@ -36,6 +37,13 @@ type Operated interface {
 	Trail() *audit.Trail
 	// Revocations is the list of what is no longer good.
 	Revocations() *revocation.State
+	// Trusted are those whose tokens the configuration accepts or makes.
+	Trusted() Issuers
+	// CountDerived is how much of what the node holds was derived from tokens that
+	// match, by what it is.
+	CountDerived(match func(*revocation.Facts) bool) map[string]int
+	// Unready are the reasons why the node should get no requests, none if it is ready.
+	Unready() []string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -59,6 +67,7 @@ const (
 	routeRotate      = "/gatehouse/keys/rotate"
 	routeRetire      = "/gatehouse/keys/retire"
 	routeRevocations = "/gatehouse/revocations"
+	routeReady       = "/gatehouse/ready"
 )
 
 // Routes implements caddy.AdminRouter.
@@ -68,6 +77,7 @@ func (a *API) Routes() []caddy.AdminRoute {
 		{Pattern: routeRotate, Handler: route(methods{http.MethodPost: withKeys(a.rotateKeys)})},
 		{Pattern: routeRetire, Handler: route(methods{http.MethodPost: withKeys(a.retireKey)})},
 		{Pattern: routeRevocations, Handler: route(methods{http.MethodGet: a.listRevocations, http.MethodPost: a.revoke})},
+		{Pattern: routeReady, Handler: route(methods{http.MethodGet: a.ready})},
 	}
 }
 
@@ -103,6 +113,9 @@ func route(known methods) caddy.AdminHandler {
 			return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method not allowed: use %s", known.names())}
 		}
 		app := running()
+		if app == nil && caddy.Exiting() {
+			return write(w, readiness{Reasons: []string{ReasonExiting}})
+		}
 		if app == nil {
 			return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errNoApp}
 		}
@@ -113,10 +126,18 @@ func route(known methods) caddy.AdminHandler {
 		if err != nil {
 			return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		return json.NewEncoder(w).Encode(answer)
+		return write(w, answer)
 	})
+}
+
+// write sends an answer, with a status of its own if it has one.
+func write(w http.ResponseWriter, answer any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if own, ok := answer.(interface{ status() int }); ok {
+		w.WriteHeader(own.status())
+	}
+	return json.NewEncoder(w).Encode(answer)
 }
 
 var errBadKid = errors.New(`the body must be {"kid": "…"}`)
@@ -127,7 +148,7 @@ func statusOf(err error) int {
 		return http.StatusNotFound
 	case errors.Is(err, signing.ErrPending):
 		return http.StatusConflict
-	case errors.Is(err, errBadKid), errors.Is(err, errBadRevocation), errors.Is(err, revocation.ErrInvalid):
+	case errors.Is(err, errBadKid), errors.Is(err, errBadOrder), errors.Is(err, revocation.ErrInvalid):
 		return http.StatusBadRequest
 	default:
 		return http.StatusServiceUnavailable

@@ -15,11 +15,11 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "gatehouse",
 		Usage: "<verb>",
-		Short: "Looks into Gatehouse's configuration, tokens and keys",
+		Short: "Looks into Gatehouse's configuration and tokens, and operates its keys and revocations",
 		Long: `
 Commands for the token boundary. 'caddy help gatehouse <verb>' tells more of each.`,
 		CobraFunc: func(command *cobra.Command) {
-			command.AddCommand(inspectCommand(), keysCommand())
+			command.AddCommand(inspectCommand(), keysCommand(), revokeCommand(), revocationsCommand())
 			needsVerb(command)
 		},
 	})

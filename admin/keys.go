@@ -49,11 +49,9 @@ node speaks for all that share its storage.
 // keysVerb makes one verb of `caddy gatehouse keys`.
 func keysVerb(use, short string, args cobra.PositionalArgs, do func(address string, flags caddycmd.Flags) error) *cobra.Command {
 	command := &cobra.Command{Use: use, Short: short, Args: args}
-	command.Flags().String("address", "", "Address of the admin API (default: as the configuration or Caddy has it)")
-	command.Flags().StringP("config", "c", "", "Configuration file that tells the admin API's address")
-	command.Flags().StringP("adapter", "a", "", "Name of config adapter to apply")
+	askFlags(command)
 	command.RunE = caddycmd.WrapCommandFuncForCobra(func(flags caddycmd.Flags) (int, error) {
-		address, err := caddycmd.DetermineAdminAPIAddress(flags.String("address"), nil, flags.String("config"), flags.String("adapter"))
+		address, err := adminAddress(flags)
 		if err == nil {
 			err = do(address, flags)
 		}
@@ -105,8 +103,9 @@ func retire(address string, flags caddycmd.Flags) error {
 	return nil
 }
 
-// maxAnswer bounds what the admin API answers: a key set is at most a hundred keys.
-const maxAnswer = 1 << 20
+// maxAnswer bounds what the admin API answers: a key set is at most a hundred keys, a page of
+// revocations a thousand.
+const maxAnswer = 8 << 20
 
 // ask calls the admin API of the running gateway.
 func ask(address, method, route string, body []byte, to any) error {

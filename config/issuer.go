@@ -16,8 +16,8 @@ const (
 	DefaultLeeway = 30 * time.Second
 	// DefaultFetchTimeout bounds one call for metadata or keys.
 	DefaultFetchTimeout = 5 * time.Second
-
-	maxLeeway = 2 * time.Minute
+	// MaxLeeway is the most of the first that a configuration may have.
+	MaxLeeway = 2 * time.Minute
 )
 
 // Issuer is an authorization server whose tokens are trusted, or several that

@@ -128,7 +128,7 @@ func marshalNumber(text string) ([]byte, error) {
 // clock that is looked after needs; beyond, expiry means little.
 func checkLeeway(text string) error {
 	value, err := parseDuration(text)
-	if err == nil && (value < 0 || value > maxLeeway) {
+	if err == nil && (value < 0 || value > MaxLeeway) {
 		err = fmt.Errorf("%s is not between 0s and 2m", text)
 	}
 	return err

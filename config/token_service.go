@@ -45,8 +45,8 @@ type TokenService struct {
 
 	// The endpoints that are offered: `jwks`, the public keys; `metadata`, by which
 	// clients find the others (RFC 8414); `token`, `introspect` (RFC 7662) and `revoke`
-	// (RFC 7009), which need clients; `ready`, which answers 200 as soon as there are
-	// keys to sign with. Default: `jwks metadata`.
+	// (RFC 7009), which need clients; `ready`, which answers 200 while the node should
+	// get requests and 503 otherwise. Default: `jwks metadata`.
 	Endpoints []string `json:"endpoints,omitempty"`
 
 	// Ask for a nonce of the gateway's in every DPoP proof (RFC 9449, section 8).

@@ -60,7 +60,7 @@ func (x *Exchanger) run(ctx context.Context, caller Caller) (*grant, map[cacheKe
 			return nil, remembered, failure
 		}
 		issued, life := x.issue(checked)
-		x.state.keep(key, issued, life, x.config.Now(), x.origin(caller), generation)
+		x.keep(key, issued, life, caller, generation)
 		subject = issued.Token
 	}
 	checked, failure := x.fly(ctx, x.last(), caller, subject)

@@ -75,6 +75,13 @@ type Config struct {
 	Bind Binding
 	// Checker, if set, is asked about callers whose refusal is ambiguous.
 	Checker SubjectChecker
+	// Revoked tells whether a caller's token that was good is so no longer. It is asked
+	// whenever a token was not at hand, since to get one takes time: before it is kept,
+	// and before it is handed out. Default: none is.
+	Revoked func(caller *token.Token) bool
+	// Ancestry is what a caller's token says that it was derived from itself, for
+	// whoever evicts; see Origin. Default: nothing.
+	Ancestry func(caller *token.Token) []byte
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Observe, if set, is called when a request to the server begins. It may link

@@ -3,6 +3,7 @@ package exchange
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -13,8 +14,13 @@ type Origin struct {
 	// Issuer, Subject, Client and ID are claims of the caller's token: iss, sub,
 	// client_id or azp, jti. Session is its sid, "" if absent.
 	Issuer, Subject, Client, ID, Session string
+	// KeyID is the kid that signed it, IssuedAt its iat, zero if absent.
+	KeyID    string
+	IssuedAt time.Time
 	// Digest names the caller's token.
 	Digest token.Digest
+	// Ancestry is what the caller's token was derived from; see Config.Ancestry.
+	Ancestry []byte
 }
 
 // originOf copies what is needed: parts of the token's own text would keep all of
@@ -27,11 +33,12 @@ func originOf(caller *token.Token) Origin {
 	return Origin{
 		Issuer: caller.Issuer, Subject: strings.Clone(caller.Subject), Client: strings.Clone(caller.Client),
 		ID: strings.Clone(caller.ID), Session: strings.Clone(session), Digest: caller.Digest,
+		KeyID: caller.KeyID, IssuedAt: caller.IssuedAt,
 	}
 }
 
 func (o Origin) weight() uint64 {
-	return uint64(len(o.Subject) + len(o.Client) + len(o.ID) + len(o.Session))
+	return uint64(len(o.Subject) + len(o.Client) + len(o.ID) + len(o.Session) + len(o.Ancestry))
 }
 
 // generations count evictions, so that a token asked for before one is not stored
@@ -46,6 +53,15 @@ func (s *State) begin() uint64 {
 	s.generations.mu.RLock()
 	defer s.generations.mu.RUnlock()
 	return s.generations.number
+}
+
+// keep remembers what was got for a caller, unless something was evicted since the
+// call for it began. A call that began after the eviction is told by the caller's
+// token itself: a revocation is known before what is derived is evicted.
+func (x *Exchanger) keep(key cacheKey, issued *Issued, life lifetime, caller Caller, generation uint64) {
+	if origin := x.origin(caller); x.forAll() || !x.revoked(caller) {
+		x.state.keep(key, issued, life, x.config.Now(), origin, generation)
+	}
 }
 
 // Evict forgets every token that was issued for a caller that match finds, and all
@@ -67,4 +83,18 @@ func (s *State) Evict(match func(Origin) bool) int {
 		}
 	}
 	return evicted
+}
+
+// Count tells how many tokens Evict would forget. It changes nothing.
+func (s *State) Count(match func(Origin) bool) int {
+	if s.issued == nil {
+		return 0
+	}
+	found := 0
+	for _, kept := range s.issued.All() {
+		if match(kept.origin) {
+			found++
+		}
+	}
+	return found
 }

@@ -155,9 +155,10 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 	if failure := x.state.refusals.find(key, now); failure != nil {
 		return nil, failure
 	}
-	return x.share(ctx, key, func(call context.Context) (*Issued, error) {
+	issued, err := x.share(ctx, key, func(call context.Context) (*Issued, error) {
 		return x.call(ctx, call, key, caller)
 	})
+	return x.still(caller, issued, err)
 }
 
 var (
@@ -165,6 +166,7 @@ var (
 	errForeign = errors.New("the caller's token is from an issuer that subject_issuer does not name")
 	errPast    = errors.New("the caller's token has expired but for the leeway")
 	errNoScope = errors.New("the caller holds none of the scopes of the exchange")
+	errRevoked = errors.New("the caller's token was revoked while another one was being asked for")
 	errNobody  = errors.New("there is no caller, and the exchange does not serve anonymous ones")
 )
 
@@ -191,6 +193,19 @@ func (x *Exchanger) admit(caller Caller, now time.Time) error {
 	default:
 		return nil
 	}
+}
+
+// still refuses what was got for a caller whose token is no longer good: it was when
+// the call began, but the call took its time.
+func (x *Exchanger) still(caller Caller, issued *Issued, err error) (*Issued, error) {
+	if err == nil && x.revoked(caller) {
+		return nil, newError(OutcomeSubjectRejected, errRevoked)
+	}
+	return issued, err
+}
+
+func (x *Exchanger) revoked(caller Caller) bool {
+	return caller.Token != nil && x.config.Revoked != nil && x.config.Revoked(caller.Token)
 }
 
 // key names the exchange for this caller. space is memory for the scopes asked
@@ -300,7 +315,7 @@ func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (
 		return nil, failure
 	}
 	issued, life := x.issue(checked)
-	x.state.keep(key, issued, life, now, x.origin(caller), generation)
+	x.keep(key, issued, life, caller, generation)
 	return issued, nil
 }
 
@@ -308,5 +323,9 @@ func (x *Exchanger) origin(caller Caller) Origin {
 	if x.forAll() {
 		return Origin{} // one token for all: nobody's logout ends it
 	}
-	return originOf(caller.Token)
+	origin := originOf(caller.Token)
+	if caller.Token != nil && x.config.Ancestry != nil {
+		origin.Ancestry = x.config.Ancestry(caller.Token)
+	}
+	return origin
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/signing"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // Lifetimes of tokens that the gateway mints.
@@ -52,6 +53,9 @@ type Local struct {
 	Claims []CopiedClaim
 	// Subjects says what sub is.
 	Subjects Subjects
+	// Origin is what an access token says that it was derived from, a caller's token;
+	// see signing.Claims. Default: nothing.
+	Origin func(caller *token.Token) []byte
 	// Impersonate leaves the gateway out of act. Default: it is named there as the
 	// current actor (RFC 8693, section 4.1).
 	Impersonate bool

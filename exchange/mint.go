@@ -55,7 +55,7 @@ func (x *Exchanger) mint(caller Caller, refused *Issued) (*Issued, error) {
 	}
 	caps := []time.Time{now.Add(x.config.MaxTTL)}
 	life := newLifetime(now, []time.Time{issued.Expiry}, caps)
-	x.state.keep(key, issued, life, now, originOf(caller.Token), generation)
+	x.keep(key, issued, life, caller, generation)
 	return issued, nil
 }
 
@@ -103,7 +103,7 @@ func (x *Exchanger) sign(caller Caller, asked []string, bound token.Confirmation
 	}
 	issued := &Issued{Scope: claims.Scope, Expiry: minted.Expiry, ID: minted.ID}
 	issued.Token, issued.Credential = credentials(x.config.Scheme, minted.Token.Reveal())
-	return issued, nil
+	return x.still(caller, issued, nil)
 }
 
 // mintFailure says what it means that nothing was minted.
@@ -172,8 +172,8 @@ func transactionOf(caller *token.Token) string {
 	return signing.NewTransaction()
 }
 
-// describe adds what the caller's token says of its login, and the claims that are
-// copied.
+// describe adds what the caller's token says of its login, the claims that are copied,
+// and that the token is derived from it.
 func (l *Local) describe(claims *signing.Claims, caller *token.Token) {
 	copied := make(map[string]any, len(l.Claims))
 	for _, claim := range l.Claims {
@@ -186,6 +186,9 @@ func (l *Local) describe(claims *signing.Claims, caller *token.Token) {
 		return
 	}
 	claims.Extra = copied
+	if l.Origin != nil {
+		claims.Origin = l.Origin(caller)
+	}
 	claims.AuthTime, claims.ACR, claims.AMR = caller.AuthTime, caller.ACR, caller.AMR
 }
 

@@ -75,7 +75,7 @@ func (x *Exchanger) Replace(ctx context.Context, caller Caller, refused *Issued)
 	issued, err := x.share(ctx, key.derive("replace", refused.Token.Digest()), func(call context.Context) (*Issued, error) {
 		return x.replace(ctx, call, key, caller, refused.Token)
 	})
-	if err != nil {
+	if issued, err = x.still(caller, issued, err); err != nil {
 		return nil, err
 	}
 	if issued.Token.Digest() == refused.Token.Digest() {

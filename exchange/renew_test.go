@@ -126,9 +126,9 @@ func TestEvict(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	evicted := r.state.Evict(func(o Origin) bool { return o.Issuer == testIssuer && o.Subject == alice.Token.Subject })
-	if evicted != 1 {
-		t.Errorf("%d evicted", evicted)
+	alices := func(o Origin) bool { return o.Issuer == testIssuer && o.Subject == alice.Token.Subject }
+	if found, evicted := r.state.Count(alices), r.state.Evict(alices); found != 1 || evicted != 1 || r.state.Count(alices) != 0 {
+		t.Errorf("%d found, %d evicted", found, evicted)
 	}
 	for _, step := range []struct {
 		who   Caller

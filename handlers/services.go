@@ -45,8 +45,6 @@ type Services interface {
 	Sender(directive *config.TokenAuth) (*proof.Sender, error)
 	// Exchanger returns the exchanger for one token_exchange.
 	Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error)
-	// Receiver makes what takes the signals of one token_events.
-	Receiver(directive *config.TokenEvents) (*signal.Receiver, error)
 	// Certificate returns a client certificate in files, one for all who name them.
 	Certificate(files authserver.CertificateFiles) (*authserver.Certificate, error)
 	// PolicyRules are the rules of a named policy, those of the policies it uses
@@ -58,12 +56,18 @@ type Services interface {
 	TrustsMany() bool
 }
 
-// Tokens is what the handlers need of the gateway as an issuer of its own.
+// Tokens is what the handlers need of the gateway as an issuer of its own, and as one
+// who listens to others.
 type Tokens interface {
 	// Ring has the gateway's own keys; nil where the configuration has no `sign`.
 	Ring() *signing.Ring
+	// Receiver makes what takes the signals of one token_events.
+	Receiver(directive *config.TokenEvents) (*signal.Receiver, error)
 	// TokenService makes what decides at one token_service.
 	TokenService(directive *config.TokenService) (*sts.Service, error)
+	// Unready are the reasons why the node should get no requests, none if it is ready.
+	// It asks nobody, and is called on each request that asks.
+	Unready() []string
 }
 
 // Observers are where the handlers tell what they do.

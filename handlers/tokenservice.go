@@ -97,10 +97,11 @@ func (h *TokenService) serveKeys(w http.ResponseWriter, r *http.Request) error {
 	return publicDocument{body: body, etag: etag, life: h.ring.MaxAge()}.serve(w, r)
 }
 
-// serveReady tells whether there are keys to sign with.
+// serveReady tells balancers whether to send requests. Why not is told at the admin
+// endpoint: here strangers ask, too.
 func (h *TokenService) serveReady(w http.ResponseWriter, _ *http.Request) error {
 	status := http.StatusOK
-	if _, err := h.ring.Signer(signing.AccessTokens); err != nil {
+	if len(h.app.Unready()) > 0 {
 		status = http.StatusServiceUnavailable
 	}
 	w.Header().Set("Cache-Control", "no-store")

@@ -110,16 +110,31 @@ func (s *State) CleanUp() {
 func (s *State) Len() int { return s.good.EstimatedSize() }
 
 // Evict forgets the good tokens that match, and what is being asked just now: an
-// answer that is under way may be older than the reason to forget.
-func (s *State) Evict(match func(*token.Token) bool) {
+// answer that is under way may be older than the reason to forget. It returns how
+// many it forgot.
+func (s *State) Evict(match func(*token.Token) bool) int {
 	s.evicting.Lock()
 	defer s.evicting.Unlock()
 	s.generation.Add(1)
+	evicted := 0
 	for key, kept := range s.good.All() {
 		if match(kept.token) {
 			s.good.Invalidate(key)
+			evicted++
 		}
 	}
+	return evicted
+}
+
+// Count tells how many good tokens Evict would forget. It changes nothing.
+func (s *State) Count(match func(*token.Token) bool) int {
+	found := 0
+	for _, kept := range s.good.All() {
+		if match(kept.token) {
+			found++
+		}
+	}
+	return found
 }
 
 // EvictAll forgets everything.

@@ -188,7 +188,10 @@ func TestEvictMatches(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.state.Evict(func(found *token.Token) bool { return found.Subject == "bob" })
+	bobs := func(found *token.Token) bool { return found.Subject == "bob" }
+	if found, evicted := r.state.Count(bobs), r.state.Evict(bobs); found != 1 || evicted != 1 || r.state.Count(bobs) != 0 {
+		t.Errorf("%d found, %d evicted", found, evicted)
+	}
 	_, _ = r.ask(t, "token-of-alice")
 	if r.calls() != 2 {
 		t.Error("alice was forgotten")

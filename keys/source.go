@@ -124,6 +124,9 @@ func (s *Source) Keys() []*jose.Key {
 	return snapshot.keys
 }
 
+// Loaded tells whether there ever was a key set, however old it is now.
+func (s *Source) Loaded() bool { return s.config.State.Snapshot() != nil }
+
 // Age tells how old the key set is; ok is false while there is none.
 func (s *Source) Age() (age time.Duration, ok bool) {
 	snapshot := s.config.State.Snapshot()

@@ -92,7 +92,8 @@ func follow(t *testing.T, log store.Log) *node {
 func soon(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for range 10_000 {
-		if synctest.Wait(); so() {
+		synctest.Wait()
+		if so() {
 			return
 		}
 		<-time.After(10 * time.Millisecond)

@@ -140,5 +140,8 @@ func decode(data []byte, now time.Time) (*Event, error) {
 	if longest := now.Add(MaxLife); event.Until.After(longest) {
 		event.Until = longest
 	}
-	return event, event.Check()
+	if err := event.Check(); err != nil {
+		return nil, err
+	}
+	return event, nil
 }

@@ -22,6 +22,9 @@ type Facts struct {
 	// IssuedAt is iat, zero if absent.
 	IssuedAt time.Time
 
+	// Tags are what a token of the gateway's own was derived from; see State.FactsOf.
+	Tags Tags
+
 	// unread has sid and sub, which are looked for only where an event is about one.
 	unread *token.Token
 }

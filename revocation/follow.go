@@ -194,11 +194,11 @@ func (f *follower) read(ctx context.Context) (page, error) {
 // store that does not let go keeps one goroutine, and is not asked again before it does.
 func ask[T any](ctx context.Context, s *State, patience time.Duration, question func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel() // here: an answer must not be taken for the end of the wait
 	var none T
 	select {
 	case s.asking <- struct{}{}:
 	case <-ctx.Done():
-		defer cancel()
 		return none, fmt.Errorf("the store has not answered yet: %w", ctx.Err())
 	}
 	type answer struct {
@@ -207,7 +207,6 @@ func ask[T any](ctx context.Context, s *State, patience time.Duration, question 
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		defer cancel()
 		value, err := question(ctx)
 		<-s.asking
 		answered <- answer{value, err}
@@ -216,6 +215,12 @@ func ask[T any](ctx context.Context, s *State, patience time.Duration, question 
 	case got := <-answered:
 		return got.value, got.err
 	case <-ctx.Done():
+	}
+	// Its context ends with the question as well, right behind the answer.
+	select {
+	case got := <-answered:
+		return got.value, got.err
+	default:
 		return none, fmt.Errorf("the store does not answer: %w", ctx.Err())
 	}
 }

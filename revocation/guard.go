@@ -60,11 +60,8 @@ func (g *Guard) Check(held *token.Token) error {
 	// First how much the list knows, and then the list: what it learned in between
 	// counts, and what it did not know yet is not taken for known.
 	unknown := g.unknown()
-	if g.state.list.present.Load() != 0 {
-		facts := factsOf(held)
-		if event := g.state.list.find(&facts, zeroTime); event != nil {
-			return fmt.Errorf("%w: by %s, revocation %s", token.Revoked, kinds[event.kind], event.identifier())
-		}
+	if err := g.state.Revoked(held); err != nil {
+		return err
 	}
 	return unknown
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // put adds events that have no name yet.
-func put(t testing.TB, list *List, events ...Event) {
+func put(t *testing.T, list *List, events ...Event) {
 	t.Helper()
 	for _, event := range events {
 		event.complete(time.Now())
@@ -169,7 +169,7 @@ func TestGrowAndSweep(t *testing.T) {
 		event.Until = start.Add(time.Duration(1+i%10) * time.Minute)
 		put(t, list, event)
 	}
-	for minutes := 0; minutes <= 10; minutes++ {
+	for minutes := range 11 {
 		at := start.Add(time.Duration(minutes) * time.Minute)
 		list.sweep(at)
 		want := 0

@@ -95,7 +95,8 @@ func (l *List) sweep(now time.Time) {
 	defer l.mu.Unlock()
 	at, looked := nanos(now), 0
 	for _, event := range l.ids {
-		if looked++; looked%sweepStride == 0 {
+		looked++
+		if looked%sweepStride == 0 {
 			l.mu.Unlock()
 			runtime.Gosched()
 			l.mu.Lock()

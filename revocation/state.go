@@ -27,10 +27,15 @@ type Batch struct {
 	Loading bool
 
 	list *List
+	once sync.Once
+	tags *tagIndex // made when it is needed
 }
 
-// Matches tells whether the batch makes a token no longer good.
-func (b *Batch) Matches(facts *Facts) bool { return b.list.find(facts, zeroTime) != nil }
+// Matches tells whether the batch makes a token no longer good, or what that was
+// derived from.
+func (b *Batch) Matches(facts *Facts) bool {
+	return b.list.find(facts, zeroTime) != nil || b.derives(facts.Tags)
+}
 
 // A State is the list of one node and how far it has followed the log. It outlives
 // configurations and holds no settings. It is safe for concurrent use.
@@ -43,6 +48,7 @@ type State struct {
 	contact     atomic.Int64 // when the log was last read to its end, in nanoseconds since began
 	undecodable atomic.Uint64
 	watches     watches
+	origins     origins
 
 	// What follows belongs to who follows: one at a time. A reload's begins when the
 	// old one's has ended.
@@ -147,7 +153,8 @@ func (s *State) Revoke(ctx context.Context, event Event) (Event, error) {
 	if err := s.log.Append(ctx, logName, event.ID, data, event.Until); err != nil {
 		return event, fmt.Errorf("revoking: %w", err)
 	}
-	return event, s.apply([]*Event{&event}, life, true)
+	err = s.apply([]*Event{&event}, life, true)
+	return event, err
 }
 
 // Subscribe calls f with all that comes in from now on, after the list has it and
@@ -177,6 +184,7 @@ func (s *State) apply(events []*Event, life uint8, local bool) (err error) {
 			break
 		}
 		if added {
+			s.origins.noted(event)
 			_, _ = fresh.list.add(hold(event), life) // there is room where there was room for all
 			fresh.Events = append(fresh.Events, event)
 		}
@@ -197,5 +205,5 @@ func (s *State) tell(batch *Batch) {
 	for _, tell := range told {
 		tell(batch)
 	}
-	s.watches.tell(batch)
+	s.watches.tell(batch, s.FactsOf)
 }

@@ -46,9 +46,12 @@ func (t *table) sparse() bool { return len(t.tags) > leastPlaces && t.names < ro
 
 func tagOf(hash uint64) uint32 { return uint32(hash>>32) | tagLeast }
 
+// last is the last place, which is a mask as well.
+func (t *table) last() uint64 { return uint64(len(t.tags) - 1) } //nolint:gosec // there are some
+
 // find returns the first event of a name, nil if there is none.
 func (t *table) find(hash uint64, kind kindIndex, issuer, value string) *held {
-	tag, last := tagOf(hash), uint64(len(t.tags)-1)
+	tag, last := tagOf(hash), t.last()
 	for place := hash & last; ; place = (place + 1) & last {
 		switch t.tags[place].Load() {
 		case tagFree:
@@ -64,7 +67,7 @@ func (t *table) find(hash uint64, kind kindIndex, issuer, value string) *held {
 // place returns where the event's name is, or the place that it can have. Writers
 // only.
 func (t *table) place(event *held) (place int, first *held) {
-	tag, last := tagOf(event.hash), uint64(len(t.tags)-1)
+	tag, last := tagOf(event.hash), t.last()
 	for i := event.hash & last; ; i = (i + 1) & last {
 		switch t.tags[i].Load() {
 		case tagFree:

@@ -18,8 +18,7 @@ import (
 func (s *State) Watch(t *token.Token, end func()) (stop func()) {
 	w := &watch{token: t, end: end}
 	s.watches.add(w)
-	facts := factsOf(t)
-	if s.list.find(&facts, zeroTime) != nil {
+	if s.Revoked(t) != nil {
 		w.call()
 	}
 	return func() { s.watches.remove(w) }
@@ -76,7 +75,7 @@ func (w *watches) count() int {
 }
 
 // tell ends what the batch is about.
-func (w *watches) tell(batch *Batch) {
+func (w *watches) tell(batch *Batch, factsOf func(*token.Token) Facts) {
 	for i := range w.shards {
 		shard := &w.shards[i]
 		shard.mu.Lock()

@@ -42,6 +42,9 @@ type Claims struct {
 	Context, Requester map[string]any
 	// Extra are further claims. A reserved name is an error; see Reserved.
 	Extra map[string]any
+	// Origin is what the token is derived from, in octets that mean something to whoever
+	// reads them with Veil.Origin. Default: nothing.
+	Origin []byte
 	// Lifetime is how long the token is good from now. Required.
 	Lifetime time.Duration
 	// NotAfter bounds exp, zero: nothing does. It is the end of what the token is
@@ -61,6 +64,7 @@ var reserved = []string{
 	"auth_time", "acr", "amr", "authorization_details", "sub_id", "txn", "tctx", "rctx", "req_wl", "purp", "azd",
 	"nonce", "at_hash", "c_hash", "s_hash", "sub_jwk", "events", "toe", "token_introspection", "status",
 	"_claim_names", "_claim_sources", "typ", "token_use", "token_type",
+	OriginClaim,
 }
 
 // Reserved tells whether a claim is one that no configuration may write.

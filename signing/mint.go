@@ -37,6 +37,7 @@ type Minter struct {
 	keys   Keys
 	issuer string
 	now    func() time.Time
+	veil   *Veil
 }
 
 // NewMinter makes a minter whose tokens have that issuer (iss). now is the clock,
@@ -46,6 +47,14 @@ func NewMinter(keys Keys, issuer string, now func() time.Time) *Minter {
 		now = time.Now
 	}
 	return &Minter{keys: keys, issuer: issuer, now: now}
+}
+
+// Veiled returns a minter that writes origins behind a veil. Without one it writes
+// none.
+func (m *Minter) Veiled(veil *Veil) *Minter {
+	veiled := *m
+	veiled.veil = veil
+	return &veiled
 }
 
 // Issuer is the iss of every token.

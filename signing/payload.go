@@ -54,6 +54,7 @@ func (m *Minter) payload(purpose Purpose, c *Claims, s stamp) ([]byte, error) {
 	} else {
 		w.textOf("client_id", c.Client)
 		w.login(c)
+		w.textOf(OriginClaim, m.veil.cover(s.id, c.Origin))
 	}
 	w.subjectID(c.SubjectID)
 	w.object("act", c.Act)

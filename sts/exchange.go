@@ -98,6 +98,9 @@ func (s *Service) derive(o *order, claims *signing.Claims, subject, actor *token
 	claims.Confirmation = binding(o.client, o.request, o.key, bound)
 	claims.AuthTime, claims.ACR, claims.AMR = subject.AuthTime, subject.ACR, subject.AMR
 	claims.Transaction = transaction(subject)
+	if s.config.Origin != nil {
+		claims.Origin = s.config.Origin(subject, actor)
+	}
 	return nil
 }
 

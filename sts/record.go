@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/store"
@@ -15,8 +14,7 @@ import (
 
 // What the service keeps: until the tokens end, and no longer.
 const (
-	referencePurpose  = store.Purpose("reference")
-	revocationPurpose = store.Purpose("revoked")
+	referencePurpose = store.Purpose("reference")
 
 	// referencePrefix begins every reference, so that whoever sees one knows whom to
 	// ask about it, and scanners find those that lie where they should not.
@@ -73,19 +71,6 @@ func unkept(ctx context.Context, err error) *Error {
 	}
 }
 
-func (s *Service) isRevoked(ctx context.Context, id string) (bool, error) {
-	_, found, err := s.config.Values.Get(ctx, revocationPurpose, id)
-	return found, err
-}
-
-// revoke notes that a token is no longer good, for as long as it would have been.
-func (s *Service) revoke(ctx context.Context, id string, until time.Time) *Error {
-	if err := s.config.Values.Put(ctx, revocationPurpose, id, nil, until.Add(time.Second)); err != nil {
-		return unkept(ctx, err)
-	}
-	return nil
-}
-
 // An owned token is a good one of this service's.
 type owned struct {
 	raw   token.Raw // the JWT, whatever was presented
@@ -105,9 +90,6 @@ func (s *Service) own(ctx context.Context, text string) (*owned, *Error) {
 	verified, _, err := s.config.Own.Verify(ctx, raw)
 	if err != nil {
 		return nil, unlessBad(unverified(ctx, err, OutcomeSubject))
-	}
-	if refused := s.alive(ctx, verified, OutcomeSubject); refused != nil {
-		return nil, unlessBad(refused)
 	}
 	return &owned{raw: raw, token: verified}, nil
 }

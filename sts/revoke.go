@@ -9,7 +9,7 @@ import (
 var errForeign = errors.New("the token was issued to another client")
 
 // Revoke makes a token of this service no longer good (RFC 7009). Only the client
-// that got it may do so. A text that is no good token of this service is no error:
+// that got it may do so, and every node hears of it. A text that is no good token of this service is no error:
 // it is as revoked as it can be.
 func (s *Service) Revoke(r *http.Request) (Event, *Error) {
 	var event Event
@@ -27,8 +27,8 @@ func (s *Service) Revoke(r *http.Request) (Event, *Error) {
 	if found.token.Client != client.ID {
 		return event, refuse(OutcomeForeign, errForeign)
 	}
-	if refused := s.revoke(ctx, found.token.ID, found.token.Expiry); refused != nil {
-		return event, refused
+	if err := s.config.Revoker.Revoke(ctx, found.token.ID, found.token.Expiry); err != nil {
+		return event, unkept(ctx, err)
 	}
 	if strings.HasPrefix(text, referencePrefix) {
 		if err := s.config.Values.Delete(ctx, referencePurpose, hashed(text)); err != nil {

@@ -9,10 +9,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +27,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/store"
 	"github.com/caddy-gatehouse/gatehouse/sts"
@@ -52,6 +55,7 @@ type rig struct {
 	settings    sts.Config
 	service     *sts.Service
 	memory      *store.Memory
+	revoked     *revocation.State
 	verifyOwn   *token.Verifier
 	certificate *x509.Certificate // of the next requests' connection
 }
@@ -72,12 +76,13 @@ func newRig(t *testing.T, change func(*rig)) *rig {
 		Keys: keys.NewStatic(issuer, keys.NewState(), jose.KeySet{Keys: []*jose.Key{r.signer.Public()}}),
 	}
 	r.verifyOwn = token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{own}, Bindings: true})
+	r.follow()
 	r.settings = sts.Config{
 		Issuer: issuer, TokenEndpoint: endpoint, Minter: signing.NewMinter(signing.Fixed(r.signer), issuer, nil),
-		Keys: signing.Fixed(r.signer), Own: r.verifyOwn, Marks: r.memory, Values: r.memory, DPoP: dpop, Crowd: sts.NewCrowd(),
-		Clients: clients(t, r.source(r.clientKey), token.NewVerifier(token.VerifierConfig{
+		Keys: signing.Fixed(r.signer), Own: r.guarded(r.verifyOwn), Revoker: revoker{r.revoked}, Marks: r.memory, Values: r.memory, DPoP: dpop, Crowd: sts.NewCrowd(),
+		Clients: clients(t, r.source(r.clientKey), r.guarded(token.NewVerifier(token.VerifierConfig{
 			Issuers: []*token.Issuer{trusted, own}, Audience: token.Audience{Any: true}, Bindings: true,
-		})),
+		}))),
 	}
 	if change != nil {
 		change(r)
@@ -85,6 +90,33 @@ func newRig(t *testing.T, change func(*rig)) *rig {
 	r.service, err = sts.New(r.settings)
 	r.must(err)
 	return r
+}
+
+// follow has the list of what is no longer good, and waits until it is read.
+func (r *rig) follow() {
+	r.revoked = revocation.NewState(r.memory)
+	ctx, stop := context.WithCancel(context.Background())
+	var following sync.WaitGroup
+	following.Go(func() { r.revoked.Follow(ctx, slog.New(slog.DiscardHandler)) })
+	r.t.Cleanup(func() {
+		stop()
+		following.Wait()
+	})
+	for !r.revoked.Status().Loaded {
+		runtime.Gosched()
+	}
+}
+
+func (r *rig) guarded(verifier sts.Verifier) sts.Verifier {
+	return revocation.NewGuard(verifier, r.revoked, revocation.Bound{Open: true})
+}
+
+// A revoker revokes as the gateway does.
+type revoker struct{ state *revocation.State }
+
+func (v revoker) Revoke(ctx context.Context, id string, expiry time.Time) error {
+	_, err := v.state.Revoke(ctx, revocation.Event{Kind: revocation.KindID, Issuer: issuer, Value: id, Until: expiry})
+	return err
 }
 
 // clients are those of every rig. Each of the first three may do the same, and

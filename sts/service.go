@@ -22,6 +22,14 @@ type Verifier interface {
 	Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.Issuer, error)
 }
 
+// A Revoker makes tokens of the service no longer good before their time, on every
+// node: Config.Own and Client.Subjects refuse them from then on.
+type Revoker interface {
+	// Revoke says so of the token with that jti, which ends then. Errors are those of
+	// a store; see store.Log.
+	Revoke(ctx context.Context, id string, expiry time.Time) error
+}
+
 // A Minter signs tokens in the gateway's own name; see signing.Minter, which is one.
 type Minter interface {
 	// Mint makes a token. Errors are those of signing.Minter.Mint.
@@ -45,13 +53,19 @@ type Config struct {
 	Minter Minter
 	// Keys sign introspection answers. Required.
 	Keys signing.Keys
-	// Own verifies the tokens of the gateway's own. Required.
+	// Own verifies the tokens of the gateway's own, and refuses those that were revoked.
+	// Required.
 	Own Verifier
+	// Revoker revokes them. Required.
+	Revoker Revoker
 	// Naming names subjects. Default: as their issuer does.
 	Naming Naming
+	// Origin is what a token says that it was derived from: a subject token and that of
+	// an actor, nil without one; see signing.Claims. Default: nothing.
+	Origin func(subject, actor *token.Token) []byte
 	// Marks remember client assertions. Required.
 	Marks store.Marks
-	// Values keep references and revocations. Required.
+	// Values keep what references stand for. Required.
 	Values store.Values
 	// DPoP checks proofs. Required.
 	DPoP *proof.DPoP
@@ -79,6 +93,8 @@ func New(config Config) (*Service, error) {
 		return nil, errors.New("a token service needs an issuer and the URL of its token endpoint")
 	case config.Minter == nil || config.Keys == nil || config.Own == nil:
 		return nil, errors.New("a token service needs keys")
+	case config.Revoker == nil:
+		return nil, errors.New("a token service needs somebody who revokes tokens")
 	case config.Marks == nil || config.Values == nil || config.DPoP == nil || config.Crowd == nil:
 		return nil, errors.New("a token service needs a store")
 	}

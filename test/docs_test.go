@@ -26,7 +26,7 @@ func documents(t *testing.T) map[string]string {
 	t.Helper()
 	root := os.DirFS(harness.Root())
 	pages := make(map[string]string)
-	for _, pattern := range []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "examples/*/README.md"} {
+	for _, pattern := range []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "examples/*/README.md", "deploy/README.md"} {
 		paths, err := fs.Glob(root, pattern)
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("no page is %s: %v", pattern, err)

@@ -34,6 +34,7 @@ type stage struct {
 	region     *harness.AuthServer // of idp
 	upstream   *harness.Upstream
 	folder     string
+	caddyfile  string         // what the gateway was started with
 	secure     string         // where the site listens with TLS, for examples that need it
 	key        *tokentest.Key // what /etc/gatehouse/client.pem holds
 
@@ -74,6 +75,8 @@ var examples = map[string]func(*testing.T, *stage){
 	"mcp":                actMCP,
 	"logout":             actLogout,
 	"shared-signals":     actSharedSignals,
+	"revocation":         actRevocation,
+	"cluster":            actCluster,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,
@@ -97,6 +100,8 @@ func TestExamples(t *testing.T) {
 	for _, name := range []string{"NIGHTLY_SECRET_HASH", "BILLING_SECRET_HASH"} {
 		t.Setenv(name, harness.ServiceHash())
 	}
+	t.Setenv("GATEHOUSE_SEAL", strings.Repeat("canary-seal-", 4))
+	t.Setenv("REDIS_PASSWORD", redisPassword)
 	t.Setenv("OTEL_TRACES_EXPORTER", "console")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
 	for _, name := range exampleFolders(t) {
@@ -148,7 +153,8 @@ func TestExamples(t *testing.T) {
 				"127.0.0.1:9180", harness.FreeAddress(t),
 				"/etc/gatehouse", s.folder,
 				"/var/log/caddy", s.folder)
-			s.Gateway = harness.Start(t, onStage.Replace(caddyfile))
+			s.caddyfile = onStage.Replace(caddyfile)
+			s.Gateway = harness.Start(t, s.caddyfile)
 			act(t, s)
 		})
 	}
@@ -168,6 +174,8 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 	case "opaque":
 		s.endpoint = s.idp.Introspects(t)
 		return "\n" + caddyfile
+	case "revocation", "cluster":
+		return "\n" + s.fitRevocation(t, name, caddyfile)
 	case "http3":
 		address := harness.FreeAddress(t)
 		s.secure = "https://localhost" + address[strings.LastIndex(address, ":"):]

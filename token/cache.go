@@ -57,6 +57,30 @@ func (c *Cache) CleanUp() { c.entries.CleanUp() }
 // Len is about how many tokens are remembered.
 func (c *Cache) Len() int { return c.entries.EstimatedSize() }
 
+// Evict forgets the tokens that match, and returns how many. Every check but the
+// signature runs on each request anyway: this frees memory. It looks at every token.
+func (c *Cache) Evict(match func(*Token) bool) int {
+	evicted := 0
+	for digest, entry := range c.entries.All() {
+		if match(entry.token) {
+			c.entries.Invalidate(digest)
+			evicted++
+		}
+	}
+	return evicted
+}
+
+// Count tells how many tokens Evict would forget. It changes nothing.
+func (c *Cache) Count(match func(*Token) bool) int {
+	found := 0
+	for _, entry := range c.entries.All() {
+		if match(entry.token) {
+			found++
+		}
+	}
+	return found
+}
+
 func (c *Cache) get(digest Digest) *verified {
 	if c == nil {
 		return nil

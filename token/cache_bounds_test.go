@@ -107,3 +107,24 @@ func heap() int64 {
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc)
 }
+
+// What is evicted is verified anew, and the rest is not.
+func TestCacheEvicts(t *testing.T) {
+	issuer, sign := sharing(t)
+	cache := token.NewCache(100, 1<<20)
+	defer cache.Close()
+	verifier := token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{issuer}, Cache: cache})
+	for _, subject := range []string{"alice", "bob", "bob"} {
+		if _, _, err := verifier.Verify(t.Context(), sign(map[string]any{"sub": subject, "jti": fmt.Sprint(cache.Len())})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bobs := func(held *token.Token) bool { return held.Subject == "bob" }
+	if found, evicted := cache.Count(bobs), cache.Evict(bobs); found != 2 || evicted != 2 {
+		t.Errorf("%d found, %d evicted, want 2", found, evicted)
+	}
+	everybody := func(*token.Token) bool { return true }
+	if left := cache.Count(everybody); left != 1 {
+		t.Errorf("%d are left, want 1", left)
+	}
+}

@@ -85,7 +85,7 @@ func open(text string, types ...string) (*envelope, *Refusal) {
 	e.issuer, _ = e.claims.Text("iss")
 	e.id, _ = e.claims.Text("jti")
 	e.audience = textsOf(e.claims, "aud")
-	found := false
+	var found bool
 	if e.issuedAt, found, err = dateOf(e.claims, "iat"); err != nil || !found {
 		return nil, malformed(errIssued)
 	}

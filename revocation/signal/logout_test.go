@@ -3,7 +3,6 @@ package signal_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -285,7 +284,7 @@ func FuzzLogoutToken(f *testing.F) {
 			return
 		}
 		if !signed || receipt.Issuer != idp || receipt.ID == "" || len(receipt.Revoked) != 1 || receipt.Revoked[0].Issuer != idp {
-			t.Error(fmt.Sprintf("taken: %+v", receipt))
+			t.Errorf("taken: %+v", receipt)
 		}
 	})
 }

@@ -82,7 +82,7 @@ const retryAfter = 5 * time.Second
 
 // A Refusal is the error of a signal that was not taken. Its public part is fixed by
 // its outcome; Error() is for the operator and never holds what nobody verified.
-type Refusal struct {
+type Refusal struct { //nolint:errname // the word of what it is
 	Outcome Outcome
 
 	cause error

@@ -128,12 +128,11 @@ func (r *Receiver) revoke(ctx context.Context, receipt *Receipt, reason string, 
 // eventID names a revocation by the token it comes from and by what it says. Each
 // part stands behind its length.
 func eventID(receipt *Receipt, what target) string {
-	text := ""
+	hash := sha256.New()
 	for _, part := range []string{receipt.Issuer, receipt.ID, string(what.kind), what.value, what.before.UTC().String()} {
-		text += fmt.Sprintf("%d:%s", len(part), part)
+		_, _ = fmt.Fprintf(hash, "%d:%s", len(part), part)
 	}
-	sum := sha256.Sum256([]byte(text))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
+	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:16])
 }
 
 // use marks a token as used and tells whether it was not yet. It comes last: nobody

@@ -36,9 +36,9 @@ type rig struct {
 	receiver    *signal.Receiver
 }
 
-func newRig(t testing.TB, change func(*rig)) *rig {
-	t.Helper()
-	r := &rig{t: t, key: tokentest.NewKey(t, "ES256", "k1"), theirs: tokentest.NewKey(t, "ES256", "k1"), store: store.NewMemory(0)}
+func newRig(tb testing.TB, change func(*rig)) *rig {
+	tb.Helper()
+	r := &rig{t: tb, key: tokentest.NewKey(tb, "ES256", "k1"), theirs: tokentest.NewKey(tb, "ES256", "k1"), store: store.NewMemory(0)}
 	r.state = revocation.NewState(r.store)
 	r.settings = signal.Config{
 		Providers:    []*signal.Source{r.source(idp, r.key, clientID), r.source(other, r.theirs, clientID)},
@@ -50,7 +50,7 @@ func newRig(t testing.TB, change func(*rig)) *rig {
 	}
 	var err error
 	if r.receiver, err = signal.NewReceiver(r.settings); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }

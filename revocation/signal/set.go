@@ -174,7 +174,8 @@ func (r *Receiver) SET(ctx context.Context, text string) (Receipt, *Refusal) {
 	if unmatched {
 		receipt.Outcome = OutcomeUnmatched
 	}
-	return receipt, r.acknowledge(ctx, &receipt, read.envelope, source)
+	refused = r.acknowledge(ctx, &receipt, read.envelope, source)
+	return receipt, refused
 }
 
 // acknowledge marks a SET as received. A transmitter that did not hear the answer to

@@ -3,6 +3,7 @@ package attack_test
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -128,9 +129,7 @@ func TestAttack31LogoutTokens(t *testing.T) {
 	l := listening(t)
 	session := func(changes map[string]any) map[string]any {
 		all := map[string]any{"sid": "session-1"}
-		for name, value := range changes {
-			all[name] = value
-		}
+		maps.Copy(all, changes)
 		return l.a.LogoutClaims(all)
 	}
 	texts := l.forgeries("logout+jwt", l.a.Key, session)

@@ -173,6 +173,12 @@ func (g *Gateway) Kill() {
 	g.process.Kill()
 }
 
+// Signal sends the gateway's process a signal.
+func (g *Gateway) Signal(signal os.Signal) {
+	g.tb.Helper()
+	g.process.Signal(signal)
+}
+
 // Run runs a command of the gateway's own binary, and returns what it says and
 // whether it ended well.
 func (g *Gateway) Run(arguments ...string) (said string, ok bool) {

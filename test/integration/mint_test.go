@@ -196,6 +196,10 @@ func TestMint(t *testing.T) {
 		}
 		delete(claims, name)
 	}
+	if origin, _ := claims["gho"].(string); len(origin) != 74 {
+		t.Errorf("the origin is %q", origin)
+	}
+	delete(claims, "gho")
 	gateway := map[string]any{"iss": mintIssuer, "sub": mintIssuer}
 	want := map[string]any{
 		"iss": mintIssuer, "sub": held["sub"], "aud": "orders", "client_id": mintIssuer, "scope": "orders:read write",

@@ -1,0 +1,121 @@
+//go:build cluster
+
+package cluster_test
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A node with very many revocations checks tokens as fast as one with none, and a node
+// that has just begun learns all of them before it serves.
+func TestManyRevocations(t *testing.T) {
+	c := newCluster(t, 2)
+	number := pick(1_000_000, 20_000)
+	token := c.issue(nil)
+	idle := c.nodes[1].memory(t)
+	before := c.nodes[1].latency(t, token)
+
+	took := c.fill(t, c.nodes[0], number)
+	figures.setf("revocations through one node's admin API", "%.0f a second (%d in batches, four at once)", float64(number)/took.Seconds(), number)
+	eventually(t, "the other node knows all", func() bool { return c.nodes[1].listed(t) >= number })
+	grown := c.nodes[1].memory(t) - idle
+	figures.setf(fmt.Sprintf("a node's memory with %d revocations", number), "%d MiB more, %d bytes each", grown>>20, grown/number)
+	figures.setf("a request to a node, before", "%s", before)
+	figures.setf(fmt.Sprintf("a request to a node with %d revocations", number), "%s", c.nodes[1].latency(t, token))
+
+	fresh := c.add()
+	fresh.boot()
+	took = fresh.await()
+	if known := fresh.listed(t); known < number {
+		t.Errorf("a node says that it is ready and knows %d of %d revocations", known, number)
+	}
+	figures.setf(fmt.Sprintf("a fresh node is ready with %d revocations", number), "after %v", took.Round(10*time.Millisecond))
+
+	c.redis.empty()
+	begin := time.Now()
+	eventually(t, "Redis has them again", func() bool { return c.redis.logged(t) >= number })
+	figures.setf(fmt.Sprintf("Redis back empty: refilled with %d", number), "after %v", time.Since(begin).Round(10*time.Millisecond))
+}
+
+// fill revokes so many tokens that nobody has, a thousand in a call and four calls at
+// once.
+func (c *cluster) fill(tb testing.TB, at *node, number int) time.Duration {
+	tb.Helper()
+	const batch = 1000
+	begin := time.Now()
+	var next atomic.Int64
+	var working sync.WaitGroup
+	for range 4 {
+		working.Go(func() {
+			for {
+				from := int(next.Add(batch)) - batch
+				if from >= number {
+					return
+				}
+				var orders strings.Builder
+				for each := from; each < min(number, from+batch); each++ {
+					fmt.Fprintf(&orders, `{"kind":"jti","issuer":"main","value":"nobody-%d"}`+"\n", each)
+				}
+				status, said, err := at.call(http.MethodPost, "/gatehouse/revocations", "application/json", []byte(orders.String()))
+				if err != nil || status != http.StatusOK {
+					tb.Errorf("%d revocations at once: status %d, %v: %.300s", batch, status, err, said)
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+	return time.Since(begin)
+}
+
+// latency sends some requests, one after the other.
+func (n *node) latency(tb testing.TB, token *held) string {
+	tb.Helper()
+	client := &http.Client{Timeout: patience, Transport: new(http.Transport)}
+	defer client.CloseIdleConnections()
+	sample := make([]time.Duration, pick(5000, 1000))
+	for i := range sample {
+		begin := time.Now()
+		if status, err := send(client, n, token.text); err != nil || status != http.StatusOK {
+			tb.Fatalf("%s: status %d, %v", n.name, status, err)
+		}
+		sample[i] = time.Since(begin)
+	}
+	return spread(sample)
+}
+
+// memory is what the node's process has in memory, in bytes.
+func (n *node) memory(tb testing.TB) int {
+	tb.Helper()
+	return n.metric(tb, "process_resident_memory_bytes")
+}
+
+var metricForm = regexp.MustCompile(`(?m)^([a-z_]+)(?:\{[^}]*\})? ([0-9.e+]+)$`)
+
+// metric is one number of the node's.
+func (n *node) metric(tb testing.TB, name string) int {
+	tb.Helper()
+	_, text, err := n.call(http.MethodGet, "/metrics", "", nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, line := range metricForm.FindAllStringSubmatch(text, -1) {
+		if line[1] == name {
+			value, err := strconv.ParseFloat(line[2], 64)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return int(value)
+		}
+	}
+	tb.Fatalf("%s has no metric %s", n.name, name)
+	return 0
+}

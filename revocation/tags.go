@@ -1,0 +1,100 @@
+package revocation
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+)
+
+// Tags say in a token of the gateway's own what it was derived from, so that each
+// node refuses it when that is revoked, without asking anybody. They are groups, one
+// for each token that it was derived from, the first of a chain first. A group holds
+// the iat of such a token and short hashes of its names: who reads them learns no
+// name, and who knows one recognises it.
+//
+// A group has the iat of what was derived from and not of what was derived: a
+// revocation of all that was issued before an instant is about the former.
+type Tags []byte
+
+const (
+	tagSize   = 8
+	stampSize = 4 // iat in seconds, 0: it does not say
+	groupSize = stampSize + len(tagged)*tagSize
+	// maxGroups bounds how long a token gets: of a longer chain the first token, which
+	// the user logged in for, and the last ones count.
+	maxGroups = 4
+)
+
+// tagged are the kinds that a group has a tag of, in their order. A token without a
+// jti has the tag of its digest in the place of the first.
+var tagged = [...]kindIndex{ofID, ofSession, ofSubject, ofClient, ofIssuer, ofKey}
+
+// A tag is the beginning of a hash; zero stands for nothing. Two names out of all that
+// are revoked at a time have one in common about never.
+type tag [tagSize]byte
+
+func nameTag(kind kindIndex, issuer, value string) (t tag) {
+	var space [256]byte
+	message := append(space[:0], "gatehouse origin "...)
+	message = append(message, byte(kind))
+	message = binary.BigEndian.AppendUint32(message, uint32(len(issuer))) //nolint:gosec // bounded by the token
+	message = append(message, issuer...)
+	message = append(message, value...)
+	sum := sha256.Sum256(message)
+	copy(t[:], sum[:])
+	return t
+}
+
+// TagsOf returns the tags of a token that is derived from this one: those that it has
+// itself, and a group of its own behind them.
+func TagsOf(facts *Facts) Tags { return bounded(append(slices.Clone(facts.Tags), group(facts)...)) }
+
+// Join adds what a second token adds of its own, such as the one of who acts.
+func (t Tags) Join(other *Facts) Tags {
+	own := group(other)
+	if t.has(own) {
+		return t
+	}
+	return bounded(append(slices.Clone(t), own...))
+}
+
+func (t Tags) has(group Tags) bool {
+	for known := range slices.Chunk(t, groupSize) {
+		if bytes.Equal(known, group) {
+			return true
+		}
+	}
+	return false
+}
+
+func bounded(tags Tags) Tags {
+	if over := len(tags)/groupSize - maxGroups; over > 0 {
+		return slices.Delete(tags, groupSize, groupSize*(1+over))
+	}
+	return tags
+}
+
+// ok tells whether the octets can be tags at all.
+func (t Tags) ok() bool { return len(t) > 0 && len(t)%groupSize == 0 && len(t) <= maxGroups*groupSize }
+
+func group(facts *Facts) Tags {
+	made := make(Tags, 0, groupSize)
+	stamp := uint32(0)
+	if seconds := facts.IssuedAt.Unix(); !facts.IssuedAt.IsZero() && seconds > 0 && seconds <= 1<<32-1 {
+		stamp = uint32(seconds) // rounded down: it may be revoked as something older, never as something newer
+	}
+	made = binary.BigEndian.AppendUint32(made, stamp)
+	for _, kind := range tagged {
+		value := facts.value(kind)
+		if kind == ofID && value == "" {
+			kind, value = ofToken, string(facts.Digest[:])
+		}
+		var one tag
+		if value != "" || kind == ofIssuer {
+			one = nameTag(kind, facts.Issuer, value)
+		}
+		made = append(made, one[:]...)
+	}
+	return made
+}
