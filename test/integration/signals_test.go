@@ -48,8 +48,12 @@ func TestBackchannelLogout(t *testing.T) {
 	gateway.Get("/", phone).Expect(t, http.StatusUnauthorized)
 	gateway.Get("/", idp.Token(map[string]any{"iat": time.Now().Add(2 * time.Second).Unix()})).Expect(t, http.StatusOK)
 
-	lines := slices.DeleteFunc(gateway.Audit(), func(line map[string]any) bool { return line["directive"] != "token_events" })
-	if len(lines) != 3 || lines[0]["msg"] != "signalled" || lines[0]["revoked"] != "session laptop" || lines[0]["jti"] != "logout-1" ||
+	var lines []map[string]any
+	harness.Eventually(t, "three lines in the audit trail", func() bool {
+		lines = slices.DeleteFunc(gateway.Audit(), func(line map[string]any) bool { return line["directive"] != "token_events" })
+		return len(lines) == 3
+	})
+	if lines[0]["msg"] != "signalled" || lines[0]["revoked"] != "session laptop" || lines[0]["jti"] != "logout-1" ||
 		lines[1]["msg"] != "denied" || lines[1]["rule"] != "replayed" || lines[2]["revoked"] != "subject alice" {
 		t.Errorf("the audit trail has %v", lines)
 	}
@@ -73,9 +77,10 @@ func TestSharedSignals(t *testing.T) {
 	}
 	verification := map[string]any{"events": map[string]any{harness.EventVerification: map[string]any{"state": "seen-by-us"}}}
 	harness.Eventually(t, "the transmitter's keys", func() bool { return push(verification).Status == http.StatusAccepted })
-	if lines := gateway.Lines("a stream of signals was verified"); len(lines) == 0 || lines[0]["state"] != "seen-by-us" {
-		t.Errorf("the log has %v", lines)
-	}
+	harness.Eventually(t, "the state is in the log", func() bool {
+		lines := gateway.Lines("a stream of signals was verified")
+		return len(lines) > 0 && lines[0]["state"] == "seen-by-us"
+	})
 	gateway.Get("/", idp.Token(nil)).Expect(t, http.StatusOK)
 
 	answer := push(nil).Expect(t, http.StatusAccepted)
