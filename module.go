@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
+	"github.com/caddy-gatehouse/gatehouse/limit"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/signing"
@@ -59,6 +60,7 @@ type App struct {
 	veil      *signing.Veil            // of what its tokens were derived from
 	store     store.Store
 	revoked   *revocation.State
+	limits    *limit.Shared  // nil where each node counts alone
 	derived   derived        // what a revocation clears
 	regions   []*keys.Source // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
@@ -120,6 +122,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if err := a.provisionStore(ctx); err != nil {
 		return err
 	}
+	a.provisionLimits()
 	a.watchRevocations()
 	if err := a.publishRevocations(); err != nil {
 		return err

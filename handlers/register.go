@@ -8,6 +8,7 @@ func init() {
 	caddy.RegisterModule(TokenEvents{})
 	caddy.RegisterModule(TokenAuth{})
 	caddy.RegisterModule(TokenRequire{})
+	caddy.RegisterModule(TokenLimit{})
 	caddy.RegisterModule(TokenExchange{})
 	caddy.RegisterModule(TokenMatcher{})
 	caddy.RegisterModule(Transport{})
