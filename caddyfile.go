@@ -23,7 +23,7 @@ const appName = "gatehouse"
 // request_header, which must not see the upstream's token, and before every
 // handle.
 var (
-	atTheDoor     = []string{"token_resource", "token_service", "token_auth", "token_require", "token_limit"}
+	atTheDoor     = []string{"token_resource", "token_service", "token_events", "token_auth", "token_require", "token_limit"}
 	atTheUpstream = []string{"token_exchange"}
 )
 
@@ -31,6 +31,7 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption)
 	httpcaddyfile.RegisterHandlerDirective("token_resource", parseHandler[handlers.TokenResource])
 	httpcaddyfile.RegisterHandlerDirective("token_service", parseHandler[handlers.TokenService])
+	httpcaddyfile.RegisterHandlerDirective("token_events", parseHandler[handlers.TokenEvents])
 	httpcaddyfile.RegisterHandlerDirective("token_auth", parseHandler[handlers.TokenAuth])
 	httpcaddyfile.RegisterHandlerDirective("token_require", parseHandler[handlers.TokenRequire])
 	httpcaddyfile.RegisterHandlerDirective("token_limit", parseHandler[handlers.TokenLimit])

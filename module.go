@@ -70,7 +70,9 @@ type App struct {
 	certificates map[authserver.CertificateFiles]*authserver.Certificate
 
 	doors   []admin.Door   // the token_auths, as they were provisioned
-	sources []*keys.Source // of keys of clients of token_service
+	sources []*keys.Source // of keys of clients of token_service, and of transmitters
+
+	transmitters map[string]*keys.Source // of token_events, by URL
 
 	releases []func()
 	stop     context.CancelFunc
@@ -100,6 +102,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	a.introspected = make(map[string]introspected)
 	a.decrypters = make(map[*config.Issuer]token.Decrypter)
 	a.certificates = make(map[authserver.CertificateFiles]*authserver.Certificate)
+	a.transmitters = make(map[string]*keys.Source)
 	core := ctx.Logger().Core()
 	a.log = logger(core, "gatehouse")
 	a.trail = audit.NewTrail(logger(core, "gatehouse.audit"))

@@ -51,13 +51,19 @@ func wellKnown(issuer string) ([]string, error) {
 	}, nil
 }
 
-// discover fetches the metadata of an issuer from the first place below base that
-// has it. Base is the issuer itself or, for a region of it, where that lies.
-func discover(ctx context.Context, client *httpx.Client, base, issuer string) (*Metadata, error) {
-	places, err := wellKnown(base)
+// transmitterWellKnown is where a transmitter's metadata lies (OpenID Shared Signals
+// Framework 1.0, section 7.2).
+func transmitterWellKnown(issuer string) ([]string, error) {
+	u, err := url.Parse(issuer)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: the issuer is not a URL", ErrMetadata)
 	}
+	path := strings.TrimSuffix(u.EscapedPath(), "/")
+	return []string{u.Scheme + "://" + u.Host + "/.well-known/ssf-configuration" + path}, nil
+}
+
+// discover fetches the metadata of an issuer from the first place that has it.
+func discover(ctx context.Context, client *httpx.Client, places []string, issuer string) (*Metadata, error) {
 	var failures []error
 	for _, place := range places {
 		metadata, err := fetchMetadata(ctx, client, place, issuer)

@@ -124,3 +124,18 @@ func TestMetadataNamesNoLoopbackServiceOfOurs(t *testing.T) {
 		}
 	}
 }
+
+// The path of a transmitter's issuer stands behind the well-known one (OpenID Shared
+// Signals Framework 1.0, section 7.2.1).
+func TestTransmitterWellKnown(t *testing.T) {
+	for issuer, want := range map[string]string{
+		"https://tr.example.com":         "https://tr.example.com/.well-known/ssf-configuration",
+		"https://tr.example.com/":        "https://tr.example.com/.well-known/ssf-configuration",
+		"https://tr.example.com/issuer1": "https://tr.example.com/.well-known/ssf-configuration/issuer1",
+	} {
+		got, err := transmitterWellKnown(issuer)
+		if diff := cmp.Diff([]string{want}, got); diff != "" || err != nil {
+			t.Errorf("%s: error %v (-want +got):\n%s", issuer, err, diff)
+		}
+	}
+}

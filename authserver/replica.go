@@ -63,7 +63,7 @@ func (r *replica) learn(ctx context.Context) (*Metadata, error) {
 }
 
 func (r *replica) discover(ctx context.Context) (*Metadata, error) {
-	metadata, err := discover(ctx, r.server.http, r.base, r.server.options.Issuer)
+	metadata, err := r.fetchMetadata(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +73,20 @@ func (r *replica) discover(ctx context.Context) (*Metadata, error) {
 	r.metadata, r.learned = metadata, time.Now()
 	r.up()
 	return metadata, nil
+}
+
+// fetchMetadata looks below the URL of the replica, which is the issuer's own or,
+// for a region of it, where that lies.
+func (r *replica) fetchMetadata(ctx context.Context) (*Metadata, error) {
+	where := wellKnown
+	if r.server.options.Transmitter {
+		where = transmitterWellKnown
+	}
+	places, err := where(r.base)
+	if err != nil {
+		return nil, err
+	}
+	return discover(ctx, r.server.http, places, r.server.options.Issuer)
 }
 
 // moved is where an endpoint lies at a replica. Regions of one issuer often

@@ -34,6 +34,9 @@ type ServerOptions struct {
 	// Fallback are URLs where the same issuer runs too, in the order in which they
 	// are asked when it does not answer. Their metadata must name Issuer.
 	Fallback []string
+	// Transmitter tells that the metadata is that of a transmitter of OpenID Shared
+	// Signals. Default: that of an authorization server.
+	Transmitter bool
 	// TrustCA are PEM bundles; see httpx.Options.
 	TrustCA [][]byte
 	// Timeout bounds one call. Default: 5s.

@@ -260,3 +260,22 @@ func TestNewServerRefusesACAThatIsNone(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestKeySetOfTransmitter(t *testing.T) {
+	key := tokentest.NewKey(t, "ES256", "ssf-1")
+	others := metadataOf("")
+	origin := publish(t, map[string]*place{
+		"/.well-known/ssf-configuration": metadataOf(""), "/.well-known/openid-configuration": others, "/jwks": keySetOf(key),
+	})
+	set, _, err := newTestServer(t, ServerOptions{Issuer: origin, Transmitter: true}).KeySet(t.Context())
+	if err != nil || len(set.Keys) != 1 || set.Keys[0].ID() != "ssf-1" {
+		t.Errorf("%d keys, %v", len(set.Keys), err)
+	}
+	if n := others.hits.Load(); n != 0 {
+		t.Errorf("the metadata of the authorization server was read %d times", n)
+	}
+	// It must name the transmitter itself.
+	if _, _, err := newTestServer(t, ServerOptions{Issuer: origin + "/", Transmitter: true}).KeySet(t.Context()); !errors.Is(err, ErrMetadata) {
+		t.Errorf("of another issuer: %v", err)
+	}
+}

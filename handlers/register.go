@@ -5,6 +5,7 @@ import "github.com/caddyserver/caddy/v2"
 func init() {
 	caddy.RegisterModule(TokenResource{})
 	caddy.RegisterModule(TokenService{})
+	caddy.RegisterModule(TokenEvents{})
 	caddy.RegisterModule(TokenAuth{})
 	caddy.RegisterModule(TokenRequire{})
 	caddy.RegisterModule(TokenLimit{})

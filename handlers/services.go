@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/limit"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/proof"
+	"github.com/caddy-gatehouse/gatehouse/revocation/signal"
 	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/sts"
 	"github.com/caddy-gatehouse/gatehouse/token"
@@ -54,10 +55,13 @@ type Services interface {
 	TrustsMany() bool
 }
 
-// Tokens is what the handlers need of the gateway as an issuer of its own.
+// Tokens is what the handlers need of the gateway as an issuer of its own, and as one
+// who listens to others.
 type Tokens interface {
 	// Ring has the gateway's own keys; nil where the configuration has no `sign`.
 	Ring() *signing.Ring
+	// Receiver makes what takes the signals of one token_events.
+	Receiver(directive *config.TokenEvents) (*signal.Receiver, error)
 	// TokenService makes what decides at one token_service.
 	TokenService(directive *config.TokenService) (*sts.Service, error)
 	// Unready are the reasons why the node should get no requests, none if it is ready.

@@ -12,6 +12,9 @@ type Facts struct {
 	// Issuer, ID, Subject, Session and Client are iss, jti, sub, sid and client_id as
 	// the token has them, "" if absent.
 	Issuer, ID, Subject, Session, Client string
+	// Sub is the claim sub, "" if absent. It differs from Subject where the issuer's
+	// subjects are read from another claim, of which whoever revokes may know nothing.
+	Sub string
 	// KeyID is the kid that signed it, "" for an opaque token.
 	KeyID string
 	// Digest is that of its text.
@@ -22,14 +25,14 @@ type Facts struct {
 	// Tags are what a token of the gateway's own was derived from; see State.FactsOf.
 	Tags Tags
 
-	// unread has the sid, which is looked for only where an event is about one.
+	// unread has sid and sub, which are looked for only where an event is about one.
 	unread *token.Token
 }
 
 // FactsOf reads a verified token.
 func FactsOf(t *token.Token) Facts {
 	facts := factsOf(t)
-	facts.Session, facts.unread = facts.session(), nil
+	facts.Session, facts.Sub, facts.unread = facts.session(), facts.sub(), nil
 	return facts
 }
 
@@ -50,6 +53,14 @@ func (f *Facts) session() string {
 	}
 	session, _ := f.unread.Claims.Text("sid")
 	return session
+}
+
+func (f *Facts) sub() string {
+	if f.unread == nil {
+		return f.Sub
+	}
+	sub, _ := f.unread.Claims.Text("sub")
+	return sub
 }
 
 // value is what an event of that kind would have to name, "" if the token has

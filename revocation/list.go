@@ -95,12 +95,22 @@ func (l *List) find(facts *Facts, now time.Time) *held {
 		switch {
 		case kind == ofToken:
 			value = string(facts.Digest[:]) // it lies on the stack
-		case value == "" && kind != ofIssuer:
+		case value == "" && kind != ofIssuer && kind != ofSubject:
 			continue
 		}
 		first := names.find(join(issuer, kind, maphash.String(l.seed, value)), kind, facts.Issuer, value)
 		if found := first.meeting(facts.IssuedAt, now); found != nil {
 			return found
+		}
+		if kind != ofSubject {
+			continue
+		}
+		// Whoever revokes may know the subject by the claim sub alone.
+		if sub := facts.sub(); sub != "" && sub != value {
+			first := names.find(join(issuer, kind, maphash.String(l.seed, sub)), kind, facts.Issuer, sub)
+			if found := first.meeting(facts.IssuedAt, now); found != nil {
+				return found
+			}
 		}
 	}
 	return nil

@@ -277,3 +277,21 @@ func TestSessionIsReadWhereItCounts(t *testing.T) {
 		t.Error("the session is not found")
 	}
 }
+
+func TestSubjectIsFoundByItsSub(t *testing.T) {
+	claims, err := token.ParseClaims([]byte(`{"sub":"248289761001","preferred_username":"alice"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{"alice", ""} {
+		list, facts := NewList(), factsOf(&token.Token{Issuer: issuer, Subject: subject, Claims: claims})
+		put(t, list, Event{Kind: KindSubject, Issuer: issuer, Value: "bob", Until: now().Add(time.Hour)})
+		if list.Find(&facts, now()) != nil {
+			t.Errorf("subject %q: another's event is found", subject)
+		}
+		put(t, list, Event{Kind: KindSubject, Issuer: issuer, Value: "248289761001", Until: now().Add(time.Hour)})
+		if list.Find(&facts, now()) == nil {
+			t.Errorf("subject %q: the event about its sub is not found", subject)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -73,6 +74,8 @@ var examples = map[string]func(*testing.T, *stage){
 	"microservices":      actMicroservices,
 	"mesh":               actMesh,
 	"mcp":                actMCP,
+	"logout":             actLogout,
+	"shared-signals":     actSharedSignals,
 	"revocation":         actRevocation,
 	"cluster":            actCluster,
 
@@ -164,6 +167,11 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 	switch name {
 	case "grpc":
 		return plainHTTP2 + strings.ReplaceAll("\n"+caddyfile, "orders.internal:8080", grpcServer(t))
+	case "shared-signals":
+		s.idp.Handle("/.well-known/ssf-configuration", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(tokentest.JSON(map[string]any{"issuer": s.idp.URL, "jwks_uri": s.idp.URL + "/jwks"}))
+		})
+		return "\n" + caddyfile
 	case "opaque":
 		s.endpoint = s.idp.Introspects(t)
 		return "\n" + caddyfile

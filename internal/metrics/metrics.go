@@ -31,6 +31,7 @@ type Metrics struct {
 	lookupsRefused     *prometheus.CounterVec
 	serviceRequests    *prometheus.CounterVec
 	propagation        prometheus.Histogram
+	signals            *prometheus.CounterVec
 	limited            *prometheus.CounterVec
 	limitedAlone       prometheus.Counter
 
@@ -67,6 +68,8 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{"issuer", labelOutcome})
 	m.serviceRequests = prometheus.NewCounterVec(options("service_requests_total",
 		"Requests that token_service answered, by endpoint and outcome."), []string{"endpoint", labelOutcome})
+	m.signals = prometheus.NewCounterVec(options("signals_total",
+		"Logout tokens and Security Event Tokens that came to token_events, by kind and outcome."), []string{"kind", labelOutcome})
 	m.limited = prometheus.NewCounterVec(options("limit_total",
 		"Requests that token_limit counted, by outcome."), []string{labelOutcome})
 	m.limitedAlone = prometheus.NewCounter(options("limit_alone_total",
@@ -85,7 +88,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	})
 	for _, collector := range []prometheus.Collector{
 		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes, m.lookupsRefused, m.introspections,
-		m.serviceRequests, m.propagation, m.limited, m.limitedAlone,
+		m.serviceRequests, m.propagation, m.limited, m.limitedAlone, m.signals,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -194,6 +197,14 @@ func (m *Metrics) Served(endpoint, outcome string) {
 		return
 	}
 	m.serviceRequests.WithLabelValues(endpoint, outcome).Inc()
+}
+
+// Signalled counts one signal that came to token_events.
+func (m *Metrics) Signalled(kind, outcome string) {
+	if m == nil {
+		return
+	}
+	m.signals.WithLabelValues(kind, outcome).Inc()
 }
 
 // KeySetRefreshed counts one renewal of an issuer's key set.
