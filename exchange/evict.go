@@ -62,13 +62,19 @@ func (x *Exchanger) keep(key cacheKey, issued *Issued, life lifetime, caller Cal
 	x.keepAt(secondPlace{}, key, issued, life, caller, generation)
 }
 
+// keepAt is keep for a token that other nodes find in that place, or are to find there.
+// It tells whether it was stored.
 func (x *Exchanger) keepAt(
 	place secondPlace, key cacheKey, issued *Issued, life lifetime, caller Caller, generation uint64,
 ) bool {
 	if !x.forAll() && x.revoked(caller) {
 		return false
 	}
-	return x.state.keepAt(place, key, issued, life, x.config.Now(), x.origin(caller), generation)
+	kept := newEntry(issued, life, x.config.Now(), x.origin(caller))
+	if kept != nil {
+		kept.second = place
+	}
+	return x.state.keepEntry(key, kept, generation)
 }
 
 // Evict forgets every token that was issued for a caller that match finds, and all

@@ -228,21 +228,6 @@ func (x *Exchanger) key(space []string, caller Caller) (cacheKey, error) {
 	return x.state.keys.boundKey(&x.settings, x.digest(caller), asked, x.bound(caller.Token), bound), nil
 }
 
-// asks appends the scopes that each leg asks for, an empty one behind those of each
-// but the last. lacking is a leg of whose scopes the caller holds none.
-func (x *Exchanger) asks(to []string, caller Caller) (asked []string, lacking *leg) {
-	for _, leg := range x.legs {
-		before := len(to)
-		if to = leg.ask(to, caller.Token); len(leg.ceiling) > 0 && len(to) == before {
-			return nil, leg
-		}
-		if leg != x.legs[len(x.legs)-1] {
-			to = append(to, "")
-		}
-	}
-	return to, nil
-}
-
 // noDigest stands for the caller where all get the same token.
 var noDigest token.Digest
 

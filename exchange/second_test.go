@@ -1,9 +1,12 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -220,6 +223,34 @@ func TestSecondLevelIsByToken(t *testing.T) {
 	}
 }
 
+// Who acts is told by its token: the same path may hold another workload's on another
+// node. A token that is renewed is the same actor's.
+func TestSecondLevelActors(t *testing.T) {
+	for name, test := range map[string]struct {
+		one, other string
+		same       bool
+	}{
+		"renewed":  {jwt(map[string]any{"iss": "i", "sub": "a", "exp": 1}), jwt(map[string]any{"iss": "i", "sub": "a", "exp": 2}), true},
+		"another":  {jwt(map[string]any{"iss": "i", "sub": "a"}), jwt(map[string]any{"iss": "i", "sub": "b"}), false},
+		"opaque":   {"one", "other", false},
+		"the same": {"one", "one", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "actor")
+			f := newFleet(t, func(_ int, c *Config) { c.Actor = NewFileActor(path, "") })
+			place := func(r rig, text string) secondName {
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return r.place(f.a.caller("t", "orders:read")).name
+			}
+			if one, other := place(f.a, test.one), place(f.b, test.other); (one == other) != test.same || one == (secondName{}) {
+				t.Errorf("%x and %x", one, other)
+			}
+		})
+	}
+}
+
 // The store holds nothing of the caller's token.
 func TestSecondLevelHoldsNoSubjectToken(t *testing.T) {
 	f := newFleet(t, nil)
@@ -327,7 +358,9 @@ func TestSecondLevelDoesNotRestInVain(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	away.set(func(s *shelf) { s.hangs = true })
-	_, _, _ = level.get(gone, secondName{})
+	if _, found, err := level.get(gone, secondName{}); found || err == nil {
+		t.Error("something was found by nobody")
+	}
 	away.set(func(s *shelf) { s.hangs, s.fails = false, store.ErrFull })
 	_ = level.put(t.Context(), secondName{}, nil, time.Now())
 	away.set(func(s *shelf) { s.fails = nil })
@@ -344,11 +377,13 @@ func TestSecondLevelEnds(t *testing.T) {
 	f.a.must(t, caller)
 	f.settle()
 	f.a.clock.pass(200 * time.Second)
-	if f.b.must(t, caller); f.a.sts.calls() != 1 {
+	f.b.must(t, caller)
+	if f.a.sts.calls() != 1 {
 		t.Error("what still serves was not found")
 	}
 	f.a.clock.pass(75 * time.Second) // 275 of 300: within the margin
-	if f.b.must(t, caller); f.a.sts.calls() != 2 {
+	f.b.must(t, caller)
+	if f.a.sts.calls() != 2 {
 		t.Error("what was found served too long")
 	}
 	f.settle()
@@ -442,7 +477,8 @@ func TestSecondLevelEvicts(t *testing.T) {
 	if held, _ := f.shelf.count(); held != 1 {
 		t.Errorf("%d are held, want bob's", held)
 	}
-	if f.b.must(t, bob); f.a.sts.calls() != 2 {
+	f.b.must(t, bob)
+	if f.a.sts.calls() != 2 {
 		t.Error("bob's was evicted too")
 	}
 }
@@ -494,7 +530,7 @@ func FuzzSecondValue(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again := value.encode(name); string(again) != string(data) {
+		if again := value.encode(name); !bytes.Equal(again, data) {
 			t.Errorf("%q was read, and would be written as %q", data, again)
 		}
 		life := value.life(value.sent.Add(time.Minute))

@@ -35,7 +35,7 @@ func (v *secondValue) encode(name secondName) []byte {
 	value := append(make([]byte, 0, len(v.token)+len(name)+usualKey), secondVersion)
 	value = append(value, name[:]...)
 	for _, at := range []time.Time{v.sent, v.keep, v.expiry} {
-		value = binary.BigEndian.AppendUint64(value, uint64(at.UnixMilli())) //nolint:gosec // none is before 1970
+		value = binary.BigEndian.AppendUint64(value, uint64(at.UnixMilli()))
 	}
 	value = appendField(value, v.token)
 	value = appendField(value, v.id)
@@ -156,5 +156,5 @@ func (r *secondReader) time() time.Time {
 		r.failed = true
 		return time.Time{}
 	}
-	return time.UnixMilli(int64(at)) //nolint:gosec // it was just compared
+	return time.UnixMilli(int64(at))
 }

@@ -102,22 +102,27 @@ func (s *State) Len() int {
 // keep stores an issued token as far as its life lets it be used again, unless
 // something was evicted since the call for it began.
 func (s *State) keep(key cacheKey, issued *Issued, life lifetime, now time.Time, origin Origin, generation uint64) {
-	s.keepAt(secondPlace{}, key, issued, life, now, origin, generation)
+	s.keepEntry(key, newEntry(issued, life, now, origin), generation)
 }
 
-// keepAt is keep for a token that other nodes are to find, or that was found there. It
-// tells whether it was stored.
-func (s *State) keepAt(
-	place secondPlace, key cacheKey, issued *Issued, life lifetime, now time.Time, origin Origin, generation uint64,
-) bool {
+// newEntry is what is to be kept of an issued token, nil if it is due to be replaced.
+func newEntry(issued *Issued, life lifetime, now time.Time, origin Origin) *entry {
 	if !now.Before(life.freshUntil) {
-		return false
+		return nil
 	}
 	kept := &entry{
 		issued: issued.reused(), freshUntil: life.freshUntil, keepUntil: life.keepUntil,
-		life: life.keepUntil.Sub(now), origin: origin, owner: origin.owner(), second: place,
+		life: life.keepUntil.Sub(now), origin: origin, owner: origin.owner(),
 	}
 	kept.renewAt.Store(life.renewAt().UnixNano())
+	return kept
+}
+
+// keepEntry tells whether it was stored. There may be nothing to store.
+func (s *State) keepEntry(key cacheKey, kept *entry, generation uint64) bool {
+	if kept == nil {
+		return false
+	}
 	s.generations.mu.RLock()
 	defer s.generations.mu.RUnlock()
 	if s.generations.number != generation {
