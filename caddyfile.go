@@ -23,7 +23,7 @@ const appName = "gatehouse"
 // request_header, which must not see the upstream's token, and before every
 // handle.
 var (
-	atTheDoor     = []string{"token_resource", "token_service", "token_auth", "token_require"}
+	atTheDoor     = []string{"token_resource", "token_service", "token_auth", "token_require", "token_limit"}
 	atTheUpstream = []string{"token_exchange"}
 )
 
@@ -33,6 +33,7 @@ func init() {
 	httpcaddyfile.RegisterHandlerDirective("token_service", parseHandler[handlers.TokenService])
 	httpcaddyfile.RegisterHandlerDirective("token_auth", parseHandler[handlers.TokenAuth])
 	httpcaddyfile.RegisterHandlerDirective("token_require", parseHandler[handlers.TokenRequire])
+	httpcaddyfile.RegisterHandlerDirective("token_limit", parseHandler[handlers.TokenLimit])
 	httpcaddyfile.RegisterHandlerDirective("token_exchange", parseHandler[handlers.TokenExchange])
 
 	// Each is put right behind try_files, so the last comes first.

@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
+	"github.com/caddy-gatehouse/gatehouse/limit"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/signing"
@@ -60,6 +61,7 @@ type App struct {
 	store     store.Store
 	second    *exchange.SecondLevel // nil where the store is of this node alone
 	revoked   *revocation.State
+	limits    *limit.Shared  // nil where each node counts alone
 	derived   derived        // what a revocation clears
 	regions   []*keys.Source // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
@@ -121,6 +123,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if err := a.provisionSecond(); err != nil {
 		return err
 	}
+	a.provisionLimits()
 	a.watchRevocations()
 	if err := errors.Join(a.publishRevocations(), a.publishStore()); err != nil {
 		return err

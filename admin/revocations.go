@@ -1,12 +1,9 @@
 package admin
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
@@ -100,7 +97,7 @@ func (a *API) revoke(r *http.Request, app Operated) (any, error) {
 	}
 	faults := make([]error, len(events))
 	if !dry {
-		faults = storeAll(r.Context(), app.Revocations(), events)
+		faults = app.Revocations().RevokeAll(r.Context(), events)
 	}
 	for i := range events {
 		done.add(i, &events[i], faults[i])
@@ -126,28 +123,6 @@ func noteRevocation(r *http.Request, app Operated, act string, event *revocation
 		Name: act, RemoteIP: remoteIP(r), Revocation: event.ID, Kind: string(event.Kind),
 		Issuer: event.Issuer, Reason: event.Reason, Err: err,
 	})
-}
-
-// storesAtOnce is how many events are on their way to the store: it answers each with
-// a round trip, or a write to the disk that several share.
-const storesAtOnce = 32
-
-// storeAll puts the events into the log, and returns what came of each.
-func storeAll(ctx context.Context, list *revocation.State, events []revocation.Event) []error {
-	faults := make([]error, len(events))
-	var group errgroup.Group
-	group.SetLimit(storesAtOnce)
-	for i := range events {
-		group.Go(func() error {
-			var kept revocation.Event
-			if kept, faults[i] = list.Revoke(ctx, events[i]); kept.ID != "" {
-				events[i] = kept
-			}
-			return nil
-		})
-	}
-	_ = group.Wait()
-	return faults
 }
 
 // readQuery reads the parameters of a request, and refuses those that nobody knows.

@@ -33,7 +33,7 @@ func TestStoreThatFails(t *testing.T) {
 		}
 	}
 	list := revocation.NewState(halfLog{})
-	faults := storeAll(t.Context(), list, events)
+	faults := list.RevokeAll(t.Context(), events)
 	var done outcome
 	for i := range events {
 		done.add(i, &events[i], faults[i])

@@ -7,6 +7,7 @@ func init() {
 	caddy.RegisterModule(TokenService{})
 	caddy.RegisterModule(TokenAuth{})
 	caddy.RegisterModule(TokenRequire{})
+	caddy.RegisterModule(TokenLimit{})
 	caddy.RegisterModule(TokenExchange{})
 	caddy.RegisterModule(TokenMatcher{})
 	caddy.RegisterModule(Transport{})

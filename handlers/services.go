@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
+	"github.com/caddy-gatehouse/gatehouse/limit"
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/signing"
@@ -33,6 +34,7 @@ type Verifier interface {
 // Watch is called while a configuration is provisioned.
 type Services interface {
 	Tokens
+	Allowances
 	Observers
 	Watcher
 
@@ -46,9 +48,6 @@ type Services interface {
 	Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error)
 	// Certificate returns a client certificate in files, one for all who name them.
 	Certificate(files authserver.CertificateFiles) (*authserver.Certificate, error)
-	// PolicyRules are the rules of a named policy, those of the policies it uses
-	// included. The names in the configuration are checked.
-	PolicyRules(name string) []policy.Rule
 	// TrustsMany tells whether the configuration trusts more than one issuer, so
 	// that a subject alone names nobody. It is settled once every handler is
 	// provisioned, so it is asked on each request.
@@ -64,6 +63,16 @@ type Tokens interface {
 	// Unready are the reasons why the node should get no requests, none if it is ready.
 	// It asks nobody, and is called on each request that asks.
 	Unready() []string
+}
+
+// Allowances are what handlers have in common that say what callers may do.
+type Allowances interface {
+	// PolicyRules are the rules of a named policy, those of the policies it uses
+	// included. The names in the configuration are checked.
+	PolicyRules(name string) []policy.Rule
+	// Limit returns what counts for one rule of a token_limit: one count for all who
+	// write the same.
+	Limit(rule limit.Rule) *limit.Limit
 }
 
 // Observers are where the handlers tell what they do.

@@ -128,7 +128,7 @@ func (f *follower) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := f.apply(f.decode(ctx, page.records), f.lifeMark(), false); err != nil {
+	if _, err := f.apply(f.decode(ctx, page.records), f.lifeMark(), false); err != nil {
 		return err
 	}
 	f.position = page.next

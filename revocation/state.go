@@ -2,10 +2,13 @@ package revocation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/caddy-gatehouse/gatehouse/store"
 )
@@ -131,30 +134,77 @@ func (s *State) List() *List { return s.list }
 // log. Errors wrap ErrInvalid, ErrFull or the store's; nothing is revoked then, unless
 // the store took the event and could not say so.
 func (s *State) Revoke(ctx context.Context, event Event) (Event, error) {
+	events := []Event{event}
+	faults := s.RevokeAll(ctx, events)
+	return events[0], faults[0]
+}
+
+// RevokeAll is Revoke for many events, whose subscribers are told once: they look at
+// all they keep each time. It writes into events what it completes, and returns what
+// came of each.
+func (s *State) RevokeAll(ctx context.Context, events []Event) []error {
+	// If the log begins anew meanwhile, nobody knows in which life the events are.
+	life := uint8(s.life.Load() - 1) //nolint:gosec // it counts round
+	faults := make([]error, len(events))
+	var group errgroup.Group
+	group.SetLimit(appendsAtOnce)
+	for i := range events {
+		group.Go(func() error {
+			faults[i] = s.append(ctx, &events[i])
+			return nil
+		})
+	}
+	_ = group.Wait()
+	var kept []*Event
+	var places []int
+	for i := range events {
+		if faults[i] == nil {
+			kept, places = append(kept, &events[i]), append(places, i)
+		}
+	}
+	applied, err := s.apply(kept, life, true)
+	for _, i := range places[applied:] {
+		faults[i] = err
+	}
+	return faults
+}
+
+// appendsAtOnce is how many events are on their way to the store: it answers each
+// with a round trip, or a write to the disk that several share.
+const appendsAtOnce = 8
+
+// appendTries is how often an event is given to a store that does not answer in time:
+// it is known by its identifier, so that nothing happens twice.
+const appendTries = 3
+
+// append puts one event into the log.
+func (s *State) append(ctx context.Context, event *Event) error {
 	now := time.Now()
 	event.complete(now)
 	if err := event.Check(); err != nil {
-		return event, err
+		return err
 	}
 	if err := event.checkDates(now); err != nil {
-		return event, err
+		return err
 	}
 	data, err := event.encode()
 	if err != nil {
-		return event, err
+		return err
 	}
-	if err := s.list.roomFor(hold(&event)); err != nil {
-		return event, err
+	if err := s.list.roomFor(hold(event)); err != nil {
+		return err
 	}
-	// If the log begins anew meanwhile, nobody knows in which life the event is.
-	life := uint8(s.life.Load() - 1) //nolint:gosec // it counts round
 	ctx, cancel := context.WithTimeout(ctx, appendPatience)
 	defer cancel()
-	if err := s.log.Append(ctx, logName, event.ID, data, event.Until); err != nil {
-		return event, fmt.Errorf("revoking: %w", err)
+	for try := 1; ; try++ {
+		err := s.log.Append(ctx, logName, event.ID, data, event.Until)
+		switch {
+		case err == nil:
+			return nil
+		case try == appendTries || ctx.Err() != nil || !errors.Is(err, store.ErrUnavailable):
+			return fmt.Errorf("revoking: %w", err)
+		}
 	}
-	err = s.apply([]*Event{&event}, life, true)
-	return event, err
 }
 
 // Subscribe calls f with all that comes in from now on, after the list has it and
@@ -173,8 +223,8 @@ func (s *State) Subscribe(f func(*Batch)) (cancel func()) {
 }
 
 // apply puts events into the list and tells of those that are new. Where there is no
-// room for all it does so with those before.
-func (s *State) apply(events []*Event, life uint8, local bool) (err error) {
+// room for all it does so with those before, and says how many they were.
+func (s *State) apply(events []*Event, life uint8, local bool) (applied int, err error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	fresh := &Batch{Local: local, Loading: !s.loaded.Load(), list: NewList()}
@@ -183,6 +233,7 @@ func (s *State) apply(events []*Event, life uint8, local bool) (err error) {
 		if err = full; err != nil {
 			break
 		}
+		applied++
 		if added {
 			s.origins.noted(event)
 			_, _ = fresh.list.add(hold(event), life) // there is room where there was room for all
@@ -192,7 +243,7 @@ func (s *State) apply(events []*Event, life uint8, local bool) (err error) {
 	if len(fresh.Events) > 0 {
 		s.tell(fresh)
 	}
-	return err
+	return applied, err
 }
 
 func (s *State) tell(batch *Batch) {

@@ -55,7 +55,7 @@ func secondsOf(at time.Time) uint32 {
 	if at.IsZero() {
 		return 0
 	}
-	return uint32(min(max(at.Unix(), 1), 1<<32-1)) //nolint:gosec // bounded
+	return uint32(min(max(at.Unix(), 1), 1<<32-1))
 }
 
 // sweep drops the events that have ended, now and then.

@@ -81,7 +81,7 @@ func (t Tags) ok() bool { return len(t) > 0 && len(t)%groupSize == 0 && len(t) <
 func group(facts *Facts) Tags {
 	made := make(Tags, 0, groupSize)
 	stamp := uint32(0)
-	if seconds := facts.IssuedAt.Unix(); !facts.IssuedAt.IsZero() && seconds > 0 && seconds <= 1<<32-1 {
+	if seconds := facts.IssuedAt.Unix(); !facts.IssuedAt.IsZero() && seconds > 0 && seconds < 1<<32 {
 		stamp = uint32(seconds) // rounded down: it may be revoked as something older, never as something newer
 	}
 	made = binary.BigEndian.AppendUint32(made, stamp)

@@ -133,10 +133,11 @@ func TestStateReadsOrigins(t *testing.T) {
 		t.Error(err)
 	}
 	matched := false
-	defer state.Subscribe(func(batch *Batch) {
+	unsubscribe := state.Subscribe(func(batch *Batch) {
 		held := state.FactsOf(derived)
 		matched = batch.Matches(&held)
-	})()
+	})
+	defer unsubscribe()
 	revoke("id-2")
 	if state.Revoked(derived) == nil || !matched {
 		t.Errorf("after the reader: %v, subscribers were told: %v", state.Revoked(derived), matched)

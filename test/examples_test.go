@@ -52,6 +52,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"telemetry":          actTelemetry,
 	"step-up":            actStepUp,
 	"policies":           actPolicies,
+	"limits":             actLimits,
 	"cors":               actCORS,
 	"grpc":               actGRPC,
 	"streams":            actStreams,

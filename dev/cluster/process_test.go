@@ -14,7 +14,7 @@ import (
 
 // patience is how long anything may take to come true. It is no measure: a run that
 // passes does not wait for it.
-const patience = 60 * time.Second
+var patience = time.Duration(pick(600, 60)) * time.Second
 
 // A process runs on a machine.
 type process struct {

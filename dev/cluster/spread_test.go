@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -43,6 +44,9 @@ func TestRevocationSpreads(t *testing.T) {
 			acknowledged = append(acknowledged, max(0, each.since(token.acknowledged.Load())))
 			asked = append(asked, each.since(token.asked.Load()))
 		}
+	}
+	if most := slices.Max(acknowledged); most > spreadBound {
+		t.Errorf("a revocation took %v to the other nodes", most)
 	}
 	tally := reckon(load.finish()).expect(t)
 	figures.setf("revoked on one node, refused on the others: after the call began", "%s", spread(asked))

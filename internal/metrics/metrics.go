@@ -32,6 +32,8 @@ type Metrics struct {
 	lookupsRefused     *prometheus.CounterVec
 	serviceRequests    *prometheus.CounterVec
 	propagation        prometheus.Histogram
+	limited            *prometheus.CounterVec
+	limitedAlone       prometheus.Counter
 
 	// The counters of what nearly every request counts, found once: to find one by
 	// its labels costs more than to count.
@@ -68,6 +70,10 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{"issuer", labelOutcome})
 	m.serviceRequests = prometheus.NewCounterVec(options("service_requests_total",
 		"Requests that token_service answered, by endpoint and outcome."), []string{"endpoint", labelOutcome})
+	m.limited = prometheus.NewCounterVec(options("limit_total",
+		"Requests that token_limit counted, by outcome."), []string{labelOutcome})
+	m.limitedAlone = prometheus.NewCounter(options("limit_alone_total",
+		"Requests that token_limit counted in this process alone, since the store did not answer."))
 	m.validationDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "validation_duration_seconds",
 		Help: "Time that token_auth took to validate a credential.", Buckets: validationBuckets,
@@ -82,7 +88,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	})
 	for _, collector := range []prometheus.Collector{
 		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.shared, m.refreshes, m.lookupsRefused, m.introspections,
-		m.serviceRequests, m.propagation,
+		m.serviceRequests, m.propagation, m.limited, m.limitedAlone,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -126,6 +132,25 @@ func (m *Metrics) Decided(outcome, rule string) {
 		m.allowed.Inc()
 	} else {
 		m.decisions.WithLabelValues(outcome, rule).Inc()
+	}
+}
+
+// Limited counts one request that token_limit let pass, or did not.
+func (m *Metrics) Limited(allowed bool) {
+	if m == nil {
+		return
+	}
+	outcome := "limited"
+	if allowed {
+		outcome = decidedAllowed
+	}
+	m.limited.WithLabelValues(outcome).Inc()
+}
+
+// LimitAlone counts one request that token_limit counted without the store.
+func (m *Metrics) LimitAlone() {
+	if m != nil {
+		m.limitedAlone.Inc()
 	}
 }
 

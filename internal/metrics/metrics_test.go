@@ -49,6 +49,9 @@ func TestMetrics(t *testing.T) {
 	m.Decided("denied", "scope")
 	m.Decided("denied", "scope")
 	m.Decided("shadowed", "acr")
+	m.Limited(true)
+	m.Limited(false)
+	m.LimitAlone()
 	m.Exchanges("orders").Count("hit", time.Microsecond)
 	m.KeySetRefreshed("https://a.example.com", nil)
 	m.KeySetRefreshed("https://a.example.com", errors.New("down"))
@@ -66,6 +69,9 @@ func TestMetrics(t *testing.T) {
 		"keyset_refreshes_total issuer=https://a.example.com outcome=failed": 1,
 		"key_lookups_refused_total issuer=https://a.example.com":             1,
 		"revocation_propagation_seconds":                                     0,
+		"limit_total outcome=allowed":                                        1,
+		"limit_total outcome=limited":                                        1,
+		"limit_alone_total":                                                  1,
 	}
 	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
@@ -100,6 +106,8 @@ func TestSeveralIssuersAreWatched(t *testing.T) {
 func TestNoMetrics(t *testing.T) {
 	var none *metrics.Metrics
 	none.Validated("ok", 0)
+	none.Limited(true)
+	none.LimitAlone()
 	none.Decided("allowed", "")
 	none.Exchanges("orders").Count("ok", 0)
 	none.KeySetRefreshed("https://a.example.com", nil)

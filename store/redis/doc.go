@@ -28,6 +28,9 @@
 // remains under the name that this node cannot know: others find it until they, too,
 // have left that secret behind, or the value ends.
 //
+// It counts rates under the name of its first secret alone: no call may cost two round
+// trips of every request. Between nodes of the two middle steps counts are apart.
+//
 // A log has no name that depends on a secret. Each record is sealed with the first
 // secret of the node that appended it: until it ends, every node needs that secret.
 //

@@ -14,13 +14,14 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/store"
 )
 
-// A kind parts the names of marks, values and logs, and their keys.
+// A kind parts the names of marks, values, logs and rates, and their keys.
 type kind string
 
 const (
 	kindMark  kind = "m"
 	kindValue kind = "v"
 	kindLog   kind = "l"
+	kindRate  kind = "r"
 )
 
 // nameLength is how much of an HMAC stands in a name: 144 bits, without padding.

@@ -66,6 +66,9 @@ func obeys(t *testing.T, config redis.Config) {
 	for _, law := range storetest.ValuesLaws() {
 		t.Run(law.Name, func(t *testing.T) { t.Parallel(); law.Run(t, apart(t, config)) })
 	}
+	for _, law := range storetest.RatesLaws() {
+		t.Run(law.Name, func(t *testing.T) { t.Parallel(); law.Run(t, apart(t, config)) })
+	}
 	for _, law := range storetest.LogLaws() {
 		t.Run(law.Name, func(t *testing.T) { t.Parallel(); law.Run(t, apart(t, config)) })
 	}

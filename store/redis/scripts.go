@@ -21,6 +21,12 @@ var readText string
 //go:embed sweep.lua
 var sweepText string
 
+//go:embed take.lua
+var takeText string
+
+// takeScript counts an event, at once and alone.
+var takeScript = redis.NewScript(takeText)
+
 // The scripts of a log: what one of them does, it does at once and alone.
 var (
 	appendScript = redis.NewScript(commonText + appendText)

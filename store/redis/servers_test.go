@@ -23,7 +23,7 @@ import (
 // besides.
 const (
 	commands = "-@all +hello +auth +ping +info +select +evalsha +eval +set +get +del +exists " +
-		"+xadd +xdel +xrange +xlen +xread +xinfo|stream +zadd +zrem +zrangebyscore +zscore +hset +hget +hdel"
+		"+xadd +xdel +xrange +xlen +xread +xinfo|stream +zadd +zrem +zrangebyscore +zscore +hset +hget +hdel +time"
 	clusterCommands = "+cluster|slots +cluster|shards +cluster|nodes +readonly +asking +command"
 )
 
@@ -149,6 +149,10 @@ func TestRoundTrips(t *testing.T) {
 		{"Delete", one, map[string]int{"del": 1}, func(s *redis.Store) error { return s.Delete(t.Context(), purpose, "a") }},
 		{"Append", one, map[string]int{"evalsha": 1}, func(s *redis.Store) error { return s.Append(t.Context(), log, id(), nil, until) }},
 		{"Read", one, map[string]int{"evalsha": 1}, read},
+		{"Take", one, map[string]int{"evalsha": 1}, func(s *redis.Store) error {
+			_, err := s.Take(t.Context(), purpose, id(), store.Rate{Events: 1, Window: time.Minute})
+			return err
+		}},
 		{"Probe", one, map[string]int{"ping": 1}, func(s *redis.Store) error { return s.Probe(t.Context()) }},
 	} {
 		var sent map[string]int
