@@ -38,7 +38,7 @@ func (a *App) provisionClients() error {
 // provisionExchanges makes every exchange of the global block, used or not.
 func (a *App) provisionExchanges() error {
 	for name, block := range a.Exchanges {
-		exchanger, err := a.exchanger(block)
+		exchanger, err := a.exchanger(name, block)
 		if err != nil {
 			return fmt.Errorf("%s: %w", at("exchange "+name, block.Place), err)
 		}
@@ -106,9 +106,9 @@ func (a *App) clientServer(block *config.Client) (*authserver.Server, error) {
 	return server, nil
 }
 
-// exchanger makes one exchange. Its state is shared with earlier and later
-// configurations that say the same.
-func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
+// exchanger makes one exchange, known by that label in metrics. Its state is shared
+// with earlier and later configurations that say the same.
+func (a *App) exchanger(label string, block *config.Exchange) (*exchange.Exchanger, error) {
 	key, err := a.exchangeKey(block)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (a *App) exchanger(block *config.Exchange) (*exchange.Exchanger, error) {
 	settings := exchange.Config{
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
-		Revoked: a.isRevoked, Ancestry: a.ancestry,
+		Revoked: a.isRevoked, Ancestry: a.ancestry, Sharing: a.sharing(label, key),
 	}
 	if block.IsLocal() {
 		if settings.Local, err = a.local(block); err != nil {
@@ -314,18 +314,21 @@ func (a *App) exchangeKey(block *config.Exchange) (lease.Key, error) {
 	return lease.KeyOf(parts...), nil
 }
 
+// inline is what an exchange without a name is called.
+const inline = "inline"
+
 // Exchanger implements handlers.Services.
 func (a *App) Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error) {
 	if directive.Exchange == nil {
 		return a.exchanges[directive.Name], nil
 	}
 	if directive.Exchange.Anonymous {
-		a.warnAnonymous("inline", directive.Place)
+		a.warnAnonymous(inline, directive.Place)
 	}
-	exchanger, err := a.exchanger(directive.Exchange)
+	exchanger, err := a.exchanger(inline, directive.Exchange)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", at("token_exchange", directive.Place), err)
 	}
-	a.asks("inline", directive.Exchange)
+	a.asks(inline, directive.Exchange)
 	return exchanger, nil
 }

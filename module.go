@@ -59,6 +59,7 @@ type App struct {
 	ring      *signing.Ring            // nil without sign
 	veil      *signing.Veil            // of what its tokens were derived from
 	store     store.Store
+	second    *exchange.SecondLevel // nil where the store is of this node alone
 	revoked   *revocation.State
 	limits    *limit.Shared  // nil where each node counts alone
 	derived   derived        // what a revocation clears
@@ -122,9 +123,12 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if err := a.provisionStore(ctx); err != nil {
 		return err
 	}
+	if err := a.provisionSecond(); err != nil {
+		return err
+	}
 	a.provisionLimits()
 	a.watchRevocations()
-	if err := a.publishRevocations(); err != nil {
+	if err := errors.Join(a.publishRevocations(), a.publishStore()); err != nil {
 		return err
 	}
 	if err := a.provisionSigning(); err != nil {

@@ -68,6 +68,26 @@ func (a *Actor) name() []string {
 	}
 }
 
+// identity tells who the actor is on this node: the same path may hold another
+// workload's token on another one. It is the issuer's name for it, or else the token.
+func (a *Actor) identity() ([]string, error) {
+	if a == nil || a.file == nil {
+		return nil, nil
+	}
+	raw, err := a.file.read()
+	if err != nil {
+		return nil, err
+	}
+	members, _ := readIdentity(raw.Reveal())
+	issuer, _ := members["iss"].(string)
+	subject, _ := members["sub"].(string)
+	if issuer == "" || subject == "" {
+		digest := raw.Digest()
+		return []string{string(digest[:])}, nil
+	}
+	return []string{issuer, subject}, nil
+}
+
 // An actorToken is an actor in one request.
 type actorToken struct {
 	raw    token.Raw

@@ -82,6 +82,8 @@ type Config struct {
 	// Ancestry is what a caller's token says that it was derived from itself, for
 	// whoever evicts; see Origin. Default: nothing.
 	Ancestry func(caller *token.Token) []byte
+	// Sharing says how nodes share what is issued. Default: each keeps its own.
+	Sharing Sharing
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Observe, if set, is called when a request to the server begins. It may link

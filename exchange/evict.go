@@ -59,14 +59,28 @@ func (s *State) begin() uint64 {
 // call for it began. A call that began after the eviction is told by the caller's
 // token itself: a revocation is known before what is derived is evicted.
 func (x *Exchanger) keep(key cacheKey, issued *Issued, life lifetime, caller Caller, generation uint64) {
-	if origin := x.origin(caller); x.forAll() || !x.revoked(caller) {
-		x.state.keep(key, issued, life, x.config.Now(), origin, generation)
+	x.keepAt(secondPlace{}, key, issued, life, caller, generation)
+}
+
+// keepAt is keep for a token that other nodes find in that place, or are to find there.
+// It tells whether it was stored.
+func (x *Exchanger) keepAt(
+	place secondPlace, key cacheKey, issued *Issued, life lifetime, caller Caller, generation uint64,
+) bool {
+	if !x.forAll() && x.revoked(caller) {
+		return false
 	}
+	kept := newEntry(issued, life, x.config.Now(), x.origin(caller))
+	if kept != nil {
+		kept.second = place
+	}
+	return x.state.keepEntry(key, kept, generation)
 }
 
 // Evict forgets every token that was issued for a caller that match finds, and all
 // remembered refusals. What is being asked for at this moment is not stored when
-// it comes. It looks at every token: it is for revocations, not for requests.
+// it comes. It looks at every token: it is for revocations, not for requests. Where
+// other nodes would find such a token it is deleted too, behind the caller's back.
 func (s *State) Evict(match func(Origin) bool) int {
 	s.generations.mu.Lock()
 	s.generations.number++
@@ -76,11 +90,18 @@ func (s *State) Evict(match func(Origin) bool) int {
 		return 0
 	}
 	evicted := 0
+	shared := make(map[*SecondLevel][]secondName)
 	for key, kept := range s.issued.All() {
 		if match(kept.origin) {
 			s.issued.Invalidate(key)
 			evicted++
+			if kept.second.level != nil {
+				shared[kept.second.level] = append(shared[kept.second.level], kept.second.name)
+			}
 		}
+	}
+	for level, names := range shared {
+		level.forget(names)
 	}
 	return evicted
 }

@@ -65,6 +65,9 @@ func New(config Config) (*Exchanger, error) {
 			exchanger.timeout += settings.Client.Timeout()
 		}
 	}
+	if exchanger.sharing() {
+		exchanger.timeout += readPatience
+	}
 	return exchanger, nil
 }
 
@@ -211,23 +214,18 @@ func (x *Exchanger) revoked(caller Caller) bool {
 // key names the exchange for this caller. space is memory for the scopes asked
 // for, those of each leg behind an empty one.
 func (x *Exchanger) key(space []string, caller Caller) (cacheKey, error) {
-	for _, leg := range x.legs {
-		before := len(space)
-		if space = leg.ask(space, caller.Token); len(leg.ceiling) > 0 && len(space) == before {
-			// Asking for no scope would make many servers grant their default.
-			failure := newError(OutcomeInsufficientScope, errNoScope)
-			failure.Scope = leg.Scope
-			return cacheKey{}, failure
-		}
-		if leg != x.legs[len(x.legs)-1] {
-			space = append(space, "")
-		}
+	asked, lacking := x.asks(space, caller)
+	if lacking != nil {
+		// Asking for no scope would make many servers grant their default.
+		failure := newError(OutcomeInsufficientScope, errNoScope)
+		failure.Scope = lacking.Scope
+		return cacheKey{}, failure
 	}
 	bound, err := x.config.Bind.name()
 	if err != nil {
 		return cacheKey{}, newError(OutcomeFault, err)
 	}
-	return x.state.keys.boundKey(&x.settings, x.digest(caller), space, x.bound(caller.Token), bound), nil
+	return x.state.keys.boundKey(&x.settings, x.digest(caller), asked, x.bound(caller.Token), bound), nil
 }
 
 // noDigest stands for the caller where all get the same token.
@@ -274,6 +272,9 @@ func (x *Exchanger) call(first, call context.Context, key cacheKey, caller Calle
 	if hit := x.state.fresh(key, x.config.Now()); hit != nil {
 		return hit, nil
 	}
+	if found := x.recall(call, key, caller, time.Time{}); found != nil {
+		return found, nil
+	}
 	issued, failure := x.observed(first, call, key, caller)
 	if failure == nil {
 		return issued, nil
@@ -303,7 +304,7 @@ func (x *Exchanger) observed(first, call context.Context, key cacheKey, caller C
 
 // request runs the legs and remembers what came of it.
 func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (*Issued, *Error) {
-	generation := x.state.begin()
+	generation, place := x.state.begin(), x.place(caller)
 	checked, failure := x.chain(call, caller)
 	now := x.config.Now()
 	if failure != nil {
@@ -315,7 +316,12 @@ func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (
 		return nil, failure
 	}
 	issued, life := x.issue(checked)
-	x.keep(key, issued, life, caller, generation)
+	if place != x.place(caller) {
+		place = secondPlace{} // a certificate or an actor became another one meanwhile
+	}
+	if x.keepAt(place, key, issued, life, caller, generation) {
+		x.give(place, issued, life, generation) //nolint:contextcheck // it goes on behind the request
+	}
 	return issued, nil
 }
 

@@ -140,13 +140,19 @@ func (m *keyMaker) boundKey(
 ) cacheKey {
 	var space [usualKey]byte
 	message := append(space[:0], m.secret[:]...)
+	return sha256.Sum256(appendQuestion(message, settings, digest, asked, bound, binding))
+}
+
+// appendQuestion appends all that tells one request for a token from another.
+func appendQuestion(
+	message []byte, settings *fingerprint, digest *token.Digest, asked, bound []string, binding string,
+) []byte {
 	message = append(message, keyVersion...)
 	message = appendField(message, settings[:])
 	message = appendField(message, digest[:])
 	message = appendList(message, asked)
 	message = appendList(message, bound)
-	message = appendField(message, binding)
-	return sha256.Sum256(message)
+	return appendField(message, binding)
 }
 
 // derive makes the key of something that belongs to an exchange beside its result.

@@ -218,6 +218,21 @@ func (l *leg) ask(to []string, caller *token.Token) []string {
 	return append(to, l.exact...)
 }
 
+// asks appends the scopes that each leg asks for, an empty one behind those of each
+// but the last. lacking is a leg of whose scopes the caller holds none.
+func (x *Exchanger) asks(to []string, caller Caller) (asked []string, lacking *leg) {
+	for _, leg := range x.legs {
+		before := len(to)
+		if to = leg.ask(to, caller.Token); len(leg.ceiling) > 0 && len(to) == before {
+			return nil, leg
+		}
+		if leg != x.legs[len(x.legs)-1] {
+			to = append(to, "")
+		}
+	}
+	return to, nil
+}
+
 // asksNothing tells whether no scope is asked for, so that the answer's is bounded
 // by what the caller holds.
 func (l *leg) asksNothing() bool { return len(l.ceiling) == 0 && len(l.exact) == 0 }

@@ -40,6 +40,9 @@ func (x *Exchanger) renewAhead(key cacheKey, kept *entry, caller Caller) {
 	ctx, cancel := context.WithTimeout(context.Background(), x.timeout)
 	defer cancel()
 	_, err := x.share(ctx, key, func(call context.Context) (*Issued, error) {
+		if newer := x.recall(call, key, caller, kept.keepUntil); newer != nil {
+			return newer, nil // another node was earlier
+		}
 		issued, failure := x.observed(ctx, call, key, caller)
 		if failure != nil {
 			return nil, failure
@@ -49,6 +52,7 @@ func (x *Exchanger) renewAhead(key cacheKey, kept *entry, caller Caller) {
 	failure, _ := err.(*Error) //nolint:errorlint // share returns it as it is
 	if failure != nil && (failure.Outcome.definitive() || failure.Outcome == OutcomeStepUp) {
 		x.state.drop(key, kept.issued)
+		x.withdraw(ctx, caller)
 	}
 }
 
@@ -88,6 +92,7 @@ func (x *Exchanger) replace(first, call context.Context, key cacheKey, caller Ca
 	if hit := x.state.fresh(key, x.config.Now()); hit != nil && hit.Token.Digest() != refused.Digest() {
 		return hit, nil // somebody else replaced it already
 	}
+	x.withdraw(call, caller) // what other nodes find may be the refused one
 	issued, failure := x.observed(first, call, key, caller)
 	if failure != nil {
 		return nil, failure

@@ -46,6 +46,13 @@ type entry struct {
 	renewAt atomic.Int64
 	origin  Origin
 	owner   subject // whose share it is in
+	second  secondPlace
+}
+
+// A secondPlace is where other nodes find the same token, zero: they do not.
+type secondPlace struct {
+	level *SecondLevel
+	name  secondName
 }
 
 // NewState makes a state that keeps at most that many issued tokens and about
@@ -95,19 +102,34 @@ func (s *State) Len() int {
 // keep stores an issued token as far as its life lets it be used again, unless
 // something was evicted since the call for it began.
 func (s *State) keep(key cacheKey, issued *Issued, life lifetime, now time.Time, origin Origin, generation uint64) {
+	s.keepEntry(key, newEntry(issued, life, now, origin), generation)
+}
+
+// newEntry is what is to be kept of an issued token, nil if it is due to be replaced.
+func newEntry(issued *Issued, life lifetime, now time.Time, origin Origin) *entry {
 	if !now.Before(life.freshUntil) {
-		return
+		return nil
 	}
 	kept := &entry{
 		issued: issued.reused(), freshUntil: life.freshUntil, keepUntil: life.keepUntil,
 		life: life.keepUntil.Sub(now), origin: origin, owner: origin.owner(),
 	}
 	kept.renewAt.Store(life.renewAt().UnixNano())
+	return kept
+}
+
+// keepEntry tells whether it was stored. There may be nothing to store.
+func (s *State) keepEntry(key cacheKey, kept *entry, generation uint64) bool {
+	if kept == nil {
+		return false
+	}
 	s.generations.mu.RLock()
 	defer s.generations.mu.RUnlock()
-	if s.generations.number == generation {
-		s.put(key, kept)
+	if s.generations.number != generation {
+		return false
 	}
+	s.put(key, kept)
+	return true
 }
 
 // fresh returns what may be used without asking, nil if there is nothing.
@@ -149,7 +171,7 @@ func (s *State) markReplaced(key cacheKey, issued *Issued) {
 	}
 	marked := &entry{
 		issued: issued.reused(), freshUntil: kept.freshUntil, keepUntil: kept.keepUntil, life: kept.life,
-		origin: kept.origin, owner: kept.owner,
+		origin: kept.origin, owner: kept.owner, second: kept.second,
 	}
 	marked.renewAt.Store(kept.renewAt.Load())
 	s.issued.ComputeIfPresent(key, func(current *entry) (*entry, otter.ComputeOp) {

@@ -55,6 +55,19 @@ type Log interface {
 	Read(ctx context.Context, log Purpose, after Position, limit int, wait time.Duration) (records []Record, next Position, err error)
 }
 
+// A Sharer is a store that says who else uses it. Without this a store is one node's.
+type Sharer interface {
+	// Shared tells that other nodes find here what this one puts, and that nobody reads
+	// it but with the secrets that all of them seal with.
+	Shared() bool
+}
+
+// IsShared tells whether a store is of several nodes.
+func IsShared(s Store) bool {
+	sharer, ok := s.(Sharer)
+	return ok && sharer.Shared()
+}
+
 // A Store is one that can do everything.
 type Store interface {
 	Marks

@@ -26,6 +26,7 @@ type Metrics struct {
 	decisions          *prometheus.CounterVec
 	exchanges          *prometheus.CounterVec
 	exchangeDuration   *prometheus.HistogramVec
+	shared             *prometheus.CounterVec
 	refreshes          *prometheus.CounterVec
 	introspections     *prometheus.CounterVec
 	lookupsRefused     *prometheus.CounterVec
@@ -60,6 +61,8 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		"Decisions of token_require, by outcome and the rule that refused."), []string{labelOutcome, "rule"})
 	m.exchanges = prometheus.NewCounterVec(options("exchanges_total",
 		"Tokens that token_exchange asked for, by exchange and outcome."), []string{"exchange", labelOutcome})
+	m.shared = prometheus.NewCounterVec(options("exchange_shared_total",
+		"Uses of what nodes share of exchanged tokens, by exchange and outcome."), []string{"exchange", labelOutcome})
 	m.refreshes = prometheus.NewCounterVec(options("keyset_refreshes_total",
 		"Renewals of issuers' key sets, by issuer and outcome."), []string{"issuer", labelOutcome})
 	m.lookupsRefused = prometheus.NewCounterVec(options("key_lookups_refused_total",
@@ -87,7 +90,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		Help: "Time from a revocation on another node until it was in force on this one, by the clocks of both.", Buckets: propagationBuckets,
 	})
 	for _, collector := range []prometheus.Collector{
-		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.refreshes, m.lookupsRefused, m.introspections,
+		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.shared, m.refreshes, m.lookupsRefused, m.introspections,
 		m.serviceRequests, m.propagation, m.limited, m.limitedAlone, m.signals,
 	} {
 		if err := registry.Register(collector); err != nil {
@@ -237,4 +240,12 @@ func (m *Metrics) Introspecting(issuer string, outcome func(error) string) func(
 			}
 		}
 	}
+}
+
+// SharedExchange counts one use of what nodes share of exchanged tokens.
+func (m *Metrics) SharedExchange(exchange, outcome string) {
+	if m == nil {
+		return
+	}
+	m.shared.WithLabelValues(exchange, outcome).Inc()
 }

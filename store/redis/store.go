@@ -59,6 +59,9 @@ func New(config Config) (*Store, error) {
 	}, nil
 }
 
+// Shared implements store.Sharer.
+func (*Store) Shared() bool { return true }
+
 // Open implements store.Store. It fails where the servers refuse the credentials, or
 // are not who they should be, or are too old.
 func (s *Store) Open(ctx context.Context) error {
@@ -202,4 +205,7 @@ func (s *Store) limited(ctx context.Context) (context.Context, context.CancelFun
 }
 
 // Interface guards.
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store  = (*Store)(nil)
+	_ store.Sharer = (*Store)(nil)
+)
