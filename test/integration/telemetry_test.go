@@ -151,6 +151,7 @@ func TestMetrics(t *testing.T) {
 		`revocation_lag_seconds`:                                                            0,
 		`revocations_undecodable_total`:                                                     0,
 		`revocation_propagation_seconds_count`:                                              0,
+		`limit_alone_total`:                                                                 0,
 	}
 	for _, kind := range revocation.Kinds() {
 		want[`revocations{kind="`+string(kind)+`"}`] = 0

@@ -103,7 +103,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	// A configuration that has just asked for keys, metadata and a token.
 	s.reload(t, configuration{generation: 1, scope: "orders:write"})
 	s.Get("/exchanged", s.token).Expect(t, http.StatusOK)
-	base := s.goroutines(t)
+	base := s.mostGoroutines(t)
 	if base["gatehouse"] == 0 || base["otter"] == 0 {
 		t.Fatalf("the profile shows nothing of what it should: %v", base)
 	}
@@ -120,6 +120,19 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	s.expectGoroutines(t, base)
 	s.reload(t, configuration{generation: 20, without: true})
 	s.expectGoroutines(t, map[string]int{})
+}
+
+// mostGoroutines looks several times: who follows the list of revocations asks in a
+// goroutine of its own, which is gone for a moment between two questions.
+func (s site) mostGoroutines(t *testing.T) map[string]int {
+	t.Helper()
+	most := make(map[string]int)
+	for range 10 {
+		for kind, n := range s.goroutines(t) {
+			most[kind] = max(most[kind], n)
+		}
+	}
+	return most
 }
 
 // expectGoroutines waits until there are no more goroutines of any kind than
