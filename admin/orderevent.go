@@ -43,7 +43,7 @@ func (o *order) event(issuers Issuers, now time.Time) (revocation.Event, error) 
 
 // ofToken fills in what a token is named by, and finds its issuer and its end.
 func (o *order) ofToken(event *revocation.Event, issuers Issuers) (issuer Issuer, ends time.Time, err error) {
-	event.Kind, event.Value = revocation.KindToken, revocation.DigestValue(o.token.Digest())
+	event.Kind, event.Value = revocation.KindToken, revocation.DigestValue(o.token.Essence())
 	if strings.HasPrefix(o.token.Reveal(), sts.ReferencePrefix) {
 		return issuer, ends, bad("token", "a reference of token_service: revoke it at its endpoint revoke, or by the jti that its endpoint introspect tells")
 	}

@@ -17,8 +17,8 @@ type Origin struct {
 	// KeyID is the kid that signed it, IssuedAt its iat, zero if absent.
 	KeyID    string
 	IssuedAt time.Time
-	// Digest names the caller's token.
-	Digest token.Digest
+	// Essence and Inner name the caller's token.
+	Essence, Inner token.Digest
 	// Ancestry is what the caller's token was derived from; see Config.Ancestry.
 	Ancestry []byte
 }
@@ -32,7 +32,7 @@ func originOf(caller *token.Token) Origin {
 	session, _ := caller.Claims.Text("sid")
 	return Origin{
 		Issuer: caller.Issuer, Subject: strings.Clone(caller.Subject), Client: strings.Clone(caller.Client),
-		ID: strings.Clone(caller.ID), Session: strings.Clone(session), Digest: caller.Digest,
+		ID: strings.Clone(caller.ID), Session: strings.Clone(session), Essence: caller.Essence, Inner: caller.Inner,
 		KeyID: caller.KeyID, IssuedAt: caller.IssuedAt,
 	}
 }

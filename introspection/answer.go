@@ -73,7 +73,7 @@ func (i *Introspector) translate(claims token.Claims, asked time.Time, about que
 	until := asked.Add(max(i.config.CacheTTL, DefaultCacheTTL))
 	found, err := token.Introspected(token.Introspection{
 		Issuer: i.config.Issuer, Claims: claims, Paths: i.config.Claims,
-		Digest: about.raw.Digest(), Until: until, JWT: about.jwt,
+		Digest: about.raw.Digest(), Essence: about.raw.Essence(), Until: until, JWT: about.jwt,
 	})
 	switch {
 	case err != nil:

@@ -43,7 +43,7 @@ func TestRFC7662Example(t *testing.T) {
 	want := &token.Token{
 		Issuer: r.issuer.URL, Subject: "Z5O3upPC88QrAjx00dis", Client: "l238j323ds-23ij4",
 		Audience: []string{"https://protected.example.net/resource"}, Scopes: []string{"read", "write", "dolphin"},
-		Expiry: time.Unix(4102444800, 0), IssuedAt: time.Unix(1419350238, 0), Digest: token.NewRaw(goodToken).Digest(),
+		Expiry: time.Unix(4102444800, 0), IssuedAt: time.Unix(1419350238, 0), Digest: token.NewRaw(goodToken).Digest(), Essence: token.NewRaw(goodToken).Essence(),
 	}
 	ignore := cmpopts.IgnoreFields(token.Token{}, "Claims")
 	if diff := cmp.Diff(want, got, ignore, cmpopts.IgnoreUnexported(token.Token{})); diff != "" {

@@ -137,7 +137,7 @@ func FuzzEvent(f *testing.F) {
 		facts := Facts{Issuer: event.Issuer}
 		switch event.Kind {
 		case KindToken:
-			facts.Digest = token.Digest(digestIn(event.Value))
+			facts.Essence = token.Digest(digestIn(event.Value))
 		case KindID:
 			facts.ID = event.Value
 		case KindSubject:

@@ -3,6 +3,7 @@ package revocation
 import (
 	"encoding/base64"
 	"time"
+	"unsafe"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -17,8 +18,8 @@ type Facts struct {
 	Sub string
 	// KeyID is the kid that signed it, "" for an opaque token.
 	KeyID string
-	// Digest is that of its text.
-	Digest token.Digest
+	// Essence and Inner are those of token.Token.
+	Essence, Inner token.Digest
 	// IssuedAt is iat, zero if absent.
 	IssuedAt time.Time
 
@@ -40,11 +41,11 @@ func FactsOf(t *token.Token) Facts {
 func factsOf(t *token.Token) Facts {
 	return Facts{
 		Issuer: t.Issuer, ID: t.ID, Subject: t.Subject, Client: t.Client,
-		KeyID: t.KeyID, Digest: t.Digest, IssuedAt: t.IssuedAt, unread: t,
+		KeyID: t.KeyID, Essence: t.Essence, Inner: t.Inner, IssuedAt: t.IssuedAt, unread: t,
 	}
 }
 
-// DigestValue is what Event.Value is for a token of that digest.
+// DigestValue is what Event.Value is for a token of that essence.
 func DigestValue(digest token.Digest) string { return base64.RawURLEncoding.EncodeToString(digest[:]) }
 
 func (f *Facts) session() string {
@@ -61,6 +62,29 @@ func (f *Facts) sub() string {
 	}
 	sub, _ := f.unread.Claims.Text("sub")
 	return sub
+}
+
+// values are what an event of that kind would have to name, one or the other: whoever
+// revokes may know a subject by the claim sub alone, and an encrypted token by the one
+// in it.
+func (f *Facts) values(kind kindIndex) (value, other string) {
+	switch kind {
+	case ofToken:
+		if f.Inner != (token.Digest{}) {
+			other = textOf(&f.Inner)
+		}
+		return textOf(&f.Essence), other
+	case ofSubject:
+		return f.Subject, f.sub()
+	default:
+		return f.value(kind), ""
+	}
+}
+
+// textOf is a digest as the text that the list compares, where it lies: a copy would
+// be garbage of each request.
+func textOf(digest *token.Digest) string {
+	return unsafe.String(&digest[0], len(digest)) //nolint:gosec // nobody changes it while it is compared
 }
 
 // value is what an event of that kind would have to name, "" if the token has

@@ -91,26 +91,20 @@ func (l *List) find(facts *Facts, now time.Time) *held {
 	issuer := maphash.String(l.seed, facts.Issuer)
 	for ; present != 0; present &= present - 1 {
 		kind := kindIndex(bits.TrailingZeros32(present)) //nolint:gosec // at most 32
-		value := facts.value(kind)
-		switch {
-		case kind == ofToken:
-			value = string(facts.Digest[:]) // it lies on the stack
-		case value == "" && kind != ofIssuer && kind != ofSubject:
+		value, other := facts.values(kind)
+		if value == "" && other == "" && kind != ofIssuer {
 			continue
 		}
 		first := names.find(join(issuer, kind, maphash.String(l.seed, value)), kind, facts.Issuer, value)
 		if found := first.meeting(facts.IssuedAt, now); found != nil {
 			return found
 		}
-		if kind != ofSubject {
+		if other == "" || other == value {
 			continue
 		}
-		// Whoever revokes may know the subject by the claim sub alone.
-		if sub := facts.sub(); sub != "" && sub != value {
-			first := names.find(join(issuer, kind, maphash.String(l.seed, sub)), kind, facts.Issuer, sub)
-			if found := first.meeting(facts.IssuedAt, now); found != nil {
-				return found
-			}
+		first = names.find(join(issuer, kind, maphash.String(l.seed, other)), kind, facts.Issuer, other)
+		if found := first.meeting(facts.IssuedAt, now); found != nil {
+			return found
 		}
 	}
 	return nil

@@ -18,7 +18,7 @@ func benchToken(tb testing.TB) *token.Token {
 	}
 	return &token.Token{
 		Issuer: issuer, Subject: "0f7a3c1e-5b1d-4c43-9f5c-1a2b3c4d5e6f", ID: "8f14e45f-ceea-467f-a8d6-1a2b3c4d5e6f", Client: "web",
-		KeyID: "k1", IssuedAt: time.Now(), Claims: claims, Digest: token.Digest{1},
+		KeyID: "k1", IssuedAt: time.Now(), Claims: claims, Essence: token.Digest{1},
 	}
 }
 
@@ -83,7 +83,7 @@ func BenchmarkFind(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				held := *benchToken(b)
 				for i := uint64(1); pb.Next(); i += 0x9e3779b97f4a7c15 {
-					held.Digest[3], held.Digest[4], held.Digest[5] = byte(i>>40), byte(i>>48), byte(i>>56)
+					held.Essence[3], held.Essence[4], held.Essence[5] = byte(i>>40), byte(i>>48), byte(i>>56)
 					facts := factsOf(&held)
 					if list.find(&facts, zeroTime) != nil {
 						b.Fatal("found")

@@ -32,12 +32,12 @@ func put(t *testing.T, list *List, events ...Event) {
 func heldToken() (facts Facts, events map[Kind]Event) {
 	facts = Facts{
 		Issuer: issuer, ID: "j1", Subject: "alice", Session: "s1", Client: "app", KeyID: "k1",
-		Digest: token.Digest{1, 2, 3}, IssuedAt: now().Add(-time.Hour),
+		Essence: token.Digest{1, 2, 3}, IssuedAt: now().Add(-time.Hour),
 	}
 	events = make(map[Kind]Event)
 	for kind, value := range map[Kind]string{
 		KindID: "j1", KindSubject: "alice", KindSession: "s1", KindClient: "app", KindKey: "k1", KindIssuer: "",
-		KindToken: DigestValue(facts.Digest),
+		KindToken: DigestValue(facts.Essence),
 	} {
 		events[kind] = Event{Kind: kind, Issuer: issuer, Value: value, Until: now().Add(time.Hour)}
 	}
@@ -50,7 +50,7 @@ func TestFindByEveryKind(t *testing.T) {
 		t.Fatalf("%d kinds are tested of %d", len(events), len(kinds))
 	}
 	other := Facts{
-		Issuer: issuer, ID: "j2", Subject: "bob", Session: "s2", Client: "other", KeyID: "k2", Digest: token.Digest{9}, IssuedAt: facts.IssuedAt,
+		Issuer: issuer, ID: "j2", Subject: "bob", Session: "s2", Client: "other", KeyID: "k2", Essence: token.Digest{9}, IssuedAt: facts.IssuedAt,
 	}
 	foreign := facts
 	foreign.Issuer = "https://other.example.com"

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // Tags say in a token of the gateway's own what it was derived from, so that each
@@ -26,9 +28,9 @@ const (
 	maxGroups = 4
 )
 
-// tagged are the kinds that a group has a tag of, in their order. A token without a
-// jti has the tag of its digest in the place of the first.
-var tagged = [...]kindIndex{ofID, ofSession, ofSubject, ofClient, ofIssuer, ofKey}
+// tagged are the kinds that a group has a tag of, in their order. Of an encrypted token
+// without a jti the token in it stands in the place of the first.
+var tagged = [...]kindIndex{ofID, ofToken, ofSession, ofSubject, ofClient, ofIssuer, ofKey}
 
 // A tag is the beginning of a hash; zero stands for nothing. Two names out of all that
 // are revoked at a time have one in common about never.
@@ -87,8 +89,11 @@ func group(facts *Facts) Tags {
 	made = binary.BigEndian.AppendUint32(made, stamp)
 	for _, kind := range tagged {
 		value := facts.value(kind)
-		if kind == ofID && value == "" {
-			kind, value = ofToken, string(facts.Digest[:])
+		switch {
+		case kind == ofToken:
+			value = string(facts.Essence[:])
+		case kind == ofID && value == "" && facts.Inner != (token.Digest{}):
+			kind, value = ofToken, string(facts.Inner[:])
 		}
 		var one tag
 		if value != "" || kind == ofIssuer {

@@ -28,7 +28,7 @@ var (
 func TestTagsFindEvents(t *testing.T) {
 	nameless := callersFacts
 	nameless.ID, nameless.Session = "", ""
-	nameless.Digest = token.Digest{1, 2, 3}
+	nameless.Essence = token.Digest{1, 2, 3}
 	for name, test := range map[string]struct {
 		facts Facts
 		event Event
@@ -40,7 +40,7 @@ func TestTagsFindEvents(t *testing.T) {
 		"client":            {callersFacts, Event{Kind: KindClient, Issuer: idpURL, Value: "app"}, true},
 		"issuer":            {callersFacts, Event{Kind: KindIssuer, Issuer: idpURL}, true},
 		"key":               {callersFacts, Event{Kind: KindKey, Issuer: idpURL, Value: "k1"}, true},
-		"digest":            {nameless, Event{Kind: KindToken, Issuer: idpURL, Value: DigestValue(nameless.Digest)}, true},
+		"digest":            {nameless, Event{Kind: KindToken, Issuer: idpURL, Value: DigestValue(nameless.Essence)}, true},
 		"another subject":   {callersFacts, Event{Kind: KindSubject, Issuer: idpURL, Value: "bob"}, false},
 		"another issuer":    {callersFacts, Event{Kind: KindSubject, Issuer: idpURL + "/", Value: "alice"}, false},
 		"another kind":      {callersFacts, Event{Kind: KindSubject, Issuer: idpURL, Value: "id-1"}, false},

@@ -25,8 +25,8 @@ type Introspection struct {
 	Claims Claims
 	// Paths are where the issuer puts things.
 	Paths ClaimPaths
-	// Digest names the token.
-	Digest Digest
+	// Digest and Essence name the token.
+	Digest, Essence Digest
 	// Until is the expiry where neither the answer nor the token has one.
 	Until time.Time
 	// JWT is the token itself where it is one: what the answer does not say is taken
@@ -53,8 +53,10 @@ func Introspected(said Introspection) (*Token, error) {
 	if err := checkTokenType(said.Claims, found.Confirmation); err != nil {
 		return nil, err
 	}
+	found.Essence = said.Essence
 	if found.opaque = said.JWT == nil; !found.opaque {
 		found.KeyID = said.JWT.KeyID // of the key that was checked, whatever the answer says
+		found.Inner = said.JWT.Inner
 	}
 	if !said.Claims.Has("iss") {
 		found.Issuer = said.Issuer

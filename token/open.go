@@ -14,6 +14,8 @@ type opened struct {
 	claims Claims
 	issuer trusted
 	opener string // ID of what opened it, "" if it was not encrypted
+	// essence is that of the JWS, if it was encrypted.
+	essence Digest
 }
 
 // open reads a JWT and chooses its issuer. An encrypted one is opened first.
@@ -23,6 +25,9 @@ func (v *Verifier) open(raw Raw) (opened, error) {
 		return opened{}, err
 	}
 	found := opened{}
+	if opener != nil {
+		found.essence = NewRaw(text).Essence()
+	}
 	if found.jws, found.claims, err = parse(text); err != nil {
 		return opened{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"unsafe"
 )
 
@@ -54,6 +55,18 @@ func (r Raw) Reveal() string {
 
 // Digest returns the SHA-256 of the whole token.
 func (r Raw) Digest() Digest { return r.digest }
+
+// Essence is the digest of what nobody but the issuer could have written another way.
+// Of a token of three parts that is all but the last one: from one ECDSA signature
+// everybody can make a second that is as good (SEC 1, section 4.1.4: s and n-s). Of
+// every other token it is the digest.
+func (r Raw) Essence() Digest {
+	text := r.Reveal()
+	if strings.Count(text, ".") != 2 { //nolint:mnd // a compact JWS
+		return r.digest
+	}
+	return digestOf(text[:strings.LastIndexByte(text, '.')])
+}
 
 // IsZero tells whether there is no token.
 func (r Raw) IsZero() bool { return r.Reveal() == "" }

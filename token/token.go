@@ -49,6 +49,9 @@ type Token struct {
 	Confirmation Confirmation
 	// Digest names the token.
 	Digest Digest
+	// Essence names it however it is signed: see Raw.Essence. Inner is that of the token
+	// in an encrypted one, zero for others: anybody can encrypt a token once more.
+	Essence, Inner Digest
 
 	// What the claims say for good, found when they were read.
 	foreign error // the token is of another kind, and never accepted

@@ -130,7 +130,10 @@ func (v *Verifier) verifyAnew(ctx context.Context, raw Raw, asking bool) (*Token
 	if err != nil {
 		return nil, nil, err
 	}
-	parsed.KeyID = key.ID()
+	parsed.KeyID, parsed.Essence = key.ID(), raw.Essence()
+	if opened.opener != "" {
+		parsed.Inner = opened.essence
+	}
 	v.cache.put(raw.Digest(), &verified{token: parsed, key: key, alg: alg, shape: issuer.shape, opener: opened.opener})
 	return parsed, issuer.Issuer, nil
 }
