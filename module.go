@@ -61,6 +61,7 @@ type App struct {
 	store     store.Store
 	second    *exchange.SecondLevel // nil where the store is of this node alone
 	revoked   *revocation.State
+	place     lease.Key      // where the log of revoked is
 	limits    *limit.Shared  // nil where each node counts alone
 	derived   derived        // what a revocation clears
 	regions   []*keys.Source // the keys of other regions

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -38,10 +39,23 @@ func (a *App) provisionStore(ctx caddy.Context) error {
 	}
 	key := lease.KeyOf(a.StoreShape(module)...)
 	held := stores.Acquire(key, func() store.Store { return made }, func(s store.Store) { _ = s.Close() })
-	list := revocations.Acquire(key, func() *revocation.State { return revocation.NewState(held.Value) }, nil)
+	fresh := revocation.NewState(held.Value)
+	list := revocations.Acquire(key, func() *revocation.State { return fresh }, nil)
 	a.releases = append(a.releases, list.Release, held.Release)
-	a.store, a.revoked = held.Value, list.Value
+	a.store, a.revoked, a.place = held.Value, list.Value, lease.KeyOf(a.StorePlace(module)...)
+	if before := followed.Load(); before != nil && a.revoked == fresh {
+		a.releases = append(a.releases, fresh.Succeed(before.list, before.place == a.place))
+	}
 	return nil
+}
+
+// followed is the list of the configuration that was started last, and where its log
+// is. The next one goes on from it.
+var followed atomic.Pointer[follower]
+
+type follower struct {
+	list  *revocation.State
+	place lease.Key
 }
 
 // loadPatience is how long a start may wait for the list, so that the first requests
@@ -57,6 +71,7 @@ func (a *App) startStore(ctx context.Context) error {
 	loading, loaded := context.WithTimeout(ctx, loadPatience)
 	_ = a.revoked.Load(loading, a.log) // what is wrong the follower says
 	loaded()
+	followed.Store(&follower{a.revoked, a.place})
 	a.running.Go(func() {
 		defer cancel()
 		a.revoked.Follow(ctx, a.log)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -76,6 +77,15 @@ func (g *Gatehouse) StoreShape(module StoreModule) []string {
 		return module.Shape()
 	}
 	return append(module.Shape(), g.Seal.Reveal()...)
+}
+
+// StorePlace is where a store keeps what it keeps: two stores at one place have one log,
+// whatever else their settings say.
+func (g *Gatehouse) StorePlace(module StoreModule) []string {
+	if servers, ok := module.(*StoreRedis); ok {
+		return append([]string{storeRedis, servers.Prefix, servers.Sentinel}, slices.Sorted(slices.Values(servers.URLs))...)
+	}
+	return module.Shape()
 }
 
 // readStore reads one line and its block. Syntax:

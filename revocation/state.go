@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,8 @@ type State struct {
 	life      atomic.Uint32 // of the log, counted
 	rereading bool          // the log has begun anew and was not read to its end yet
 	missing   []*held       // what the log lacks
+
+	mine sync.Map // IDs of what is being revoked on this node at this moment
 
 	// applying is held while events are added and told, so that whoever revokes
 	// returns after all were told, whoever read it first.
@@ -155,6 +158,11 @@ func (s *State) RevokeAll(ctx context.Context, events []Event) []error {
 		})
 	}
 	_ = group.Wait()
+	defer func() {
+		for i := range events {
+			s.mine.Delete(events[i].ID)
+		}
+	}()
 	var kept []*Event
 	var places []int
 	for i := range events {
@@ -196,6 +204,7 @@ func (s *State) append(ctx context.Context, event *Event) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, appendPatience)
 	defer cancel()
+	s.mine.Store(event.ID, nil) // the follower may be the first to apply it
 	for try := 1; ; try++ {
 		err := s.log.Append(ctx, logName, event.ID, data, event.Until)
 		switch {
@@ -227,7 +236,7 @@ func (s *State) Subscribe(f func(*Batch)) (cancel func()) {
 func (s *State) apply(events []*Event, life uint8, local bool) (applied int, err error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	fresh := &Batch{Local: local, Loading: !s.loaded.Load(), list: NewList()}
+	fresh := &Batch{Loading: !s.loaded.Load(), list: NewList()}
 	for _, event := range events {
 		added, full := s.list.add(hold(event), life)
 		if err = full; err != nil {
@@ -240,10 +249,17 @@ func (s *State) apply(events []*Event, life uint8, local bool) (applied int, err
 			fresh.Events = append(fresh.Events, event)
 		}
 	}
+	fresh.Local = local || !slices.ContainsFunc(fresh.Events, s.foreign)
 	if len(fresh.Events) > 0 {
 		s.tell(fresh)
 	}
 	return applied, err
+}
+
+// foreign tells whether an event is not being said on this node at this moment.
+func (s *State) foreign(event *Event) bool {
+	_, mine := s.mine.Load(event.ID)
+	return !mine
 }
 
 func (s *State) tell(batch *Batch) {

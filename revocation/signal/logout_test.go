@@ -199,7 +199,7 @@ func TestSignalsSurviveTheStore(t *testing.T) {
 		"logout": func() (signal.Receipt, signal.Outcome) { return r.logout(logout) },
 		"SET":    func() (signal.Receipt, signal.Outcome) { return r.push(set) },
 	} {
-		away.appends, away.marks = 1, 1
+		away.appends, away.marks = 3, 1 // an event is given to the store three times
 		for _, want := range []signal.Outcome{signal.OutcomeUnavailable, signal.OutcomeUnavailable, signal.OutcomeRevoked} {
 			if _, got := take(); got != want {
 				t.Errorf("%s: %s, want %s", name, got, want)
