@@ -110,9 +110,13 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 	case !until.IsZero():
 		return until, o.checkUntil(now)
 	case !ends.IsZero():
-		until = ends.Add(issuer.Leeway)
-		if !until.After(now) {
-			return until, bad("token", "it has ended by itself: there is nothing to revoke")
+		// Nobody has verified what it says of its end: a forgery with the name of a token
+		// that lives longer must not let that one come back.
+		if until = ends.Add(issuer.Leeway); until.After(now.Add(maxLife)) {
+			until = now.Add(maxLife)
+		}
+		if life := now.Add(oneLife(issuer)); life.After(until) {
+			until = life
 		}
 		return until, nil
 	case issuer.MaxAge > 0 && !event.Before.IsZero():
@@ -122,10 +126,18 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 		}
 		return until, nil
 	case issuer.MaxAge > 0 && (event.Kind == revocation.KindID || event.Kind == revocation.KindToken):
-		return now.Add(issuer.MaxAge + issuer.Leeway), nil
+		return now.Add(oneLife(issuer)), nil
 	default:
 		return now.Add(defaultLife), nil
 	}
+}
+
+// oneLife is how long a token of the issuer's can be good at most.
+func oneLife(issuer Issuer) time.Duration {
+	if issuer.MaxAge > 0 {
+		return issuer.MaxAge + issuer.Leeway
+	}
+	return defaultLife
 }
 
 func (o *order) checkUntil(now time.Time) error {
