@@ -23,7 +23,8 @@ import (
 // lease.Pool.
 var crowds = lease.NewPool[*sts.Crowd]()
 
-// holdings bound how many references one client has, over all configurations.
+// holdings bound how many references one client has, and how many tokens it has
+// revoked, over all configurations.
 var holdings = lease.NewPool[*sts.Holdings]()
 
 // TokenService implements handlers.Services.
@@ -48,14 +49,15 @@ func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error)
 		return subjects.Name(subject, a.Sign.Issuer, audience)
 	}
 	crowd := crowds.Acquire(lease.KeyOf("crowd"), sts.NewCrowd, nil)
-	held := holdings.Acquire(lease.KeyOf("holdings"), func() *sts.Holdings { return sts.NewHoldings(0, 0) }, nil)
-	a.releases = append(a.releases, crowd.Release, held.Release)
+	held := holdings.Acquire(lease.KeyOf("references"), func() *sts.Holdings { return sts.NewHoldings(0, 0) }, nil)
+	gone := holdings.Acquire(lease.KeyOf("revocations"), sts.NewRevocations, nil)
+	a.releases = append(a.releases, crowd.Release, held.Release, gone.Release)
 	own := token.NewVerifier(token.VerifierConfig{Issuers: []*token.Issuer{a.own(0)}, Bindings: true, Cache: a.cache.Value})
 	settings := sts.Config{
 		Issuer: a.Sign.Issuer, TokenEndpoint: directive.Address(a.Sign.Issuer, config.EndpointToken),
 		Minter: a.Minter(), Keys: a.ring, Naming: naming,
 		Own: a.guarded(own), Revoker: ownRevoker{a.revoked, a.Sign.Issuer}, Origin: a.originOf,
-		Marks: a.store, Values: a.store, DPoP: dpop, Crowd: crowd.Value, Holdings: held.Value,
+		Marks: a.store, Values: a.store, DPoP: dpop, Crowd: crowd.Value, Holdings: held.Value, Revoked: gone.Value,
 	}
 	for _, id := range slices.Sorted(maps.Keys(directive.Clients)) {
 		client, err := a.serviceClient(id, directive.Clients[id])

@@ -49,6 +49,17 @@ func NewHoldings(entries, bytes int) *Holdings {
 	return &Holdings{entries: entries, bytes: bytes, of: make(map[string]*holding)}
 }
 
+// maxRevoked is how many revocations the clients may cause at a time: half of what a
+// list in Redis holds, so that there is room for those of operators.
+const maxRevoked = 1 << 19
+
+// afterlife is how long a revocation is kept behind the end of the token, which some
+// clocks see later.
+const afterlife = 2 * time.Minute
+
+// NewRevocations makes holdings of revocations.
+func NewRevocations() *Holdings { return NewHoldings(maxRevoked, maxRevoked) }
+
 var errShare = errors.New("the client has as many references as are still free for all others")
 
 // take asks for room for one value of that size, until it ends. Whoever did not use

@@ -109,3 +109,17 @@ type fullValues struct{ store.Values }
 func (fullValues) Put(context.Context, store.Purpose, string, []byte, time.Time) error {
 	return store.ErrFull
 }
+
+// Clients fill half of what the list of revocations has room for, each no more than is
+// still free: an operator can always revoke.
+func TestRevocationsAreShared(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.settings.Revoked = sts.NewHoldings(32, 32) })
+	revoke := func(client string, want sts.Outcome) {
+		r.revoke(client, r.ask(clientForm(params{"client_id": client}), sts.OutcomeOK).AccessToken.Reveal(), want)
+	}
+	for range 16 {
+		revoke("orders", sts.OutcomeOK)
+	}
+	revoke("orders", sts.OutcomeTooMany)
+	revoke("phantom", sts.OutcomeOK)
+}

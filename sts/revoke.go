@@ -1,10 +1,15 @@
 package sts
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
+
+var errRevokedShare = errors.New("the client has revoked as many tokens as others may still revoke")
 
 var errForeign = errors.New("the token was issued to another client")
 
@@ -27,8 +32,8 @@ func (s *Service) Revoke(r *http.Request) (Event, *Error) {
 	if found.token.Client != client.ID {
 		return event, refuse(OutcomeForeign, errForeign)
 	}
-	if err := s.config.Revoker.Revoke(ctx, found.token.ID, found.token.Expiry); err != nil {
-		return event, unkept(ctx, err)
+	if refused := s.revoke(ctx, client, found.token); refused != nil {
+		return event, refused
 	}
 	if strings.HasPrefix(text, referencePrefix) {
 		if err := s.config.Values.Delete(ctx, referencePurpose, hashed(text)); err != nil {
@@ -36,4 +41,17 @@ func (s *Service) Revoke(r *http.Request) (Event, *Error) {
 		}
 	}
 	return event, nil
+}
+
+// revoke puts a token on the list, in which each client has its share.
+func (s *Service) revoke(ctx context.Context, client *Client, own *token.Token) *Error {
+	giveBack, err := s.config.Revoked.take(client.ID, 1, s.config.Now(), own.Expiry.Add(afterlife))
+	if err != nil {
+		return refuse(OutcomeTooMany, errRevokedShare)
+	}
+	if err := s.config.Revoker.Revoke(ctx, own.ID, own.Expiry); err != nil {
+		giveBack()
+		return unkept(ctx, err)
+	}
+	return nil
 }

@@ -74,6 +74,10 @@ type Config struct {
 	// Holdings bound how many references one client has. Default: some of this
 	// service's own.
 	Holdings *Holdings
+	// Revoked bound how many tokens one client has revoked that would still be good,
+	// and all clients together. Default: some of this service's own, see
+	// NewRevocations.
+	Revoked *Holdings
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -118,6 +122,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Holdings == nil {
 		c.Holdings = NewHoldings(0, 0)
+	}
+	if c.Revoked == nil {
+		c.Revoked = NewRevocations()
 	}
 	if c.Naming == nil {
 		c.Naming = func(subject *token.Token, _ string) (string, signing.SubjectID) {
