@@ -74,6 +74,29 @@ func TestLogOfARestartedServer(t *testing.T) {
 	}
 }
 
+// Whoever can write can put an entry at the last place that there is. Nodes that have
+// read it go on as soon as the stream was mended.
+func TestLogWithAnEntryAtTheLastPlace(t *testing.T) {
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	s := open(t, redis.Config{URLs: []string{server.URL()}})
+	add(t, s, "a")
+	const stream = "gatehouse:{l:testlog}:stream"
+	server.CLI("xadd", stream, "18446744073709551615-18446744073709551615", "k", "x", "r", "y")
+	found, at := ids(t, s, "")
+	if !slices.Equal(found, []string{"a"}) {
+		t.Errorf("the log holds %q", found)
+	}
+	if found, at = ids(t, s, at); len(found) != 0 {
+		t.Errorf("behind its end it holds %q", found)
+	}
+	server.CLI("del", stream)
+	isReset(t, s, at)
+	add(t, s, "b")
+	if found, _ = ids(t, s, ""); !slices.Equal(found, []string{"b"}) {
+		t.Errorf("the new log holds %q", found)
+	}
+}
+
 // A log that was emptied under a running server, all of it or the stream alone.
 func TestLogThatWasEmptied(t *testing.T) {
 	server := storetest.StartRedis(t, storetest.RedisOptions{})

@@ -21,4 +21,11 @@ if not about.err then
 	end
 end
 
-return { run, redis.call('GET', epoch) or '', last, redis.call('XRANGE', stream, '(' .. ARGV[1], '+', 'COUNT', ARGV[2]) }
+-- Somebody who writes to the server can make an entry at the last place of all, behind
+-- which there is none to ask for. Whoever stands there must still hear of another life.
+local page = {}
+if ARGV[1] ~= '18446744073709551615-18446744073709551615' then
+	page = redis.call('XRANGE', stream, '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
+end
+
+return { run, redis.call('GET', epoch) or '', last, page }
