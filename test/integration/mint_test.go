@@ -196,7 +196,7 @@ func TestMint(t *testing.T) {
 		}
 		delete(claims, name)
 	}
-	if origin, _ := claims["gho"].(string); len(origin) != 74 {
+	if origin, _ := claims["gho"].(string); len(origin) != 84 {
 		t.Errorf("the origin is %q", origin)
 	}
 	delete(claims, "gho")
