@@ -152,7 +152,7 @@ func (a *App) bind(block *config.Exchange, settings *exchange.Config) error {
 	case config.BindMTLS:
 		if block.IsLocal() {
 			files := authserver.CertificateFiles{Certificate: block.Bind.Certificate, Key: block.Bind.Key}
-			certificate, err := authserver.NewCertificate(files, a.log)
+			certificate, err := a.Certificate(files)
 			settings.Bind.Certificate = certificate
 			return err
 		}

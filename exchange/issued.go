@@ -30,6 +30,8 @@ type Issued struct {
 	// nil otherwise.
 	Degraded *Error
 
+	// shown is the certificate that a minted token is bound to, zero for others.
+	shown token.Thumbprint
 	// replaced is when it took the place of one that an upstream refused, zero
 	// otherwise.
 	replaced time.Time

@@ -101,7 +101,7 @@ func (x *Exchanger) sign(caller Caller, asked []string, bound token.Confirmation
 	if err != nil {
 		return nil, mintFailure(err)
 	}
-	issued := &Issued{Scope: claims.Scope, Expiry: minted.Expiry, ID: minted.ID}
+	issued := &Issued{Scope: claims.Scope, Expiry: minted.Expiry, ID: minted.ID, shown: bound.Certificate}
 	issued.Token, issued.Credential = credentials(x.config.Scheme, minted.Token.Reveal())
 	return x.still(caller, issued, nil)
 }
@@ -212,9 +212,14 @@ func requester(caller *token.Token) map[string]any {
 }
 
 // remint returns another token instead of one that the upstream refused. A token
-// that was made for this very request would be made again the same.
+// that was made for this very request would be made again the same, unless the files
+// of the certificate have changed between the token and the connection.
 func (x *Exchanger) remint(caller Caller, refused *Issued) (*Issued, error) {
-	if !refused.Cached {
+	bound, err := x.confirmation()
+	if err != nil {
+		return nil, newError(OutcomeFault, err)
+	}
+	if !refused.Cached && bound.Certificate == refused.shown {
 		return nil, newError(OutcomeUpstreamRefused, errRefusedAgain)
 	}
 	return x.mint(caller, refused)
