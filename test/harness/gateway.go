@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -159,13 +160,23 @@ func pause() { <-time.After(10 * time.Millisecond) }
 // FreeAddress is a loopback address with a port that was free a moment ago.
 func FreeAddress(tb testing.TB) string {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		address := listener.Addr().String()
+		_ = listener.Close()
+		if _, given := given.LoadOrStore(address, nil); !given {
+			return address
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
+
+// given are the addresses that this process has handed out. The system may offer a
+// port twice, and Caddy shares ports: a site would be answered by another one, or by
+// the admin endpoint.
+var given sync.Map
 
 // Kill ends the gateway as a power failure would: it cleans nothing up.
 func (g *Gateway) Kill() {
