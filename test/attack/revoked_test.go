@@ -13,24 +13,7 @@ import (
 
 // A gateway that asks its server about opaque tokens, and for others in exchange.
 const slowlyCaddyfile = `{
-	gatehouse {
-		issuer main $IDP {
-			audience https://api.example.com
-			introspection {
-				client gateway
-			}
-		}
-		client gateway {
-			issuer main
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange orders {
-			client gateway
-			audience orders
-			scope orders:read
-		}
-	}
+	gatehouse {` + harness.AskedOrders + `	}
 }
 $SITE {
 	token_auth main

@@ -14,6 +14,34 @@ const (
 			secret canary-client-secret
 		}
 `
+	// Orders is an exchange that goes with MainAndClient.
+	Orders = `
+		exchange orders {
+			client gateway
+			audience orders
+			scope orders:read
+		}
+`
+	// AskedOrders are the issuer $IDP, which is asked about opaque tokens, its client, and
+	// an exchange there.
+	AskedOrders = `
+		issuer main $IDP {
+			audience https://api.example.com
+			introspection {
+				client gateway
+			}
+		}
+		client gateway {
+			issuer main
+			client_id gateway
+			secret canary-client-secret
+		}
+		exchange orders {
+			client gateway
+			audience orders
+			scope orders:read
+		}
+`
 	// TwoAsked are the issuers $ONE and $TWO, which are asked about tokens that begin
 	// with one_ and two_, as clients of one name and secret.
 	TwoAsked = `

@@ -12,24 +12,7 @@ import (
 // what the issuer said of an opaque token, and what was issued for either.
 const derivedCaddyfile = `{
 	debug
-	gatehouse {
-		issuer main $IDP {
-			audience https://api.example.com
-			introspection {
-				client gateway
-			}
-		}
-		client gateway {
-			issuer main
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange orders {
-			client gateway
-			audience orders
-			scope orders:read
-		}
-	}
+	gatehouse {` + harness.AskedOrders + `	}
 }
 $SITE {
 	token_auth main

@@ -15,20 +15,7 @@ const secondCaddyfile = `{
 	gatehouse {
 		seal $SEAL
 		store redis $REDIS
-		issuer main $IDP {
-			audience https://api.example.com
-		}
-		client gateway {
-			issuer main
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange orders {
-			client gateway
-			audience orders
-			scope orders:read
-		}
-	}
+` + harness.MainAndClient + harness.Orders + `	}
 }
 $SITE {
 	token_auth main
