@@ -283,8 +283,12 @@ func (a *App) answerIssuer(url, ref string) (*token.Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
+	lists, err := a.statusLists(url, block, source)
+	if err != nil {
+		return nil, err
+	}
 	return &token.Issuer{
-		URL: url, Keys: source, Algorithms: block.AcceptedAlgorithms(), Leeway: block.Leeway.Or(config.DefaultLeeway),
+		URL: url, Keys: source, Algorithms: block.AcceptedAlgorithms(), Leeway: block.Leeway.Or(config.DefaultLeeway), Statuses: lists,
 	}, nil
 }
 

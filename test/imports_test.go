@@ -32,6 +32,7 @@ var domain = map[string][]string{
 	"authserver":        {"jose", "internal/httpx"},
 	"keys":              {"jose", "authserver"},
 	"token":             {"jose", "keys"},
+	"statuslist":        {"jose", "keys", "token"},
 	"introspection":     {"token", "authserver", "jose", "keys", "internal/flight"},
 	"proof":             {"jose", "token", "store"},
 	"policy":            {"token"},

@@ -35,6 +35,7 @@ type Metrics struct {
 	signals            *prometheus.CounterVec
 	limited            *prometheus.CounterVec
 	limitedAlone       prometheus.Counter
+	statusLists        *prometheus.CounterVec
 
 	// The counters of what nearly every request counts, found once: to find one by
 	// its labels costs more than to count.
@@ -69,6 +70,8 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		"Unknown keys that were not looked for, since the issuer's budget was used up."), []string{"issuer"})
 	m.introspections = prometheus.NewCounterVec(options("introspections_total",
 		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{"issuer", labelOutcome})
+	m.statusLists = prometheus.NewCounterVec(options("status_list_fetches_total",
+		"Fetches of issuers' status lists, by issuer and outcome."), []string{"issuer", labelOutcome})
 	m.serviceRequests = prometheus.NewCounterVec(options("service_requests_total",
 		"Requests that token_service answered, by endpoint and outcome."), []string{"endpoint", labelOutcome})
 	m.signals = prometheus.NewCounterVec(options("signals_total",
@@ -91,7 +94,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	})
 	for _, collector := range []prometheus.Collector{
 		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.shared, m.refreshes, m.lookupsRefused, m.introspections,
-		m.serviceRequests, m.propagation, m.limited, m.limitedAlone, m.signals,
+		m.serviceRequests, m.propagation, m.limited, m.limitedAlone, m.signals, m.statusLists,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
