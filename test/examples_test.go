@@ -76,6 +76,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"mcp":                actMCP,
 	"logout":             actLogout,
 	"shared-signals":     actSharedSignals,
+	"status-list":        actStatusList,
 	"revocation":         actRevocation,
 	"cluster":            actCluster,
 
@@ -151,6 +152,7 @@ func TestExamples(t *testing.T) {
 				"parts.internal:8080", s.upstream.Address,
 				"reports.internal:8080", s.upstream.Address,
 				"legacy.internal:8080", s.upstream.Address,
+				"https://cdn.example.net", s.other.URL,
 				"127.0.0.1:9180", harness.FreeAddress(t),
 				"/etc/gatehouse", s.folder,
 				"/var/log/caddy", s.folder)
