@@ -22,6 +22,7 @@ import (
 
 // A gateway that mints for everybody, and publishes its keys at a second address.
 const keysCaddyfile = `{
+	debug
 	storage file_system $STORAGE
 	gatehouse {
 		issuer main $IDP {
