@@ -1,22 +1,27 @@
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 	"sync"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // ErrSigning is the base of every error of NewSigner and Sign. It never holds
 // key material or the payload.
 var ErrSigning = errors.New("signing JWS")
+
+// errNotECDSA is what a key's own code is told of that made something else.
+var errNotECDSA = errors.New("the key made something that is not an ECDSA signature")
 
 // A Signer makes compact JWS with one private key and one algorithm, which
 // travel as a pair (RFC 8725, section 3.1). It is immutable and as safe for
@@ -130,16 +135,31 @@ func (s *Signer) signature(signed []byte) ([]byte, error) {
 // fixedSize turns the ASN.1 that every crypto.Signer makes for ECDSA into the
 // two integers of fixed size that JWS wants (RFC 7518, section 3.4).
 func fixedSize(der []byte, size int) ([]byte, error) {
-	var pair struct{ R, S *big.Int }
-	rest, err := asn1.Unmarshal(der, &pair)
-	if err != nil || len(rest) > 0 || pair.R.Sign() <= 0 || pair.S.Sign() <= 0 ||
-		pair.R.BitLen() > 8*size || pair.S.BitLen() > 8*size {
-		return nil, errors.New("the key made something that is not an ECDSA signature")
+	var pair, r, s cryptobyte.String
+	input := cryptobyte.String(der)
+	if !input.ReadASN1(&pair, asn1.SEQUENCE) || !input.Empty() ||
+		!pair.ReadASN1(&r, asn1.INTEGER) || !pair.ReadASN1(&s, asn1.INTEGER) || !pair.Empty() {
+		return nil, errNotECDSA
 	}
 	signature := make([]byte, 2*size)
-	pair.R.FillBytes(signature[:size])
-	pair.S.FillBytes(signature[size:])
+	if !fillInteger(signature[:size], r) || !fillInteger(signature[size:], s) {
+		return nil, errNotECDSA
+	}
 	return signature, nil
+}
+
+// fillInteger writes a positive DER integer (X.690, section 8.3) to the right end of
+// room. It reads the bytes alone: an integer made of them costs memory each time.
+func fillInteger(room, integer []byte) bool {
+	if len(integer) == 0 || integer[0] >= 0x80 {
+		return false // nothing, or negative
+	}
+	digits := bytes.TrimLeft(integer, "\x00")
+	if len(digits) == 0 || len(digits) > len(room) {
+		return false
+	}
+	copy(room[len(room)-len(digits):], digits)
+	return true
 }
 
 // DefaultAlgorithm is the algorithm that a private key signs with where nothing

@@ -149,14 +149,36 @@ func (w *writer) object(name string, value map[string]any) {
 	}
 }
 
-// value writes < > & as they are: in HTML nobody puts a token, and six octets for
-// each would make a long claim one that no header takes.
 func (w *writer) value(name string, value any) {
+	w.name(name)
+	w.json(value)
+}
+
+// json writes texts and objects, which nearly all claims are, without the encoder's
+// reflection.
+func (w *writer) json(value any) {
+	switch value := value.(type) {
+	case string:
+		w.quote(value)
+	case map[string]any:
+		w.text = append(w.text, '{')
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			w.value(name, value[name])
+		}
+		w.close()
+	default:
+		w.encoded(value)
+	}
+}
+
+// encoded writes < > & as they are: in HTML nobody puts a token, and six octets for
+// each would make a long claim one that no header takes.
+func (w *writer) encoded(value any) {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	w.fail(encoder.Encode(value))
-	w.raw(name, strings.TrimSuffix(text.String(), "\n"))
+	w.text = append(w.text, strings.TrimSuffix(text.String(), "\n")...)
 }
 
 // fail keeps the first error. It names no value.

@@ -3,7 +3,7 @@
 # their signature, so a new one needs no list. A crasher is written to the
 # package's testdata/fuzz, to be committed with the mend.
 #   fuzz.sh 10m           ten minutes each, guided by coverage
-#   fuzz.sh 30000x short  30000 inputs each; a target that links Caddy mutates
+#   fuzz.sh 10000x short  10000 inputs each; a target that links Caddy mutates
 #                         blindly, since to instrument all of Caddy takes minutes
 #                         and its seeds alone then take longer than the rest
 # The short form counts inputs, not seconds: Go before 1.27 may report the end of

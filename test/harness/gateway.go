@@ -17,7 +17,7 @@ import (
 
 // patience is how long anything may take to come true. It is never a measure:
 // tests that pass do not wait for it.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // A Gateway is a running Caddy with Gatehouse.
 type Gateway struct {

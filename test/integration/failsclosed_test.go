@@ -173,7 +173,8 @@ func TestExchangeFailsClosed(t *testing.T) {
 
 // More calls than one server may have at a time and in waiting: 503 at once.
 func TestExchangeQueueIsFull(t *testing.T) {
-	site := exchangesSite(t, map[string]string{"orders": "audience orders\ncache_entries off"})
+	const client = "\t\tclient gateway {\n" // which waits until a slow machine has sent them all
+	site := exchangesSite(t, map[string]string{"orders": "audience orders\ncache_entries off"}, client, client+"\t\t\ttimeout 60s\n")
 	release := make(chan struct{})
 	site.idp.Answer(func(form url.Values, w http.ResponseWriter) {
 		<-release

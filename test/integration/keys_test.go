@@ -182,8 +182,9 @@ func (w *witness) look() {
 		return
 	}
 	id, err := kid(token, w.cached)
-	if err != nil {
-		w.fault(fmt.Errorf("with a key set of %s ago: %w", time.Since(w.fetched), err))
+	// A verifier whose set grew too old while the token was made fetches it anew.
+	if age := time.Since(w.fetched); err != nil && age < w.life {
+		w.fault(fmt.Errorf("with a key set of %s ago: %w", age, err))
 	}
 	if set, _, err := by.published(); err == nil {
 		if _, err := kid(token, set); err != nil {
