@@ -177,7 +177,7 @@ func (l *List) unpack(members map[string]any) error {
 	if l.packed, err = inflate(text); err != nil {
 		return err
 	}
-	l.entries = uint64(len(l.packed)) * 8 / l.bits
+	l.entries = uint64(len(l.packed)) * 8 / l.bits //nolint:gosec // positive
 	return nil
 }
 

@@ -3,6 +3,7 @@ package statuslist_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -98,9 +99,7 @@ func (r *rig) signed(uri string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	header := tokentest.StatusListHeader()
-	for name, value := range r.header {
-		header[name] = value
-	}
+	maps.Copy(header, r.header)
 	return r.key.Sign(header, tokentest.StatusListClaims(uri, tokentest.StatusList(1, r.packed), r.changes))
 }
 

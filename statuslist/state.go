@@ -1,6 +1,7 @@
 package statuslist
 
 import (
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -148,9 +149,7 @@ func (s *State) add(uri string, now time.Time) *entry {
 
 func (s *State) copied() map[string]*entry {
 	next := make(map[string]*entry, maxLists)
-	for uri, one := range *s.entries.Load() {
-		next[uri] = one
-	}
+	maps.Copy(next, *s.entries.Load())
 	return next
 }
 

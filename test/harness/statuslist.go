@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"maps"
 	"net/http"
 	"sync"
 
@@ -29,9 +30,7 @@ func (s *AuthServer) Lists(path string) *StatusList {
 // Token signs a good access token of the entry.
 func (l *StatusList) Token(index int, changes map[string]any) string {
 	claims := map[string]any{"status": tokentest.Status(l.URI, index)}
-	for name, value := range changes {
-		claims[name] = value
-	}
+	maps.Copy(claims, changes)
 	return l.server.Token(claims)
 }
 
