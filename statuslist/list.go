@@ -111,7 +111,10 @@ func parseList(payload []byte, want expectation) (*List, error) {
 	if !ok {
 		return nil, errBody
 	}
-	return list, list.unpack(members)
+	if err := list.unpack(members); err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
 func (l *List) readTimes(claims jose.Object, want expectation) (err error) {
@@ -177,7 +180,7 @@ func (l *List) unpack(members map[string]any) error {
 	if l.packed, err = inflate(text); err != nil {
 		return err
 	}
-	l.entries = uint64(len(l.packed)) * 8 / l.bits //nolint:gosec // positive
+	l.entries = uint64(len(l.packed)) * 8 / l.bits
 	return nil
 }
 

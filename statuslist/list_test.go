@@ -1,7 +1,6 @@
 package statuslist_test
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -33,11 +32,13 @@ func TestVectors(t *testing.T) {
 	}{
 		"1 bit": {
 			map[string]any{"bits": 1, "lst": compressed(t, "78dadbb918000217015d")},
-			map[int]byte{0: 1, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 0, 7: 1, 8: 1, 9: 1, 10: 0, 11: 0, 12: 0, 13: 1, 14: 0, 15: 1}, 16,
+			map[int]byte{0: 1, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 0, 7: 1, 8: 1, 9: 1, 10: 0, 11: 0, 12: 0, 13: 1, 14: 0, 15: 1},
+			16,
 		},
 		"2 bits": {
 			map[string]any{"bits": 2, "lst": compressed(t, "78da3be9f2130003df0207")},
-			map[int]byte{0: 1, 1: 2, 2: 0, 3: 3, 4: 0, 5: 1, 6: 0, 7: 1, 8: 1, 9: 2, 10: 3, 11: 3}, 12,
+			map[int]byte{0: 1, 1: 2, 2: 0, 3: 3, 4: 0, 5: 1, 6: 0, 7: 1, 8: 1, 9: 2, 10: 3, 11: 3},
+			12,
 		},
 		"a million of 2 bits": {tokentest.StatusList(2, long(2, two)), two, 1 << 20},
 		"a million of 4 bits": {tokentest.StatusList(4, long(4, two)), two, 1 << 20},
@@ -191,7 +192,7 @@ func FuzzList(f *testing.F) {
 	r := newRig(f)
 	f.Add(tokentest.JSON(tokentest.StatusListClaims(listURL, tokentest.StatusList(1, []byte{1, 2}), nil)), []byte(nil))
 	f.Add([]byte(nil), tokentest.Zlib([]byte{1, 2, 3}))
-	f.Add([]byte(nil), bytes.Repeat([]byte{0}, 100))
+	f.Add([]byte(nil), make([]byte, 100))
 	f.Fuzz(func(t *testing.T, payload, packed []byte) {
 		if len(packed) > 0 {
 			list := map[string]any{"bits": 1 << (len(packed) % 4), "lst": tokentest.Encode(packed)}

@@ -144,7 +144,7 @@ func TestOutage(t *testing.T) {
 					elapse(time.Minute)
 					r.check(t, 0, nil)
 				}
-				_, _, stale, _ := r.Sums()
+				_, _, stale := r.Sums()
 				if info := r.Snapshot()[0]; stale != 1 || !info.Stale || info.LastError != errDown.Error() {
 					t.Errorf("%d are stale; %+v", stale, info)
 				}
@@ -213,8 +213,8 @@ func TestBytes(t *testing.T) {
 			r.checkAt(t, fmt.Sprintf("%s/%d", issuerURL, i), 0, nil)
 			elapse(2 * time.Second)
 		}
-		lists, bytes, _, _ := r.Sums()
-		if lists != 6 || bytes != 60<<20 {
+		lists, bytes, _ := r.Sums()
+		if lists != 6 || bytes != 60<<20 || r.Oldest() != 12*time.Second {
 			t.Errorf("%d lists, %d bytes", lists, bytes)
 		}
 	})

@@ -61,10 +61,8 @@ func (p Places) Allow(address string) bool {
 // parse takes an address apart, and only one that all who read it read alike: no user,
 // no fragment, no backslash, no dots that lead elsewhere, written out or encoded.
 func parse(address string) (place, error) {
-	for _, c := range []byte(address) {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`\"<>^{|}#`+"`", c) >= 0 {
-			return place{}, errPlace
-		}
+	if strings.ContainsFunc(address, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune("\\\"<>^{|}#`", c) }) {
+		return place{}, errPlace
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" || u.User != nil || strings.HasSuffix(u.Host, ":") {

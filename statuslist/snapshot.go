@@ -29,9 +29,9 @@ type Info struct {
 	LastError string
 }
 
-// Sums are how many lists are there, how many bytes they take, how many of them should
-// have been renewed by now, and how long ago the oldest was fetched.
-func (l *Lists) Sums() (lists, bytes, stale int, oldest time.Duration) {
+// Sums are how many lists are there, how many bytes they take, and how many of them
+// should have been renewed by now.
+func (l *Lists) Sums() (lists, bytes, stale int) {
 	now := time.Now()
 	for _, one := range *l.config.State.entries.Load() {
 		list := one.held.Load()
@@ -40,12 +40,22 @@ func (l *Lists) Sums() (lists, bytes, stale int, oldest time.Duration) {
 		}
 		lists++
 		bytes += len(list.packed)
-		oldest = max(oldest, now.Sub(list.fetched))
 		if !now.Before(list.stale) {
 			stale++
 		}
 	}
-	return lists, bytes, stale, oldest
+	return lists, bytes, stale
+}
+
+// Oldest is how long ago the oldest list was fetched, 0 if there is none.
+func (l *Lists) Oldest() (age time.Duration) {
+	now := time.Now()
+	for _, one := range *l.config.State.entries.Load() {
+		if list := one.held.Load(); list != nil {
+			age = max(age, now.Sub(list.fetched))
+		}
+	}
+	return age
 }
 
 // Snapshot tells of all lists, by their addresses.

@@ -9,9 +9,11 @@ import (
 
 // StatusLists tell of the status lists of one issuer that are in memory.
 type StatusLists interface {
-	// Sums are how many there are, how many bytes they take, how many of them should
-	// have been renewed by now, and how old the oldest is.
-	Sums() (lists, bytes, stale int, oldest time.Duration)
+	// Sums are how many there are, how many bytes they take, and how many of them
+	// should have been renewed by now.
+	Sums() (lists, bytes, stale int)
+	// Oldest is how old the oldest is.
+	Oldest() time.Duration
 }
 
 // StatusListFetched counts one fetch of a status list.
@@ -30,7 +32,7 @@ func (m *Metrics) WatchStatusLists(issuer string, lists StatusLists) error {
 	}
 	describe := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help,
-			nil, prometheus.Labels{"issuer": issuer})
+			nil, prometheus.Labels{labelIssuer: issuer})
 	}
 	collector := &statusListCollector{
 		lists: lists,
@@ -59,7 +61,7 @@ func (c *statusListCollector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *statusListCollector) Collect(out chan<- prometheus.Metric) {
-	lists, bytes, stale, oldest := c.lists.Sums()
+	lists, bytes, stale := c.lists.Sums()
 	if lists == 0 {
 		return
 	}
@@ -69,5 +71,5 @@ func (c *statusListCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.count, float64(lists))
 	gauge(c.bytes, float64(bytes))
 	gauge(c.stale, float64(stale))
-	gauge(c.age, oldest.Seconds())
+	gauge(c.age, c.lists.Oldest().Seconds())
 }
