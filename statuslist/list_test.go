@@ -78,7 +78,7 @@ func compressed(t *testing.T, text string) string {
 func TestRefusedLists(t *testing.T) {
 	thief := tokentest.NewKey(t, "ES256", "k1")
 	other := tokentest.NewKey(t, "ES256", "k9")
-	now := time.Now().Unix()
+	now := func() int64 { return time.Now().Unix() }
 	lst := func(value any) map[string]any {
 		return map[string]any{"status_list": map[string]any{"bits": 1, "lst": value}}
 	}
@@ -98,12 +98,12 @@ func TestRefusedLists(t *testing.T) {
 		"another issuer":    func(r *rig) { r.changes = map[string]any{"iss": issuerURL + "/"} },
 		"iss of a number":   func(r *rig) { r.changes = map[string]any{"iss": 1} },
 		"no iat":            func(r *rig) { r.changes = map[string]any{"iat": nil} },
-		"iat of tomorrow":   func(r *rig) { r.changes = map[string]any{"iat": now + 86400} },
+		"iat of tomorrow":   func(r *rig) { r.changes = map[string]any{"iat": now() + 86400} },
 		"iat of a text":     func(r *rig) { r.changes = map[string]any{"iat": "1"} },
-		"expired":           func(r *rig) { r.changes = map[string]any{"exp": now - 60} },
+		"expired":           func(r *rig) { r.changes = map[string]any{"exp": now() - 60} },
 		"exp of a text":     func(r *rig) { r.changes = map[string]any{"exp": "9999999999"} },
 		"exp without end":   func(r *rig) { r.changes = map[string]any{"exp": 1e300} },
-		"not yet":           func(r *rig) { r.changes = map[string]any{"nbf": now + 60} },
+		"not yet":           func(r *rig) { r.changes = map[string]any{"nbf": now() + 60} },
 		"ttl of nothing":    func(r *rig) { r.changes = map[string]any{"ttl": 0} },
 		"ttl of the past":   func(r *rig) { r.changes = map[string]any{"ttl": -60} },
 		"ttl of a text":     func(r *rig) { r.changes = map[string]any{"ttl": "60"} },
@@ -137,12 +137,14 @@ func TestRefusedLists(t *testing.T) {
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			spoil(r)
-			r.check(t, 0, token.StatusUnknown)
-			if r.fetches() != 1 || r.outcomes[statuslist.OutcomeInvalid] != 1 {
-				t.Errorf("%d fetches, %v, %+v", r.fetches(), r.outcomes, r.Snapshot())
-			}
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				spoil(r)
+				r.check(t, 0, token.StatusUnknown)
+				if r.fetches() != 1 || r.outcomes[statuslist.OutcomeInvalid] != 1 {
+					t.Errorf("%d fetches, %v, %+v", r.fetches(), r.outcomes, r.Snapshot())
+				}
+			})
 		})
 	}
 }
@@ -160,9 +162,11 @@ func TestAcceptedLists(t *testing.T) {
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			change(r)
-			r.check(t, 0, nil)
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				change(r)
+				r.check(t, 0, nil)
+			})
 		})
 	}
 }
