@@ -84,33 +84,6 @@ func TestBackchannelLogoutOtherwise(t *testing.T) {
 	})
 }
 
-func (p *pair) walk(endings map[string]ending) {
-	for name, each := range endings {
-		p.t.Run(name, func(t *testing.T) { p.within(t).ends(each) })
-	}
-}
-
-// ends ends one of three sessions, and looks at what is left of each.
-func (p *pair) ends(how ending) {
-	p.t.Helper()
-	p.register(how.sid)
-	alice, phone, carol := p.r.newPerson("alice"), p.r.newPerson("alice"), p.r.newPerson("carol")
-	ended, other, spared := alice.login("orders:read", nil), phone.login("orders:read", nil), carol.login("orders:read", nil)
-	own, others, spares := p.use(ended), p.use(other), p.use(spared)
-	p.wantIssued(ended, 1)
-	how.end(alice, ended)
-
-	p.everywhere(ended, http.StatusUnauthorized)
-	p.wantIssued(ended, 0)
-	p.everywhere(other, how.others)
-	p.everywhere(spared, http.StatusOK)
-	harness.Eventually(p.t, "Redis has forgotten the exchanged tokens", func() bool {
-		kept := p.exchanged()
-		return !kept[own] && kept[others] == (how.others == http.StatusOK) && kept[spares]
-	})
-	p.wantRevoked()
-}
-
 // A pair are two gateways with one Redis and one realm.
 type pair struct {
 	t        *testing.T
@@ -139,6 +112,33 @@ func (p *pair) within(t *testing.T) *pair {
 	part.t, r.t = t, t
 	part.r = &r
 	return &part
+}
+
+func (p *pair) walk(endings map[string]ending) {
+	for name, each := range endings {
+		p.t.Run(name, func(t *testing.T) { p.within(t).ends(each) })
+	}
+}
+
+// ends lets one of three sessions end, and looks at what is left of each.
+func (p *pair) ends(how ending) {
+	p.t.Helper()
+	p.register(how.sid)
+	alice, phone, carol := p.r.newPerson("alice"), p.r.newPerson("alice"), p.r.newPerson("carol")
+	ended, other, spared := alice.login("orders:read", nil), phone.login("orders:read", nil), carol.login("orders:read", nil)
+	own, others, spares := p.use(ended), p.use(other), p.use(spared)
+	p.wantIssued(ended, 1)
+	how.end(alice, ended)
+
+	p.everywhere(ended, http.StatusUnauthorized)
+	p.wantIssued(ended, 0)
+	p.everywhere(other, how.others)
+	p.everywhere(spared, http.StatusOK)
+	harness.Eventually(p.t, "Redis has forgotten the exchanged tokens", func() bool {
+		kept := p.exchanged()
+		return !kept[own] && kept[others] == (how.others == http.StatusOK) && kept[spares]
+	})
+	p.wantRevoked()
 }
 
 // register tells Keycloak where to send logout tokens: to the first node alone.
