@@ -113,7 +113,7 @@ interop: needs $(BIN)/gotestsum ## Run the gateway with real servers, which it i
 	@dev/interop/keycloak/install.sh $(CACHE)/interop
 	@dev/interop/node/install.sh
 ifdef SHORT
-	@$(INTEROP) -run='^(TestTokens|TestLightweight|TestExchange)$$' ./interop/keycloak
+	@$(INTEROP) -run='^(TestTokens|TestLightweight|TestExchange|TestBackchannelLogout)$$' ./interop/keycloak
 	@$(INTEROP) ./interop ./interop/node ./interop/mcp ./interop/clients ./interop/zitadel
 else
 	@$(INTEROP) ./interop/...
