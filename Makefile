@@ -30,7 +30,7 @@ INTEROP := cd dev && $(BIN)/gotestsum --format testname --post-run-command tools
 
 # Several gateways with one Redis: as users build them, too. What they measure goes
 # into a file, as the test runner shows what failing tests say only.
-CLUSTER := $(subst -tags=interop,-tags=cluster,$(INTEROP))
+CLUSTER := $(subst -timeout=30m,-timeout=60m,$(subst -tags=interop,-tags=cluster,$(INTEROP)))
 FIGURES := $(CACHE)/cluster/figures.md
 
 FUZZTIME ?= 10m
