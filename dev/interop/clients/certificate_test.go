@@ -36,12 +36,12 @@ func TestClientCertificates(t *testing.T) {
 			if got.API != workload {
 				t.Errorf("the API said %q", got.API)
 			}
-			stranger := refusal{"OAUTH_RESPONSE_BODY_ERROR", "invalid_client", http.StatusUnauthorized}
-			if diff := cmp.Diff(map[string]refusal{"other": stranger, "none": stranger}, got.Refused); diff != "" {
+			challenge := refusal{"OAUTH_WWW_AUTHENTICATE_CHALLENGE", "", http.StatusUnauthorized}
+			refused := map[string]refusal{"other": challenge, "none": challenge}
+			if diff := cmp.Diff(refused, got.Refused); diff != "" {
 				t.Errorf("without its certificate (-want +got):\n%s", diff)
 			}
-			thief := refusal{"OAUTH_WWW_AUTHENTICATE_CHALLENGE", "", http.StatusUnauthorized}
-			if diff := cmp.Diff(map[string]refusal{"other": thief, "none": thief}, got.Thief); diff != "" {
+			if diff := cmp.Diff(refused, got.Thief); diff != "" {
 				t.Errorf("with a token of another's (-want +got):\n%s", diff)
 			}
 		})
