@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,7 +44,9 @@ func TestRefillOfManyRevocations(t *testing.T) {
 		defer close(ended)
 		first.Follow(ctx, quiet)
 	}()
-	await(t, "the refill begins", func() bool { return server.CLI("exists", "gatehouse:{l:revocations}:ids") == "1" })
+	await(t, "the refill begins", func() bool {
+		return strings.TrimSpace(server.CLI("exists", "gatehouse:{l:revocations}:ids")) == "1"
+	})
 	second := revocation.NewState(s)
 	go second.Follow(ctx, quiet)
 	await(t, "a node that started meanwhile is ready", second.Loaded)
