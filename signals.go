@@ -41,6 +41,9 @@ func (a *App) speaker(url string) *signal.Source {
 	source := &signal.Source{
 		URL: url, Leeway: block.Leeway.Or(config.DefaultLeeway), NamesByEmail: block.ClaimPaths().Subject == "email",
 	}
+	if known := a.issuers[url]; known != nil {
+		source.MaxAge = a.maxAge(known.trusted.MaxAge)
+	}
 	for _, alg := range block.AcceptedAlgorithms() {
 		if slices.Contains(jose.Asymmetric(), alg) {
 			source.Algorithms = append(source.Algorithms, alg)

@@ -92,7 +92,7 @@ type ownRevoker struct {
 // long after its end as any configuration may.
 func (r ownRevoker) Revoke(ctx context.Context, id string, expiry time.Time) error {
 	_, err := r.list.Revoke(ctx, revocation.Event{
-		Kind: revocation.KindID, Issuer: r.issuer, Value: id, Until: expiry.Add(config.MaxLeeway), By: "token_service",
+		Kind: revocation.KindID, Issuer: r.issuer, Value: revocation.ValueOf(id), Until: expiry.Add(config.MaxLeeway), By: "token_service",
 	})
 	return err
 }

@@ -62,6 +62,7 @@ type State struct {
 	life      atomic.Uint32 // of the log, counted
 	rereading bool          // the log has begun anew and was not read to its end yet
 	missing   []*held       // what the log lacks
+	inherits  bool          // it began with the list of another state
 
 	mine sync.Map // IDs of what is being revoked on this node at this moment
 

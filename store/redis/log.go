@@ -26,42 +26,56 @@ const (
 
 // Append implements store.Log, in one round trip.
 func (s *Store) Append(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time) error {
-	const doing = "appending"
 	if err := ctx.Err(); err != nil {
-		return s.fault(ctx, doing, err)
+		return s.fault(ctx, appending, err)
 	}
-	if len(data) > store.MaxRecord {
-		return fmt.Errorf("%s: the record has %d octets, and at most %d are kept", doing, len(data), store.MaxRecord)
-	}
-	now := time.Now()
-	if !now.Before(until) {
-		return nil
-	}
-	u, names := use{kindLog, log}, s.logKeys(log)
-	all, err := s.ring.of(u)
-	if err != nil {
+	args, err := s.appendArgs(log, &store.Record{ID: id, Data: data, Until: until})
+	if err != nil || args == nil {
 		return err
-	}
-	sealed, err := sealRecord(all, names[0], id, data, until)
-	if err != nil {
-		return err
-	}
-	ciphers, err := s.ring.ciphers(u, id)
-	if err != nil {
-		return err
-	}
-	args := []any{now.UnixMilli(), milliseconds(until), sealed, s.config.Records, rand.Text()}
-	for _, name := range ciphers {
-		args = append(args, name)
 	}
 	limited, cancel := s.limited(ctx)
 	defer cancel()
-	answer, err := appendScript.Run(limited, s.calls, names, args...).Text()
-	switch {
+	return s.appended(ctx, log, appendScript.Run(limited, s.calls, s.logKeys(log), args...))
+}
+
+const appending = "appending"
+
+// appendArgs are those of the script, nil for a record that has ended.
+func (s *Store) appendArgs(log store.Purpose, record *store.Record) ([]any, error) {
+	if len(record.Data) > store.MaxRecord {
+		return nil, fmt.Errorf("%s: the record has %d octets, and at most %d are kept", appending, len(record.Data), store.MaxRecord)
+	}
+	now := time.Now()
+	if !now.Before(record.Until) {
+		return nil, nil
+	}
+	u := use{kindLog, log}
+	all, err := s.ring.of(u)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := sealRecord(all, s.logKeys(log)[0], record.ID, record.Data, record.Until)
+	if err != nil {
+		return nil, err
+	}
+	ciphers, err := s.ring.ciphers(u, record.ID)
+	if err != nil {
+		return nil, err
+	}
+	args := []any{now.UnixMilli(), milliseconds(record.Until), sealed, s.config.Records, rand.Text()}
+	for _, name := range ciphers {
+		args = append(args, name)
+	}
+	return args, nil
+}
+
+// appended reads the answer of the script.
+func (s *Store) appended(ctx context.Context, log store.Purpose, call *redis.Cmd) error {
+	switch answer, err := call.Text(); {
 	case err != nil:
-		return s.fault(ctx, doing, err)
+		return s.fault(ctx, appending, err)
 	case answer == "full":
-		return fmt.Errorf("%s to %s: %w: it has %d records", doing, log, store.ErrFull, s.config.Records)
+		return fmt.Errorf("%s to %s: %w: it has %d records", appending, log, store.ErrFull, s.config.Records)
 	}
 	return nil
 }
@@ -139,7 +153,7 @@ func (r *reader) peek(ctx context.Context, room int) ([]entry, error) {
 	}
 	limited, cancel := r.store.limited(ctx)
 	defer cancel()
-	answer, err := readScript.Run(limited, r.store.calls, r.names, r.at.String(), room, fresh).Result()
+	answer, err := readScript.Run(limited, r.store.calls, r.names, r.at.String(), room, fresh, rand.Text()).Result()
 	if err != nil {
 		return nil, r.store.fault(ctx, doing, err)
 	}
