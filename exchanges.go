@@ -141,7 +141,11 @@ func (a *App) exchanger(label string, block *config.Exchange) (*exchange.Exchang
 		return nil, fmt.Errorf("bind: %w", err)
 	}
 	settings.Leg, settings.Then = settings.Then[0], settings.Then[1:]
-	return exchange.New(settings)
+	made, err := exchange.New(settings)
+	if err == nil {
+		a.observed.exchanges = append(a.observed.exchanges, observedExchange{label, block.Place, made, held.Value})
+	}
+	return made, err
 }
 
 // bind binds what the last leg gets, if the exchange says so.

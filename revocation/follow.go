@@ -92,8 +92,10 @@ func (f *follower) report(ctx context.Context, err error) {
 	}
 	if err != nil {
 		f.failures++
+		f.troubled(err)
 	} else {
 		f.failures = 0
+		f.trouble.Store(nil)
 	}
 }
 
@@ -132,6 +134,7 @@ func (f *follower) step(ctx context.Context) error {
 		return err
 	}
 	f.position = page.next
+	f.at.Store(&page.next)
 	if f.reached(len(page.records)) {
 		f.contact.Store(int64(began))
 		f.loaded.Store(true)
