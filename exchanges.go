@@ -124,6 +124,7 @@ func (a *App) exchanger(label string, block *config.Exchange) (*exchange.Exchang
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
 		Revoked: a.isRevoked, Ancestry: a.ancestry, Sharing: a.sharing(label, key),
+		Misconfigured: a.misconfigured(label, block.Place),
 	}
 	if block.IsLocal() {
 		if settings.Local, err = a.local(block); err != nil {

@@ -32,7 +32,7 @@ func limitsOf(app Operated) []limitState {
 	for i := range limits {
 		one := &limits[i]
 		shown := limitState{
-			Key: one.Key, Path: one.Path, Value: one.Value, Events: one.Rate.Events, Window: one.Rate.Window.String(),
+			Key: one.Key, Path: one.Path, Value: one.Value, Events: one.Rate.Events, Window: written(one.Rate.Window),
 			Counts: countsHere, Keys: one.Keys, Allowed: one.Allowed, Refused: one.Refused,
 		}
 		switch {

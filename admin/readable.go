@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,18 @@ func span(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%dd", d/day)
 	}
+}
+
+// written is a duration as it is written in a Caddyfile: 1h, and not 1h0m0s.
+func written(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // ago says how long before now something was, or how long after, "-" for no time.

@@ -1,8 +1,6 @@
 package admin
 
-import (
-	"time"
-)
+import "time"
 
 // storeState is the store, and how far this node has followed the log of revocations
 // in it. A node reads that log all the time, so that it knows at once.
@@ -53,7 +51,7 @@ func storeOf(app Operated) storeState {
 		Revocations: listState{
 			Loaded: status.Loaded, Contact: utc(status.Contact), Position: string(status.Position), Events: status.Events,
 			Undecodable: status.Undecodable, Watched: status.Watched,
-			MaxStaleness: storage.MaxStaleness.String(), Then: "closed", bound: storage.MaxStaleness,
+			MaxStaleness: written(storage.MaxStaleness), Then: "closed", bound: storage.MaxStaleness,
 		},
 	}
 	if storage.Open {
@@ -63,6 +61,9 @@ func storeOf(app Operated) storeState {
 		shown.LastError, shown.Since = string(status.Trouble.Fault), utc(status.Trouble.Since)
 	}
 	for kind, count := range app.Revocations().List().Counts() {
+		if count == 0 {
+			continue
+		}
 		if shown.Revocations.ByKind == nil {
 			shown.Revocations.ByKind = make(map[string]int)
 		}
