@@ -63,11 +63,11 @@ type lookedBreaker struct {
 }
 
 type lookedCache struct {
-	Kind, Exchange       string
-	Entries              int
-	Bytes                int
-	Hits, Misses         int
-	HitRate              *float64 `json:"hit_rate"`
+	Kind, Exchange string
+	Entries        int
+	Bytes          int
+	Hits, Misses   int
+	HitRate        *float64 `json:"hit_rate"`
 }
 
 type lookedLimit struct {
@@ -185,65 +185,11 @@ func TestStatusShowsWhatChanges(t *testing.T) {
 	gateway.Await("/", alice, http.StatusOK)
 
 	seen, _ := look(t, gateway)
-	if main := find(t, seen.Issuers.Items, func(i lookedIssuer) bool { return i.Name == "main" }); main.State != "fresh" || main.Failing ||
-		len(main.Keys) != 1 || main.Keys[0].Kid != idp.Key.ID || main.Keys[0].Thumbprint == "" || main.NextRefresh.IsZero() {
-		t.Errorf("main: %+v", main)
-	}
-	if lost := find(t, seen.Issuers.Items, func(i lookedIssuer) bool { return i.Name == "other" }); lost.State != "missing" || !lost.Failing || lost.LastError != "unreachable" {
-		t.Errorf("other: %+v", lost)
-	}
-	if said := seen.problem("issuer other"); said != "error: its keys have not come yet: unreachable" {
-		t.Errorf("the problem of other: %q", said)
-	}
-
-	gateway.Get("/orders/1", alice).Expect(t, http.StatusOK)
-	gateway.Get("/orders/1", alice).Expect(t, http.StatusOK)
-	idp.AnswerJSON(http.StatusUnauthorized, map[string]any{"error": "invalid_client", "error_description": "canary-description"})
-	for _, caller := range []string{alice, bob, alice} {
-		gateway.Get("/stock/1", caller).Expect(t, http.StatusBadGateway)
-	}
-	for range 6 {
-		gateway.Get("/dead/1", alice).Expect(t, http.StatusServiceUnavailable)
-	}
-	for range 7 {
-		gateway.Get("/limited", bob)
-	}
-	gateway.Get("/limited", alice).Expect(t, http.StatusOK)
-
+	seen.expectIssuers(t, idp.Key.ID)
+	provoke(t, gateway, idp, alice, bob)
 	seen, text := look(t, gateway)
-	exchanges := func(name string) lookedExchange {
-		return find(t, seen.Exchanges.Items, func(x lookedExchange) bool { return x.Name == name })
-	}
-	if x := exchanges("orders"); !x.EverSucceeded || x.Misconfigured || x.LastOutcome != "ok" || x.Issued != 1 {
-		t.Errorf("orders: %+v", x)
-	}
-	if x := exchanges("stock"); x.EverSucceeded || !x.Misconfigured || x.LastOutcome != "config" || x.LastErrorCode != "invalid_client" {
-		t.Errorf("stock: %+v", x)
-	}
-	if x := exchanges("dead"); x.Misconfigured || x.LastOutcome != "as_down" {
-		t.Errorf("dead: %+v", x)
-	}
-	if said := seen.problem("exchange stock"); said != "error: the server refuses the gateway or what it asks for: invalid_client; it has never worked" {
-		t.Errorf("the problem of stock: %q", said)
-	}
-	open := find(t, seen.Breakers.Items, func(b lookedBreaker) bool { return strings.HasSuffix(b.Endpoint, "/token") && b.State != "closed" })
-	if open.State != "open" || open.Reason != "unreachable" || open.Until.IsZero() {
-		t.Errorf("the breaker: %+v", open)
-	}
-	cache := find(t, seen.Caches.Items, func(c lookedCache) bool { return c.Exchange == "orders" })
-	if cache.Entries != 1 || cache.Bytes == 0 || cache.Hits != 1 || cache.Misses != 1 || cache.HitRate == nil || *cache.HitRate != 0.5 {
-		t.Errorf("the tokens of orders: %+v", cache)
-	}
-	if tokens := find(t, seen.Caches.Items, func(c lookedCache) bool { return c.Kind == "remembered_tokens" }); tokens.Hits < 10 || tokens.Entries != 2 {
-		t.Errorf("the remembered tokens: %+v", tokens)
-	}
-	limited := find(t, seen.Limits.Items, func(l lookedLimit) bool { return l.Path == "" })
-	if limited.Key != "{http.auth.user.id}" || limited.Allowed != 5 || limited.Refused != 2 || limited.Keys != 1 || limited.Window != "1h" || limited.Counts != "node" {
-		t.Errorf("the limit: %+v", limited)
-	}
-	if paying := find(t, seen.Limits.Items, func(l lookedLimit) bool { return l.Path == "plan" }); paying.Allowed != 1 || paying.Refused != 0 {
-		t.Errorf("the limit of those who pay: %+v", paying)
-	}
+	seen.expectExchanges(t)
+	seen.expectCounts(t)
 	if told := hook.Await(t, "exchange_misconfigured", 1); told.Data["exchange"] != "stock" || told.Data["code"] != "invalid_client" {
 		t.Errorf("the event says %v", told.Data)
 	}
@@ -278,10 +224,88 @@ func TestStatusShowsWhatChanges(t *testing.T) {
 	}
 	idp.Fail(0)
 	other.Fail(0)
+	gateway.Await("/", other.Token(nil), http.StatusOK) // who needs a key has it fetched
 	harness.Eventually(t, "both issuers are back", func() bool {
 		seen, _ = look(t, gateway)
 		return seen.problem("issuer") == ""
 	})
+}
+
+// provoke has an exchange work, one refused, one in vain, and a limit reached.
+func provoke(t *testing.T, gateway *harness.Gateway, idp *harness.AuthServer, alice, bob string) {
+	t.Helper()
+	gateway.Get("/orders/1", alice).Expect(t, http.StatusOK)
+	gateway.Get("/orders/1", alice).Expect(t, http.StatusOK)
+	idp.AnswerJSON(http.StatusUnauthorized, map[string]any{"error": "invalid_client", "error_description": "canary-description"})
+	for _, caller := range []string{alice, bob, alice} {
+		gateway.Get("/stock/1", caller).Expect(t, http.StatusBadGateway)
+	}
+	for range 6 {
+		gateway.Get("/dead/1", alice).Expect(t, http.StatusServiceUnavailable)
+	}
+	for range 7 {
+		gateway.Get("/limited", bob)
+	}
+	gateway.Get("/limited", alice).Expect(t, http.StatusOK)
+}
+
+// expectIssuers looks at one whose keys are there and one that was down from the start.
+func (l *looked) expectIssuers(t *testing.T, kid string) {
+	t.Helper()
+	if main := find(t, l.Issuers.Items, func(i lookedIssuer) bool { return i.Name == "main" }); main.State != "fresh" || main.Failing ||
+		len(main.Keys) != 1 || main.Keys[0].Kid != kid || main.Keys[0].Thumbprint == "" || main.NextRefresh.IsZero() {
+		t.Errorf("main: %+v", main)
+	}
+	if lost := find(t, l.Issuers.Items, func(i lookedIssuer) bool { return i.Name == "other" }); lost.State != "missing" || !lost.Failing || lost.LastError != "unreachable" {
+		t.Errorf("other: %+v", lost)
+	}
+	if said := l.problem("issuer other"); said != "error: its keys have not come yet: unreachable" {
+		t.Errorf("the problem of other: %q", said)
+	}
+}
+
+// expectExchanges looks at one that works, one whose server refuses the client, and one
+// whose server is gone.
+func (l *looked) expectExchanges(t *testing.T) {
+	t.Helper()
+	exchanges := func(name string) lookedExchange {
+		return find(t, l.Exchanges.Items, func(x lookedExchange) bool { return x.Name == name })
+	}
+	if x := exchanges("orders"); !x.EverSucceeded || x.Misconfigured || x.LastOutcome != "ok" || x.Issued != 1 {
+		t.Errorf("orders: %+v", x)
+	}
+	if x := exchanges("stock"); x.EverSucceeded || !x.Misconfigured || x.LastOutcome != "config" || x.LastErrorCode != "invalid_client" {
+		t.Errorf("stock: %+v", x)
+	}
+	if x := exchanges("dead"); x.Misconfigured || x.LastOutcome != "as_down" {
+		t.Errorf("dead: %+v", x)
+	}
+	if said := l.problem("exchange stock"); said != "error: the server refuses the gateway or what it asks for: invalid_client; it has never worked" {
+		t.Errorf("the problem of stock: %q", said)
+	}
+	open := find(t, l.Breakers.Items, func(b lookedBreaker) bool { return strings.HasSuffix(b.Endpoint, "/token") && b.State != "closed" })
+	if open.State != "open" || open.Reason != "unreachable" || open.Until.IsZero() {
+		t.Errorf("the breaker: %+v", open)
+	}
+}
+
+// expectCounts looks at memories and limits.
+func (l *looked) expectCounts(t *testing.T) {
+	t.Helper()
+	cache := find(t, l.Caches.Items, func(c lookedCache) bool { return c.Exchange == "orders" })
+	if cache.Entries != 1 || cache.Bytes == 0 || cache.Hits != 1 || cache.Misses != 1 || cache.HitRate == nil || *cache.HitRate != 0.5 {
+		t.Errorf("the tokens of orders: %+v", cache)
+	}
+	if tokens := find(t, l.Caches.Items, func(c lookedCache) bool { return c.Kind == "remembered_tokens" }); tokens.Hits < 10 || tokens.Entries != 2 {
+		t.Errorf("the remembered tokens: %+v", tokens)
+	}
+	limited := find(t, l.Limits.Items, func(l lookedLimit) bool { return l.Path == "" })
+	if limited.Key != "{http.auth.user.id}" || limited.Allowed != 5 || limited.Refused != 2 || limited.Keys != 1 || limited.Window != "1h" || limited.Counts != "node" {
+		t.Errorf("the limit: %+v", limited)
+	}
+	if paying := find(t, l.Limits.Items, func(l lookedLimit) bool { return l.Path == "plan" }); paying.Allowed != 1 || paying.Refused != 0 {
+		t.Errorf("the limit of those who pay: %+v", paying)
+	}
 }
 
 func find[T any](t *testing.T, all []T, is func(T) bool) T {
