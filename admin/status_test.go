@@ -15,8 +15,6 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-var noon = time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)
-
 func before(d time.Duration) time.Time { return noon.Add(-d) }
 
 // troubled is a gateway with some of everything.
