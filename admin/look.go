@@ -72,15 +72,17 @@ const CacheShared = "shared_issued_tokens"
 
 // A Breaker is one endpoint of an authorization server.
 type Breaker struct {
-	Server string
 	authserver.EndpointState
+
+	Server string
 }
 
 // An Exchange is one exchange and what is remembered of it.
 type Exchange struct {
+	exchange.Summary
+
 	// Label is its name, or inline; Place is where it is written.
 	Label, Place string
-	exchange.Summary
 }
 
 // Storage is how the store fares.

@@ -151,6 +151,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-type errorText string
+type errorText string //nolint:errname // the word of what it is
 
 func (e errorText) Error() string { return string(e) }

@@ -23,7 +23,7 @@ func IsBadAnswer(err error) bool {
 
 // noDocument marks an error of a server that answered a GET with another status than
 // 200. It adds nothing to its text.
-type noDocument struct{ error }
+type noDocument struct{ error } //nolint:errname // a mark, as unsent is
 
 // Unwrap returns what went wrong.
 func (n noDocument) Unwrap() error { return n.error }

@@ -59,6 +59,7 @@ func (*counts) RecordLoadFailure(time.Duration) {}
 
 func (c *counts) shared(outcome SharedOutcome) {
 	switch outcome {
+	case SharedStored: // by nobody who looked for it
 	case SharedHit:
 		c.sharedHits.Add(1)
 	case SharedMiss:
