@@ -108,8 +108,8 @@ func revoke(flags caddycmd.Flags) (int, error) {
 }
 
 var (
-	errNoKind    = errors.New("what to revoke is missing: write --token, or a kind and a value such as subject alice --issuer main")
-	errKind      = errors.New("there is no such kind: write revoke <kind> <value> --issuer <name|url>, " +
+	errNoKind = errors.New("what to revoke is missing: write --token, or a kind and a value such as subject alice --issuer main")
+	errKind   = errors.New("there is no such kind: write revoke <kind> <value> --issuer <name|url>, " +
 		"with one of jti, subject, session, client, issuer, key, or revoke --token")
 	errManyKinds = errors.New("--token and a kind: a token says itself what it is")
 )
