@@ -72,6 +72,8 @@ type App struct {
 	decrypters   map[*config.Issuer]token.Decrypter
 	certificates map[authserver.CertificateFiles]*authserver.Certificate
 
+	observed observed
+
 	doors   []admin.Door   // the token_auths, as they were provisioned
 	sources []*keys.Source // of keys of clients of token_service, and of transmitters
 

@@ -37,6 +37,7 @@ func (a *App) provisionStore(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
+	a.observed.store = module.CaddyModule().ID.Name()
 	key := lease.KeyOf(a.StoreShape(module)...)
 	held := stores.Acquire(key, func() store.Store { return made }, func(s store.Store) { _ = s.Close() })
 	fresh := revocation.NewState(held.Value)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/introspection"
@@ -150,6 +151,7 @@ func (a *App) clientKeys(id, from string) (*keys.Source, error) {
 		return nil, err
 	}
 	a.sources = append(a.sources, source)
+	a.observed.sources = append(a.observed.sources, observedSource{name: id, url: from, role: admin.RoleClient, source: source})
 	return source, nil
 }
 

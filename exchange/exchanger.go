@@ -153,8 +153,10 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 		return nil, err
 	}
 	if kept := x.state.freshEntry(key, now); kept != nil {
+		x.state.counts.used.RecordHits(1)
 		return x.reuse(key, kept, caller, now), nil //nolint:contextcheck // what it sets off outlives this request
 	}
+	x.state.counts.used.RecordMisses(1)
 	if failure := x.state.refusals.find(key, now); failure != nil {
 		return nil, failure
 	}
@@ -294,6 +296,9 @@ func (x *Exchanger) observed(first, call context.Context, key cacheKey, caller C
 		call, end = x.config.Observe(first, call)
 	}
 	issued, failure := x.request(call, key, caller)
+	if x.state.ends.note(failure, x.config.Now()) && x.config.Misconfigured != nil {
+		x.config.Misconfigured(failure)
+	}
 	if failure != nil {
 		end(failure)
 		return nil, failure

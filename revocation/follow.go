@@ -94,8 +94,10 @@ func (f *follower) report(ctx context.Context, err error) {
 	}
 	if err != nil {
 		f.failures++
+		f.troubled(err)
 	} else {
 		f.failures = 0
+		f.trouble.Store(nil)
 	}
 }
 
@@ -134,6 +136,7 @@ func (f *follower) step(ctx context.Context) error {
 		return err
 	}
 	f.position = page.next
+	f.at.Store(&page.next)
 	if f.reached(len(page.records)) {
 		if !f.loaded.Load() {
 			if wait, err := f.othersRefill(ctx); wait || err != nil {

@@ -49,6 +49,8 @@ type State struct {
 	began time.Time // what contact counts from, on a clock that nobody sets
 
 	loaded      atomic.Bool
+	trouble     atomic.Pointer[Trouble] // nil: the newest read of the log succeeded
+	at          atomic.Pointer[store.Position]
 	contact     atomic.Int64 // when the log was last read to its end, in nanoseconds since began
 	undecodable atomic.Uint64
 	watches     watches
@@ -98,13 +100,20 @@ type Status struct {
 	Undecodable uint64
 	// Watched is how many streams end when their token is revoked.
 	Watched int
+	// Trouble is what keeps the node from reading the log at this moment, nil if it does.
+	Trouble *Trouble
+	// Position is how far it has read, "" before it read anything.
+	Position store.Position
 }
 
 // Status tells how far the node is.
 func (s *State) Status() Status {
 	status := Status{
 		Loaded: s.loaded.Load(), Events: s.list.Len(),
-		Undecodable: s.undecodable.Load(), Watched: s.watches.count(),
+		Undecodable: s.undecodable.Load(), Watched: s.watches.count(), Trouble: s.trouble.Load(),
+	}
+	if at := s.at.Load(); at != nil {
+		status.Position = *at
 	}
 	if age, ok := s.Lag(); ok {
 		status.Contact = time.Now().Add(-age)

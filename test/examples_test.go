@@ -41,6 +41,7 @@ type stage struct {
 	instances *instances             // of examples/resilient-upstreams
 	mesh      *mesh                  // of examples/upstream-mtls
 	endpoint  *harness.Introspection // of idp, for examples that ask it
+	hook      *harness.Hook          // of examples/events
 }
 
 // examples are the folders of examples/ with what each must do. quickstart
@@ -79,6 +80,7 @@ var examples = map[string]func(*testing.T, *stage){
 	"status-list":        actStatusList,
 	"revocation":         actRevocation,
 	"cluster":            actCluster,
+	"events":             actEvents,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,
@@ -174,6 +176,8 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 			_, _ = w.Write(tokentest.JSON(map[string]any{"issuer": s.idp.URL, "jwks_uri": s.idp.URL + "/jwks"}))
 		})
 		return "\n" + caddyfile
+	case "events":
+		return "\n" + s.fitEvents(t, caddyfile)
 	case "opaque":
 		s.endpoint = s.idp.Introspects(t)
 		return "\n" + caddyfile

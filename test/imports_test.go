@@ -44,6 +44,7 @@ var domain = map[string][]string{
 	"limit":             {"store"},
 	"session":           {"jose", "token", "authserver", "store"},
 	"audit":             {"token", "policy"},
+	"webhook":           {"internal/httpx"},
 }
 
 // around is what stands between the domain and Caddy. `domain` in a row means
