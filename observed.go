@@ -159,5 +159,19 @@ func (a *App) Limited() []admin.Limit {
 	return all
 }
 
+// StatusLists implements admin.Observed.
+func (a *App) StatusLists() []admin.StatusList {
+	var all []admin.StatusList
+	for url, known := range a.issuers {
+		for _, info := range known.lists.Snapshot() {
+			all = append(all, admin.StatusList{Issuer: url, Info: info})
+		}
+	}
+	slices.SortFunc(all, func(a, b admin.StatusList) int {
+		return cmp.Or(strings.Compare(a.Issuer, b.Issuer), strings.Compare(a.URI, b.URI))
+	})
+	return all
+}
+
 // Listeners implements admin.Observed.
 func (a *App) Listeners() []admin.Listener { return a.observed.listeners }

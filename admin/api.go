@@ -74,15 +74,19 @@ const (
 
 // Routes implements caddy.AdminRouter.
 func (a *API) Routes() []caddy.AdminRoute {
-	routes := []caddy.AdminRoute{
-		{Pattern: routeKeys, Handler: route(methods{http.MethodGet: withKeys(a.listKeys)})},
-		{Pattern: routeRotate, Handler: route(methods{http.MethodPost: withKeys(a.rotateKeys)})},
-		{Pattern: routeRetire, Handler: route(methods{http.MethodPost: withKeys(a.retireKey)})},
-		{Pattern: routeRevocations, Handler: route(methods{http.MethodGet: a.listRevocations, http.MethodPost: a.revoke})},
-		{Pattern: routeReady, Handler: route(methods{http.MethodGet: a.ready})},
+	answered := map[string]methods{
+		routeKeys:        {http.MethodGet: withKeys(a.listKeys)},
+		routeRotate:      {http.MethodPost: withKeys(a.rotateKeys)},
+		routeRetire:      {http.MethodPost: withKeys(a.retireKey)},
+		routeRevocations: {http.MethodGet: a.listRevocations, http.MethodPost: a.revoke},
+		routeReady:       {http.MethodGet: a.ready},
 	}
 	for pattern, read := range lookRoutes() {
-		routes = append(routes, caddy.AdminRoute{Pattern: pattern, Handler: route(methods{http.MethodGet: read})})
+		answered[pattern] = methods{http.MethodGet: read}
+	}
+	routes := make([]caddy.AdminRoute, 0, len(answered))
+	for pattern, known := range answered {
+		routes = append(routes, caddy.AdminRoute{Pattern: pattern, Handler: route(known)})
 	}
 	return routes
 }

@@ -106,7 +106,7 @@ func stateOf(status *keys.Status) string {
 
 // unusable tells whether tokens cannot be verified. Whose tokens are asked about may
 // have no keys at all.
-func (s *issuerState) unusable() bool {
+func (s issuerState) unusable() bool {
 	return (s.State == keysMissing || s.State == keysExpired) && !s.Asked
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/limit"
+	"github.com/caddy-gatehouse/gatehouse/statuslist"
 )
 
 // Observed is what the admin API shows of the app. None of it asks anybody, and none
@@ -26,6 +27,8 @@ type Observed interface {
 	Limited() []Limit
 	// Listeners are the token_events.
 	Listeners() []Listener
+	// StatusLists are the status lists that tokens named, sorted by issuer and address.
+	StatusLists() []StatusList
 }
 
 // A KeySource is one whose keys are needed to verify something.
@@ -109,4 +112,11 @@ type Listener struct {
 	Place string
 	// Providers may log out, Transmitters push signals.
 	Providers, Transmitters []string
+}
+
+// A StatusList is one list, of the issuer of the tokens that name it.
+type StatusList struct {
+	statuslist.Info
+
+	Issuer string
 }

@@ -36,7 +36,8 @@ func (o *order) event(issuers Issuers, now time.Time) (revocation.Event, error) 
 	if event.Until, err = o.kept(&event, issuer, ends, now); err != nil {
 		return event, err
 	}
-	return event, event.Fits() // before any store is asked
+	err = event.Fits() // before any store is asked
+	return event, err
 }
 
 // named is what the event names. The value of a token is a digest already.

@@ -32,26 +32,26 @@ func (p *problems) add(severity, what, reason string, args ...any) {
 	p.found = append(p.found, problem{Severity: severity, What: what, Reason: fmt.Sprintf(reason, args...)})
 }
 
-// problemsOf looks through all sections, and puts errors first.
-func problemsOf(
-	now time.Time, issuers []issuerState, exchanges []exchangeState, breakers []breakerState, limits []limitState,
-	store *storeState, keys *keyList,
-) []problem {
-	p := &problems{now: now, found: []problem{}}
-	for i := range issuers {
-		p.issuer(&issuers[i])
+// problemsOf looks through an overview and its lists, and puts errors first.
+func problemsOf(all *overview, lists *sections) []problem {
+	p := &problems{now: all.At, found: []problem{}}
+	for i := range lists.issuers {
+		p.issuer(&lists.issuers[i])
 	}
-	p.keys(keys)
-	p.store(store)
-	for i := range exchanges {
-		p.exchange(&exchanges[i])
+	p.keys(all.Keys)
+	p.store(&all.Store)
+	for i := range lists.exchanges {
+		p.exchange(&lists.exchanges[i])
 	}
-	for i := range breakers {
-		p.breaker(&breakers[i])
+	for i := range lists.breakers {
+		p.breaker(&lists.breakers[i])
 	}
-	for i := range limits {
-		if limits[i].Counts == countsAlone {
-			p.add(severityWarning, "limit "+limits[i].Key, "each node counts alone: the store does not answer")
+	for i := range lists.statusLists {
+		p.statusList(&lists.statusLists[i])
+	}
+	for i := range lists.limits {
+		if lists.limits[i].Counts == countsAlone {
+			p.add(severityWarning, "limit "+lists.limits[i].Key, "each node counts alone: the store does not answer")
 		}
 	}
 	slices.SortStableFunc(p.found, func(a, b problem) int { return rank(a.Severity) - rank(b.Severity) })
@@ -91,7 +91,7 @@ func (p *problems) issuer(s *issuerState) {
 	}
 }
 
-func (s *issuerState) label() string {
+func (s issuerState) label() string {
 	if s.Name == "" {
 		return s.URL
 	}
@@ -153,5 +153,18 @@ func (p *problems) breaker(s *breakerState) {
 		p.add(severityError, "endpoint "+s.Endpoint, "it is left alone: %s", s.Reason)
 	case breakerHalfOpen:
 		p.add(severityWarning, "endpoint "+s.Endpoint, "it was left alone, and the next call tries it: %s", s.Reason)
+	}
+}
+
+func (p *problems) statusList(s *statusListState) {
+	what, said := "status list "+s.URI, s.LastError
+	if said == "" {
+		said = "it is being fetched"
+	}
+	switch {
+	case !s.serves():
+		p.add(severityError, what, "it is not there, so tokens that name it are answered with 503: %s", said)
+	case s.troubled():
+		p.add(severityWarning, what, "it cannot be renewed: %s; that of %s serves", said, ago(p.now, s.Fetched))
 	}
 }

@@ -110,7 +110,7 @@ type exchangeState struct {
 func (s exchangeState) troubled() bool { return s.Misconfigured || s.serverFails() }
 
 // serverFails tells whether the newest request ended for a reason that no caller has.
-func (s *exchangeState) serverFails() bool {
+func (s exchangeState) serverFails() bool {
 	switch exchange.Outcome(s.LastOutcome) {
 	case exchange.OutcomeServerDown, exchange.OutcomeTimeout, exchange.OutcomeBadAnswer, exchange.OutcomeFault:
 		return true

@@ -17,6 +17,7 @@ const (
 	routeStore     = "/gatehouse/store"
 	routeLimits    = "/gatehouse/limits"
 	routeListeners = "/gatehouse/listeners"
+	routeLists     = "/gatehouse/status-lists"
 )
 
 // lookRoutes are those routes, and what a GET of them does.
@@ -30,6 +31,7 @@ func lookRoutes() map[string]operation {
 		routeStore:     lookStore,
 		routeLimits:    paged(limitsOf),
 		routeListeners: paged(listenersOf),
+		routeLists:     paged(statusListsOf),
 	}
 }
 
@@ -48,6 +50,24 @@ type overview struct {
 	Store     storeState             `json:"store"`
 	Limits    section[limitState]    `json:"limits"`
 	Listeners section[listenerState] `json:"listeners"`
+	// StatusLists are those that tokens named.
+	StatusLists section[statusListState] `json:"status_lists"`
+}
+
+// sections are the lists of an overview whole, before they are cut into pages.
+type sections struct {
+	issuers     []issuerState
+	exchanges   []exchangeState
+	breakers    []breakerState
+	limits      []limitState
+	statusLists []statusListState
+}
+
+// fill puts them into the overview, and what is wrong with anything in it.
+func (s *sections) fill(all *overview) {
+	all.Problems = problemsOf(all, s)
+	all.Issuers, all.Exchanges, all.Breakers, all.Limits = first(s.issuers), first(s.exchanges), first(s.breakers), first(s.limits)
+	all.StatusLists = first(s.statusLists)
 }
 
 func lookOverview(r *http.Request, app Operated) (any, error) {
@@ -59,15 +79,13 @@ func lookOverview(r *http.Request, app Operated) (any, error) {
 
 // look reads everything once.
 func look(app Operated, now time.Time) *overview {
-	issuers, exchanges, breakers := issuersOf(app), exchangesOf(app), breakersOf(app)
-	limits := limitsOf(app)
+	lists := &sections{issuersOf(app), exchangesOf(app), breakersOf(app), limitsOf(app), statusListsOf(app)}
 	all := &overview{At: utc(now), Store: storeOf(app), Caches: first(cachesOf(app)), Listeners: first(listenersOf(app))}
 	if app.Ring() != nil {
 		keys := keysOf(app.Ring())
 		all.Keys = &keys
 	}
-	all.Problems = problemsOf(now, issuers, exchanges, breakers, limits, &all.Store, all.Keys)
-	all.Issuers, all.Exchanges, all.Breakers, all.Limits = first(issuers), first(exchanges), first(breakers), first(limits)
+	lists.fill(all)
 	return all
 }
 

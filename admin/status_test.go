@@ -39,7 +39,8 @@ func troubled() *overview {
 		{Name: "stock", Servers: []string{"idp.example.com", "b.example.com"}, LastOutcome: "config", LastErrorCode: "invalid_client", LastRequest: before(time.Second), Misconfigured: true, Failed: 3},
 		{Name: "was", EverSucceeded: true, LastSuccess: before(3 * 24 * time.Hour), LastOutcome: "config", Misconfigured: true, LastRequest: before(time.Second)},
 		{Name: "slow", LastOutcome: "timeout", LastRequest: before(time.Minute), Failed: 1},
-		{Name: "minted", Local: true}, {Name: "unused", Servers: []string{"idp.example.com"}},
+		{Name: "minted", Local: true},
+		{Name: "unused", Servers: []string{"idp.example.com"}},
 	}
 	breakers := []breakerState{
 		{Endpoint: "https://idp.example.com/token", State: breakerClosed},
@@ -57,7 +58,8 @@ func troubled() *overview {
 		}},
 		Caches: first([]cacheState{
 			{Kind: "remembered_tokens", Entries: 3, Bytes: 4600, MaxBytes: 64 << 20, Hits: 5, Misses: 5, HitRate: &half},
-			{Kind: "issued_tokens", Exchange: "orders", Bytes: 3 << 20, Evictions: 2}, {Kind: CacheShared, Exchange: "orders"},
+			{Kind: "issued_tokens", Exchange: "orders", Bytes: 3 << 20, Evictions: 2},
+			{Kind: CacheShared, Exchange: "orders"},
 		}),
 		Store: storeState{
 			Kind: "redis", Shared: true, LastError: "unavailable", Since: before(40 * time.Second), UnreadableValues: 2, UnreadableRecords: 1,
@@ -65,8 +67,12 @@ func troubled() *overview {
 		},
 		Listeners: first([]listenerState{{Place: "Caddyfile:9", Logout: []string{"https://idp.example.com"}}}),
 	}
-	all.Problems = problemsOf(noon, issuers, exchanges, breakers, limits, &all.Store, all.Keys)
-	all.Issuers, all.Exchanges, all.Breakers, all.Limits = first(issuers), first(exchanges), first(breakers), first(limits)
+	lists := &sections{issuers, exchanges, breakers, limits, []statusListState{
+		{Issuer: "https://idp.example.com", URI: "https://idp.example.com/lists/1", State: keysFresh, Fetched: before(time.Minute), Entries: 1 << 17, Bytes: 9000},
+		{Issuer: "https://idp.example.com", URI: "https://idp.example.com/lists/2", State: keysMissing, LastError: "unreachable"},
+		{Issuer: "https://idp.example.com", URI: "https://idp.example.com/lists/3", State: keysStale, Fetched: before(time.Hour), LastError: "status 500", Streams: 2},
+	}}
+	lists.fill(all)
 	return all
 }
 

@@ -65,6 +65,7 @@ func printOverview(out io.Writer, seen *overview) error {
 	}
 	v.issuers(&seen.Issuers)
 	v.keys(seen.Keys)
+	v.statusLists(&seen.StatusLists)
 	v.exchanges(&seen.Exchanges)
 	v.breakers(&seen.Breakers)
 	v.caches(&seen.Caches)
@@ -107,15 +108,26 @@ func (v *view) keys(list *keyList) {
 	if list == nil {
 		return
 	}
-	var rows [][]string
+	rows := make([][]string, 0, len(list.Keys))
 	for _, key := range list.Keys {
 		rows = append(rows, []string{" ", key.Kid, string(key.Purpose), string(key.Algorithm), string(key.State), ago(v.now, key.Created), ago(v.now, key.Gone)})
 	}
 	v.table("Signing keys of "+printable(list.Issuer), "KID | PURPOSE | ALGORITHM | STATE | MADE | GONE", len(list.Keys), rows)
 }
 
+func (v *view) statusLists(all *section[statusListState]) {
+	rows := make([][]string, 0, len(all.Items))
+	for _, one := range all.Items {
+		rows = append(rows, []string{
+			mark(one), one.URI, one.State, ago(v.now, one.Fetched), ago(v.now, one.NextRefresh), cmp.Or(one.LastError, "-"),
+			number(one.Entries), size(uint64(one.Bytes)), strconv.Itoa(one.Streams), //nolint:gosec // a length
+		})
+	}
+	v.table("Status lists", "LIST | STATE | FETCHED | NEXT | LAST ERROR | ENTRIES | SIZE | OPEN STREAMS", all.Count, rows)
+}
+
 func (v *view) exchanges(all *section[exchangeState]) {
-	var rows [][]string
+	rows := make([][]string, 0, len(all.Items))
 	for _, one := range all.Items {
 		state, servers := cmp.Or(one.LastOutcome, "never asked"), strings.Join(one.Servers, ", ")
 		switch {
@@ -132,7 +144,7 @@ func (v *view) exchanges(all *section[exchangeState]) {
 }
 
 func (v *view) breakers(all *section[breakerState]) {
-	var rows [][]string
+	rows := make([][]string, 0, len(all.Items))
 	for _, one := range all.Items {
 		rows = append(rows, []string{mark(one), one.Endpoint, one.State, one.Reason, ago(v.now, one.Until)})
 	}
@@ -140,7 +152,7 @@ func (v *view) breakers(all *section[breakerState]) {
 }
 
 func (v *view) caches(all *section[cacheState]) {
-	var rows [][]string
+	rows := make([][]string, 0, len(all.Items))
 	for _, one := range all.Items {
 		rate, entries, octets := "-", strconv.Itoa(one.Entries), size(one.Bytes)
 		if one.HitRate != nil {
@@ -176,7 +188,7 @@ func (v *view) store(one *storeState) {
 }
 
 func (v *view) limits(all *section[limitState]) {
-	var rows [][]string
+	rows := make([][]string, 0, len(all.Items))
 	for _, one := range all.Items {
 		whom := ""
 		if one.Path != "" {
@@ -190,7 +202,7 @@ func (v *view) limits(all *section[limitState]) {
 }
 
 func (v *view) listeners(all *section[listenerState]) {
-	var rows [][]string
+	rows := make([][]string, 0, len(all.Items))
 	for _, one := range all.Items {
 		rows = append(rows, []string{mark(one), cmp.Or(one.Place, "token_events"), strings.Join(one.Logout, ", "), strings.Join(one.SharedSignals, ", ")})
 	}

@@ -104,7 +104,7 @@ func (f *follower) othersRefill(ctx context.Context) (bool, error) {
 		return false, nil
 	case f.since.IsZero():
 		f.since = time.Now()
-		f.log.WarnContext(ctx, "other nodes are writing the list of revocations again: waiting for them", "at most", refillPatience.String())
+		f.log.WarnContext(ctx, "other nodes are writing the list of revocations again: waiting for them", "at_most", refillPatience.String())
 	}
 	return time.Since(f.since) < refillPatience, nil
 }

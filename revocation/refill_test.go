@@ -56,7 +56,8 @@ func TestRefillIsSaid(t *testing.T) {
 	if _, err := before.Revoke(t.Context(), Event{Kind: KindIssuer, Issuer: idpURL, Until: nextHour}); err != nil {
 		t.Fatal(err)
 	}
-	defer after.Succeed(before, false)()
+	unfollow := after.Succeed(before, false)
+	defer unfollow()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if err := after.Load(ctx, slog.New(slog.DiscardHandler)); err != nil {

@@ -93,8 +93,12 @@ func TestRemoteAdminMayBeLimitedToStatus(t *testing.T) {
 	known, nobody, other := reach(certificate), reach(), reach(observer(t))
 	harness.Eventually(t, "the observer sees the status", func() bool { return known(http.MethodGet, "/gatehouse/status") == http.StatusOK })
 	for _, tt := range []struct{ method, path string }{
-		{http.MethodPost, "/gatehouse/status"}, {http.MethodGet, "/gatehouse/revocations"}, {http.MethodPost, "/gatehouse/revocations"},
-		{http.MethodGet, "/gatehouse/issuers"}, {http.MethodPost, "/gatehouse/keys/rotate"}, {http.MethodGet, "/config/"},
+		{http.MethodPost, "/gatehouse/status"},
+		{http.MethodGet, "/gatehouse/revocations"},
+		{http.MethodPost, "/gatehouse/revocations"},
+		{http.MethodGet, "/gatehouse/issuers"},
+		{http.MethodPost, "/gatehouse/keys/rotate"},
+		{http.MethodGet, "/config/"},
 		{http.MethodGet, "/gatehouse/status/../revocations"},
 	} {
 		if status := known(tt.method, tt.path); status != http.StatusForbidden {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -310,13 +311,11 @@ func (l *looked) expectCounts(t *testing.T) {
 
 func find[T any](t *testing.T, all []T, is func(T) bool) T {
 	t.Helper()
-	for _, one := range all {
-		if is(one) {
-			return one
-		}
+	i := slices.IndexFunc(all, is)
+	if i < 0 {
+		t.Fatalf("not among %+v", all)
 	}
-	t.Fatalf("not among %+v", all)
-	panic("not reached")
+	return all[i]
 }
 
 const quietNode = `{

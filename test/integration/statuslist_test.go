@@ -118,6 +118,13 @@ func TestStatusListOutage(t *testing.T) {
 	if answer.Header.Get("Retry-After") != "5" || answer.Header.Get("WWW-Authenticate") != "" {
 		t.Errorf("%v", answer.Header)
 	}
+	seen, _ := look(t, gateway)
+	if said := seen.problem("status list " + missing.URI); !strings.HasPrefix(said, "error: it is not there, so tokens that name it are answered with 503: ") {
+		t.Errorf("an operator is told %q of %+v", said, seen.Problems)
+	}
+	if listed := lookAt(t, gateway, "/gatehouse/status-lists", http.StatusOK); !strings.Contains(listed, `"uri":"`+held.URI+`","state":"fresh"`) {
+		t.Errorf("the lists are %s", listed)
+	}
 	harness.Eventually(t, "renewals fail", func() bool { return held.Hits() > 1 })
 	gateway.Get("/", good).Expect(t, http.StatusOK)
 	harness.Eventually(t, "the list has ended", func() bool {
