@@ -272,5 +272,5 @@ func (s *State) tell(batch *Batch) {
 	for _, tell := range told {
 		tell(batch)
 	}
-	s.watches.tell(batch, s.FactsOf)
+	s.watches.tell(batch, s.ends)
 }
