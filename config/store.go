@@ -122,8 +122,9 @@ func (g *Gatehouse) readStore(d *caddyfile.Dispenser) error {
 
 // storeModules are the names of the stores that this Caddy was built with.
 func storeModules() []string {
-	var names []string
-	for _, module := range caddy.GetModules(strings.TrimSuffix(storesNamespace, ".")) {
+	modules := caddy.GetModules(strings.TrimSuffix(storesNamespace, "."))
+	names := make([]string, 0, len(modules))
+	for _, module := range modules {
 		names = append(names, module.ID.Name())
 	}
 	slices.Sort(names)
