@@ -24,8 +24,20 @@ const (
 	sweepSome  = 256
 )
 
+// graceMilli is how long the scripts leave a record behind its end.
+var graceMilli = store.Grace.Milliseconds()
+
 // Append implements store.Log, in one round trip.
 func (s *Store) Append(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time) error {
+	return s.append(ctx, log, id, data, until, s.config.Records)
+}
+
+// AppendLeaving implements store.Reserver.
+func (s *Store) AppendLeaving(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time) error {
+	return s.append(ctx, log, id, data, until, s.config.Records-store.Reserve(s.config.Records))
+}
+
+func (s *Store) append(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time, most int) error {
 	const doing = "appending"
 	if err := ctx.Err(); err != nil {
 		return s.fault(ctx, doing, err)
@@ -33,9 +45,8 @@ func (s *Store) Append(ctx context.Context, log store.Purpose, id string, data [
 	if len(data) > store.MaxRecord {
 		return fmt.Errorf("%s: the record has %d octets, and at most %d are kept", doing, len(data), store.MaxRecord)
 	}
-	now := time.Now()
-	if !now.Before(until) {
-		return nil
+	if !until.After(time.Unix(0, 0)) {
+		return nil // what has ended otherwise the server tells, whose clock all have in common
 	}
 	u, names := use{kindLog, log}, s.logKeys(log)
 	all, err := s.ring.of(u)
@@ -50,7 +61,7 @@ func (s *Store) Append(ctx context.Context, log store.Purpose, id string, data [
 	if err != nil {
 		return err
 	}
-	args := []any{now.UnixMilli(), milliseconds(until), sealed, s.config.Records, rand.Text()}
+	args := []any{graceMilli, milliseconds(until), sealed, most, rand.Text()}
 	for _, name := range ciphers {
 		args = append(args, name)
 	}
@@ -61,7 +72,7 @@ func (s *Store) Append(ctx context.Context, log store.Purpose, id string, data [
 	case err != nil:
 		return s.fault(ctx, doing, err)
 	case answer == "full":
-		return fmt.Errorf("%s to %s: %w: it has %d records", doing, log, store.ErrFull, s.config.Records)
+		return fmt.Errorf("%s to %s: %w: it has %d records", doing, log, store.ErrFull, most)
 	}
 	return nil
 }
@@ -97,6 +108,7 @@ type reader struct {
 
 	life string // empty until the log's is known
 	at   place
+	now  time.Time // by the server's clock, when it was asked last
 }
 
 // read goes past what has ended or does not open until it has as many records as were
@@ -147,6 +159,10 @@ func (r *reader) peek(ctx context.Context, room int) ([]entry, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: %w: it does not speak as Redis does", doing, store.ErrUnavailable)
 	}
+	if err := r.store.follows(doing, found.link); err != nil {
+		return nil, err
+	}
+	r.now = found.now
 	if r.life == "" {
 		r.life = found.life
 	}
@@ -201,7 +217,7 @@ func (r *reader) open(ctx context.Context, entries []entry) []store.Record {
 			r.store.cannotOpen(Unreadable{Purpose: r.log, Record: true})
 			continue
 		}
-		if !time.Now().Before(record.Until) {
+		if r.over(record.Until) {
 			ended = true
 			continue
 		}
@@ -214,9 +230,14 @@ func (r *reader) open(ctx context.Context, entries []entry) []store.Record {
 	return records
 }
 
+// over tells whether an instant has passed by the clocks of both, the server's and this
+// node's: whoever moves past a record does not come back to it, and one of the clocks
+// may be ahead for a moment.
+func (r *reader) over(until time.Time) bool { return !r.now.Before(until) && !time.Now().Before(until) }
+
 // sweep clears away some of what has ended. That it fails harms nobody.
 func (r *reader) sweep(ctx context.Context) {
 	limited, cancel := r.store.limited(ctx)
 	defer cancel()
-	_ = sweepScript.Run(limited, r.store.calls, r.names, time.Now().UnixMilli(), sweepSome).Err()
+	_ = sweepScript.Run(limited, r.store.calls, r.names, graceMilli, sweepSome).Err()
 }
