@@ -34,7 +34,7 @@ INTEROP := cd dev && $(BIN)/gotestsum --format testname --post-run-command tools
 
 # Several gateways with one Redis: as users build them, too. What they measure goes
 # into a file, as the test runner shows what failing tests say only.
-CLUSTER := $(subst -tags=interop,-tags=cluster,$(INTEROP))
+CLUSTER := $(subst -timeout=30m,-timeout=60m,$(subst -tags=interop,-tags=cluster,$(INTEROP)))
 FIGURES := $(CACHE)/cluster/figures.md
 
 FUZZTIME ?= 10m
@@ -117,7 +117,7 @@ interop: needs $(BIN)/gotestsum ## Run the gateway with real servers, which it i
 	@dev/interop/keycloak/install.sh $(CACHE)/interop
 	@dev/interop/node/install.sh
 ifdef SHORT
-	@$(INTEROP) -run='^(TestTokens|TestLightweight|TestExchange)$$' ./interop/keycloak
+	@$(INTEROP) -run='^(TestTokens|TestLightweight|TestExchange|TestBackchannelLogout)$$' ./interop/keycloak
 	@$(INTEROP) ./interop ./interop/node ./interop/mcp ./interop/clients ./interop/zitadel
 else
 	@$(INTEROP) ./interop/...

@@ -23,6 +23,7 @@ func (a *App) guard(block *config.Client) (*authserver.Guard, error) {
 		return held.Value, nil
 	}
 	a.watched[server] = true
+	a.observed.guards = append(a.observed.guards, observedGuard{server, held.Value})
 	return held.Value, a.metrics.WatchBreakers(server, func() iter.Seq2[string, bool] {
 		return func(yield func(string, bool) bool) {
 			for _, endpoint := range held.Value.Endpoints() {

@@ -90,7 +90,7 @@ func (d *derived) sweep(how sweeping, ofToken func(*token.Token) bool, match fun
 func factsOf(origin *exchange.Origin) revocation.Facts {
 	return revocation.Facts{
 		Issuer: origin.Issuer, ID: origin.ID, Subject: origin.Subject, Session: origin.Session, Client: origin.Client,
-		KeyID: origin.KeyID, Essence: origin.Essence, Inner: origin.Inner, IssuedAt: origin.IssuedAt, Tags: origin.Ancestry,
+		Sub: origin.Sub, KeyID: origin.KeyID, Essence: origin.Essence, Inner: origin.Inner, IssuedAt: origin.IssuedAt, Tags: origin.Ancestry,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 )
 
@@ -16,6 +17,8 @@ const (
 	eventRecovered   = "issuer_recovered"
 	eventRotated     = "signing_key_rotated"
 	eventRevoked     = "token_revoked"
+
+	eventMisconfigured = "exchange_misconfigured"
 )
 
 // maxEvents bounds the events that wait while a handler of the operator's is
@@ -78,5 +81,15 @@ func (a *App) renewed(refresh keys.Refresh) {
 		a.emitter.emit(eventUnreachable, map[string]any{"issuer": refresh.Issuer, "error": refresh.Err.Error()})
 	default:
 		a.emitter.emit(eventRecovered, map[string]any{"issuer": refresh.Issuer})
+	}
+}
+
+// misconfigured tells of an exchange whose server refuses the gateway itself. The
+// exchange says so once, until it works again.
+func (a *App) misconfigured(label, place string) func(*exchange.Error) {
+	return func(failure *exchange.Error) {
+		a.emitter.emit(eventMisconfigured, map[string]any{
+			"exchange": label, "place": place, "outcome": string(failure.Outcome), "code": failure.ASCode, "status": failure.ASStatus, "leg": failure.Leg,
+		})
 	}
 }

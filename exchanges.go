@@ -124,6 +124,7 @@ func (a *App) exchanger(label string, block *config.Exchange) (*exchange.Exchang
 		Scheme: scheme, State: held.Value, SubjectIssuers: a.subjectIssuers(block),
 		Anonymous: block.Anonymous, MaxTTL: block.MaxTTL.Or(config.DefaultMaxTTL), Checker: subjectChecker{a},
 		Revoked: a.isRevoked, Ancestry: a.ancestry, Sharing: a.sharing(label, key),
+		Misconfigured: a.misconfigured(label, block.Place),
 	}
 	if block.IsLocal() {
 		if settings.Local, err = a.local(block); err != nil {
@@ -141,7 +142,11 @@ func (a *App) exchanger(label string, block *config.Exchange) (*exchange.Exchang
 		return nil, fmt.Errorf("bind: %w", err)
 	}
 	settings.Leg, settings.Then = settings.Then[0], settings.Then[1:]
-	return exchange.New(settings)
+	made, err := exchange.New(settings)
+	if err == nil {
+		a.observed.exchanges = append(a.observed.exchanges, observedExchange{label, block.Place, made, held.Value})
+	}
+	return made, err
 }
 
 // bind binds what the last leg gets, if the exchange says so.
@@ -283,8 +288,12 @@ func (a *App) answerIssuer(url, ref string) (*token.Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
+	lists, err := a.statusLists(url, block, source)
+	if err != nil {
+		return nil, err
+	}
 	return &token.Issuer{
-		URL: url, Keys: source, Algorithms: block.AcceptedAlgorithms(), Leeway: block.Leeway.Or(config.DefaultLeeway),
+		URL: url, Keys: source, Algorithms: block.AcceptedAlgorithms(), Leeway: block.Leeway.Or(config.DefaultLeeway), Statuses: lists,
 	}, nil
 }
 

@@ -43,6 +43,10 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 	if err != nil {
 		return err
 	}
+	lists, err := a.statusLists(url, block, source)
+	if err != nil {
+		return err
+	}
 	opener, err := a.decrypter(block)
 	if err != nil {
 		return err
@@ -57,13 +61,14 @@ func (a *App) addIssuer(url, userPrefix string, block *config.Issuer) error {
 		Claims:     block.ClaimPaths(),
 		Leeway:     block.Leeway.Or(config.DefaultLeeway),
 		Decrypter:  opener,
+		Statuses:   lists,
 		Asked:      block.Introspection != nil && block.Introspection.Always,
 	}
-	a.issuers[url] = &issuer{trusted: trusted, source: source}
+	a.issuers[url] = &issuer{trusted: trusted, source: source, lists: lists}
 	if err := a.distinguishes(); err != nil {
 		return err
 	}
-	return a.metrics.WatchKeySet(url, source)
+	return errors.Join(a.metrics.WatchKeySet(url, source), a.metrics.WatchStatusLists(url, lists))
 }
 
 // keySource makes the source of an issuer's keys: a file that is read now, or a

@@ -20,5 +20,10 @@ func (a *App) provisionLimits() {
 func (a *App) Limit(rule limit.Rule) *limit.Limit {
 	held := limitCounts.Acquire(lease.KeyOf(rule.ID()), func() *limit.Local { return limit.NewLocal(0) }, nil)
 	a.releases = append(a.releases, held.Release)
-	return limit.New(rule, held.Value, a.limits)
+	made := limit.New(rule, held.Value, a.limits)
+	if a.observed.limits == nil {
+		a.observed.limits = make(map[string]observedLimit)
+	}
+	a.observed.limits[rule.ID()] = observedLimit{rule, made}
+	return made
 }

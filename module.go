@@ -26,6 +26,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/policy"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/signing"
+	"github.com/caddy-gatehouse/gatehouse/statuslist"
 	"github.com/caddy-gatehouse/gatehouse/store"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -71,20 +72,24 @@ type App struct {
 	decrypters   map[*config.Issuer]token.Decrypter
 	certificates map[authserver.CertificateFiles]*authserver.Certificate
 
+	observed observed
+
 	doors   []admin.Door   // the token_auths, as they were provisioned
 	sources []*keys.Source // of keys of clients of token_service, and of transmitters
 
 	transmitters map[string]*keys.Source // of token_events, by URL
+	statuses     []*statuslist.Lists     // of all issuers, those of exchanges included
 
 	releases []func()
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 }
 
-// An issuer is a trusted issuer and the source of its keys.
+// An issuer is a trusted issuer, the source of its keys and its status lists.
 type issuer struct {
 	trusted *token.Issuer
 	source  *keys.Source
+	lists   *statuslist.Lists
 }
 
 // CaddyModule returns the Caddy module information.
@@ -179,6 +184,9 @@ func (a *App) Start() error {
 	}
 	for _, source := range a.sources {
 		a.running.Go(func() { source.Run(ctx) })
+	}
+	for _, lists := range a.statuses {
+		a.running.Go(func() { lists.Run(ctx) })
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/signing"
 )
 
@@ -22,7 +23,7 @@ func (a *App) Trusted() admin.Issuers {
 		name, _, _ := a.Issuer(url)
 		asked, opaque := a.introspected[url]
 		known := admin.Issuer{
-			Name: name, URL: url, MaxAge: trusted.MaxAge, Leeway: trusted.Leeway,
+			Name: name, URL: url, MaxAge: a.maxAge(trusted.MaxAge), Leeway: trusted.Leeway,
 			Opaque: opaque, Encrypted: trusted.Decrypter != nil,
 		}
 		if opaque {
@@ -34,6 +35,16 @@ func (a *App) Trusted() admin.Issuers {
 		all = append(all, admin.Issuer{URL: a.Sign.Issuer, Leeway: config.DefaultLeeway})
 	}
 	return all
+}
+
+// maxAge is how long after iat a token, or what the gateway minted of it, can be good
+// at most, where the age of tokens is bounded: one that is nearly too old still gets a
+// minted one, of a life of its own.
+func (a *App) maxAge(bound time.Duration) time.Duration {
+	if bound <= 0 || a.Sign == nil {
+		return bound
+	}
+	return bound + exchange.MaxLifetime + config.MaxLeeway
 }
 
 // Unready implements admin.Operated and handlers.Services. It asks nobody: balancers

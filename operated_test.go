@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/store"
 )
@@ -34,5 +35,23 @@ func TestReadyNeedsTheList(t *testing.T) {
 	}
 	if reasons := app.listUnready(time.Now().Add(bound + time.Second)); len(reasons) != 1 || !strings.Contains(reasons[0], "max_staleness is 30s") {
 		t.Errorf("beyond it: %v", reasons)
+	}
+}
+
+// What was minted of a token that was nearly too old lives on for a while, and a
+// revocation for as long.
+func TestAgeOfWhatWasMinted(t *testing.T) {
+	app := new(App)
+	for _, bound := range []time.Duration{0, time.Hour} {
+		if got := app.maxAge(bound); got != bound {
+			t.Errorf("%v without sign: %v", bound, got)
+		}
+	}
+	app.Sign = new(config.Sign)
+	if got := app.maxAge(time.Hour); got != time.Hour+12*time.Minute {
+		t.Errorf("with sign: %v", got)
+	}
+	if got := app.maxAge(0); got != 0 {
+		t.Errorf("without a bound: %v", got)
 	}
 }

@@ -37,6 +37,7 @@ func (a *App) provisionStore(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
+	a.observed.store = module.CaddyModule().ID.Name()
 	key := lease.KeyOf(a.StoreShape(module)...)
 	held := stores.Acquire(key, func() store.Store { return made }, func(s store.Store) { _ = s.Close() })
 	fresh := revocation.NewState(held.Value)
@@ -112,7 +113,18 @@ func (a *App) publishRevocations() error {
 }
 
 // Watch implements handlers.Services.
-func (a *App) Watch(held *token.Token, end func()) (stop func()) { return a.revoked.Watch(held, end) }
+func (a *App) Watch(held *token.Token, end func()) (stop func()) {
+	stop = a.revoked.Watch(held, end)
+	known := a.issuers[held.Issuer]
+	if held.Status.IsZero() || known == nil {
+		return stop
+	}
+	stopStatus := known.lists.Watch(held.Status, end)
+	return func() {
+		stop()
+		stopStatus()
+	}
+}
 
 // guarded puts the list behind a verifier.
 func (a *App) guarded(verifier revocation.Verifier) *revocation.Guard {

@@ -32,11 +32,14 @@ func (a *App) provisionSecond() error {
 	return nil
 }
 
+// unreadable is a store that counts what it holds and cannot read.
+type unreadable interface {
+	Unreadable() (values, records uint64)
+}
+
 // publishStore puts what the store cannot read among the metrics, if it counts it.
 func (a *App) publishStore() error {
-	if counts, ok := a.store.(interface {
-		Unreadable() (values, records uint64)
-	}); ok {
+	if counts, ok := a.store.(unreadable); ok {
 		return a.metrics.WatchStore(counts.Unreadable)
 	}
 	return nil

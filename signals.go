@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/jose"
@@ -31,7 +32,20 @@ func (a *App) Receiver(directive *config.TokenEvents) (*signal.Receiver, error) 
 		source.Keys, source.Audience = found, []string{line.Audience}
 		settings.Transmitters = append(settings.Transmitters, source)
 	}
+	a.listens(directive, &settings)
 	return signal.NewReceiver(settings)
+}
+
+// listens notes to whom a token_events listens.
+func (a *App) listens(directive *config.TokenEvents, settings *signal.Config) {
+	listener := admin.Listener{Place: directive.Place}
+	for _, source := range settings.Providers {
+		listener.Providers = append(listener.Providers, source.URL)
+	}
+	for _, source := range settings.Transmitters {
+		listener.Transmitters = append(listener.Transmitters, source.URL)
+	}
+	a.observed.listeners = append(a.observed.listeners, listener)
 }
 
 // speaker is an issuer that is listened to, by what its block says. A URL without a
@@ -40,6 +54,9 @@ func (a *App) speaker(url string) *signal.Source {
 	block := a.blockOf(url)
 	source := &signal.Source{
 		URL: url, Leeway: block.Leeway.Or(config.DefaultLeeway), NamesByEmail: block.ClaimPaths().Subject == "email",
+	}
+	if known := a.issuers[url]; known != nil {
+		source.MaxAge = a.maxAge(known.trusted.MaxAge)
 	}
 	for _, alg := range block.AcceptedAlgorithms() {
 		if slices.Contains(jose.Asymmetric(), alg) {
@@ -89,5 +106,6 @@ func (a *App) transmitterKeys(url string) (*keys.Source, error) {
 	})
 	a.transmitters[url] = source
 	a.sources = append(a.sources, source)
+	a.observed.sources = append(a.observed.sources, observedSource{url: url, role: admin.RoleTransmitter, source: source, server: server})
 	return source, nil
 }

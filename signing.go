@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 
+	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
@@ -73,6 +74,7 @@ func (a *App) peers(timing signing.Timing) ([]signing.Peer, error) {
 			FetchTimeout: config.DefaultFetchTimeout, Refresh: max(time.Second, timing.Poll()), Observe: a.renewed,
 		})
 		a.regions = append(a.regions, source)
+		a.observed.sources = append(a.observed.sources, observedSource{url: url, role: admin.RoleRegion, source: source, server: server})
 		peers = append(peers, source)
 	}
 	return peers, nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
 	"github.com/caddy-gatehouse/gatehouse/introspection"
@@ -92,7 +93,7 @@ type ownRevoker struct {
 // long after its end as any configuration may.
 func (r ownRevoker) Revoke(ctx context.Context, id string, expiry time.Time) error {
 	_, err := r.list.Revoke(ctx, revocation.Event{
-		Kind: revocation.KindID, Issuer: r.issuer, Value: id, Until: expiry.Add(config.MaxLeeway), By: "token_service",
+		Kind: revocation.KindID, Issuer: r.issuer, Value: revocation.ValueOf(id), Until: expiry.Add(config.MaxLeeway), By: "token_service",
 	})
 	return err
 }
@@ -150,6 +151,7 @@ func (a *App) clientKeys(id, from string) (*keys.Source, error) {
 		return nil, err
 	}
 	a.sources = append(a.sources, source)
+	a.observed.sources = append(a.observed.sources, observedSource{name: id, url: from, role: admin.RoleClient, source: source})
 	return source, nil
 }
 

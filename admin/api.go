@@ -31,6 +31,8 @@ type API struct{ listing sync.Mutex }
 
 // Operated is what the admin API needs of the app.
 type Operated interface {
+	Observed
+
 	// Ring has the gateway's own keys; nil where the configuration has no `sign`.
 	Ring() *signing.Ring
 	// Trail is the audit trail.
@@ -72,13 +74,17 @@ const (
 
 // Routes implements caddy.AdminRouter.
 func (a *API) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{
+	routes := []caddy.AdminRoute{
 		{Pattern: routeKeys, Handler: route(methods{http.MethodGet: withKeys(a.listKeys)})},
 		{Pattern: routeRotate, Handler: route(methods{http.MethodPost: withKeys(a.rotateKeys)})},
 		{Pattern: routeRetire, Handler: route(methods{http.MethodPost: withKeys(a.retireKey)})},
 		{Pattern: routeRevocations, Handler: route(methods{http.MethodGet: a.listRevocations, http.MethodPost: a.revoke})},
 		{Pattern: routeReady, Handler: route(methods{http.MethodGet: a.ready})},
 	}
+	for pattern, read := range lookRoutes() {
+		routes = append(routes, caddy.AdminRoute{Pattern: pattern, Handler: route(methods{http.MethodGet: read})})
+	}
+	return routes
 }
 
 var (
@@ -148,7 +154,7 @@ func statusOf(err error) int {
 		return http.StatusNotFound
 	case errors.Is(err, signing.ErrPending):
 		return http.StatusConflict
-	case errors.Is(err, errBadKid), errors.Is(err, errBadOrder), errors.Is(err, revocation.ErrInvalid):
+	case errors.Is(err, errBadKid), errors.Is(err, errBadOrder), errors.Is(err, errBadQuery), errors.Is(err, revocation.ErrInvalid):
 		return http.StatusBadRequest
 	default:
 		return http.StatusServiceUnavailable
@@ -164,13 +170,16 @@ type keyList struct {
 }
 
 func (a *API) listKeys(_ *http.Request, app Operated) (any, error) {
-	ring := app.Ring()
+	return keysOf(app.Ring()), nil
+}
+
+func keysOf(ring *signing.Ring) keyList {
 	status := ring.Status()
 	list := keyList{Issuer: ring.Issuer(), Degraded: status.Degraded, Keys: ring.Keys()}
 	if status.Trouble != nil {
 		list.Trouble = status.Trouble.Error()
 	}
-	return list, nil
+	return list
 }
 
 func (a *API) rotateKeys(r *http.Request, app Operated) (any, error) {

@@ -19,7 +19,7 @@ func init() {
 		Long: `
 Commands for the token boundary. 'caddy help gatehouse <verb>' tells more of each.`,
 		CobraFunc: func(command *cobra.Command) {
-			command.AddCommand(inspectCommand(), keysCommand(), revokeCommand(), revocationsCommand())
+			command.AddCommand(inspectCommand(), statusCommand(), keysCommand(), revokeCommand(), revocationsCommand())
 			needsVerb(command)
 		},
 	})

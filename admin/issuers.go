@@ -16,7 +16,8 @@ type Issuer struct {
 	Name string
 	// URL is its iss claim.
 	URL string
-	// MaxAge is max_token_age, zero if a token may be of any age.
+	// MaxAge is how long after iat a token, or what is derived from it, can be good:
+	// max_token_age and some more, zero if a token may be of any age.
 	MaxAge time.Duration
 	// Leeway is how far the clocks may be apart.
 	Leeway time.Duration

@@ -115,7 +115,7 @@ func ask(address, method, route string, body []byte, to any) error {
 	}
 	answer, err := caddycmd.AdminAPIRequest(address, method, route, make(http.Header), content)
 	if err != nil {
-		return err
+		return readRefusal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(to); err != nil {

@@ -43,6 +43,7 @@ type nodeStatus struct {
 type filter struct {
 	kind          revocation.Kind
 	issuer, value string
+	digested      string // the value, as an event may have it instead
 	after         cursor
 	limit         int
 }
@@ -74,6 +75,7 @@ func (a *API) listRevocations(r *http.Request, app Operated) (any, error) {
 
 func readFilter(query url.Values, issuers Issuers) (filter, error) {
 	wanted := filter{kind: revocation.Kind(query.Get("kind")), issuer: query.Get("issuer"), value: query.Get("value"), limit: defaultPage}
+	wanted.digested = revocation.ValueOf(wanted.value)
 	if wanted.kind != "" && !slices.Contains(namable, wanted.kind) {
 		return wanted, bad("kind", "there is no such kind: write one of %s", kindNames())
 	}
@@ -103,7 +105,7 @@ func readFilter(query url.Values, issuers Issuers) (filter, error) {
 }
 
 func (f *filter) takes(e *revocation.Event) bool {
-	return (f.kind == "" || e.Kind == f.kind) && (f.issuer == "" || e.Issuer == f.issuer) && (f.value == "" || e.Value == f.value)
+	return (f.kind == "" || e.Kind == f.kind) && (f.issuer == "" || e.Issuer == f.issuer) && (f.value == "" || e.Value == f.value || e.Value == f.digested)
 }
 
 // page sorts what matches, the newest first, and cuts out one page.

@@ -72,14 +72,14 @@ func TestRevocationsAreListedInPages(t *testing.T) {
 
 func TestBadQueriesAreRefused(t *testing.T) {
 	for query, want := range map[string]string{
-		"kinds=jti":         "query: an unknown parameter",
+		"kinds=jti":         "the query is not valid: an unknown parameter",
 		"kind=jti&kind=key": "kind: it is written twice",
 		"kind=user":         "kind: there is no such kind",
 		"issuer=mian":       "issuer: the running configuration trusts none",
 		"limit=0":           "limit: not a number",
 		"limit=1001":        "limit: not a number",
 		"after=x":           "after: not what next said",
-		"%zz":               "query: it cannot be read",
+		"%zz":               "the query is not valid: it cannot be read",
 	} {
 		request := httptest.NewRequest(http.MethodGet, routeRevocations, http.NoBody)
 		request.URL.RawQuery = query

@@ -18,7 +18,8 @@ import (
 
 // Bounds of what an order may say.
 const (
-	maxValue  = 1024
+	maxText   = 1024
+	maxValue  = 64 << 10 // as long as what an introspection endpoint answers
 	maxReason = 256
 	maxLife   = revocation.MaxLife
 	// maxAhead is how far before may lie in the future: an issuer's clock may be ahead.
@@ -67,9 +68,9 @@ func readOrder(data []byte) (order, error) {
 	}
 	reader := orderReader{object: object}
 	found := order{
-		kind: revocation.Kind(reader.text("kind", maxValue)), issuer: reader.text("issuer", maxValue),
-		value: reader.text("value", maxValue), reason: reader.text("reason", maxReason),
-		before: reader.text("before", maxValue), all: reader.flag("all"),
+		kind: revocation.Kind(reader.text("kind", maxText)), issuer: reader.text("issuer", maxText),
+		value: reader.any("value", maxValue), reason: reader.text("reason", maxReason),
+		before: reader.text("before", maxText), all: reader.flag("all"),
 		life: reader.duration("for"), until: reader.time("until"),
 	}
 	if text := reader.text("token", token.MaxLength); text != "" {
@@ -171,6 +172,15 @@ func (r *orderReader) fail(member, mend string, args ...any) {
 }
 
 func (r *orderReader) text(member string, longest int) string {
+	text := r.any(member, longest)
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		r.fail(member, "it holds a control character")
+	}
+	return text
+}
+
+// any is a text that may hold control characters.
+func (r *orderReader) any(member string, longest int) string {
 	if !r.object.Has(member) {
 		return ""
 	}
@@ -182,8 +192,6 @@ func (r *orderReader) text(member string, longest int) string {
 		r.fail(member, "empty: leave it out, or write something")
 	case len(text) > longest:
 		r.fail(member, "longer than %d octets", longest)
-	case strings.ContainsFunc(text, unicode.IsControl):
-		r.fail(member, "it holds a control character")
 	}
 	return text
 }
@@ -198,7 +206,7 @@ func (r *orderReader) flag(member string) bool {
 }
 
 func (r *orderReader) duration(member string) time.Duration {
-	text := r.text(member, maxValue)
+	text := r.text(member, maxText)
 	if text == "" {
 		return 0
 	}
@@ -210,7 +218,7 @@ func (r *orderReader) duration(member string) time.Duration {
 }
 
 func (r *orderReader) time(member string) time.Time {
-	text := r.text(member, maxValue)
+	text := r.text(member, maxText)
 	if text == "" {
 		return time.Time{}
 	}

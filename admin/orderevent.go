@@ -1,12 +1,10 @@
 package admin
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/revocation"
-	"github.com/caddy-gatehouse/gatehouse/store"
 	"github.com/caddy-gatehouse/gatehouse/sts"
 )
 
@@ -19,7 +17,7 @@ const eventSource = revocation.ByOperator
 
 // event makes an order the event that the log gets.
 func (o *order) event(issuers Issuers, now time.Time) (revocation.Event, error) {
-	event := revocation.Event{Kind: o.kind, Value: o.value, At: now, Reason: o.reason, By: eventSource}
+	event := revocation.Event{Kind: o.kind, Value: o.named(), At: now, Reason: o.reason, By: eventSource}
 	var issuer Issuer
 	var ends time.Time // of the one token, as far as it says
 	var err error
@@ -38,7 +36,15 @@ func (o *order) event(issuers Issuers, now time.Time) (revocation.Event, error) 
 	if event.Until, err = o.kept(&event, issuer, ends, now); err != nil {
 		return event, err
 	}
-	return event, fits(event)
+	return event, event.Fits() // before any store is asked
+}
+
+// named is what the event names. The value of a token is a digest already.
+func (o *order) named() string {
+	if o.kind == revocation.KindToken {
+		return o.value
+	}
+	return revocation.ValueOf(o.value)
 }
 
 // ofToken fills in what a token is named by, and finds its issuer and its end.
@@ -67,8 +73,8 @@ func (o *order) ofToken(event *revocation.Event, issuers Issuers) (issuer Issuer
 			return issuer, ends, bad("issuer", "the token is of another issuer: leave issuer out")
 		}
 	}
-	if said.id != "" && len(said.id) <= maxValue {
-		event.Kind, event.Value = revocation.KindID, said.id
+	if said.id != "" {
+		event.Kind, event.Value = revocation.KindID, revocation.ValueOf(said.id)
 	}
 	return issuer, said.ends, nil
 }
@@ -146,21 +152,6 @@ func (o *order) checkUntil(now time.Time) error {
 	}
 	if o.until.After(now.Add(maxLife)) {
 		return bad("until", "it lies more than %d days ahead", maxLife/(24*time.Hour))
-	}
-	return nil
-}
-
-// idRoom is what the identifier of an event takes in the log.
-const idRoom = 64
-
-// fits refuses what no store takes, before any is asked.
-func fits(event revocation.Event) error {
-	if err := event.Check(); err != nil {
-		return err
-	}
-	encoded, err := json.Marshal(event)
-	if err != nil || len(encoded)+idRoom > store.MaxRecord {
-		return bad("body", "what it says takes more than %d octets as JSON", store.MaxRecord-idRoom)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -125,11 +127,18 @@ func noteRevocation(r *http.Request, app Operated, act string, event *revocation
 	})
 }
 
+// errBadQuery says that the parameters of a request are not valid.
+var errBadQuery = errors.New("the query is not valid")
+
+func badQuery(mend string, args ...any) error {
+	return fmt.Errorf("%w: %s", errBadQuery, fmt.Sprintf(mend, args...))
+}
+
 // readQuery reads the parameters of a request, and refuses those that nobody knows.
 func readQuery(r *http.Request, known ...string) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, bad("query", "it cannot be read")
+		return nil, badQuery("it cannot be read")
 	}
 	rest := len(values)
 	for _, name := range known {
@@ -137,11 +146,14 @@ func readQuery(r *http.Request, known ...string) (url.Values, error) {
 			rest--
 		}
 		if len(values[name]) > 1 {
-			return values, bad(name, "it is written twice")
+			return values, badQuery("%s: it is written twice", name)
 		}
 	}
+	if rest > 0 && len(known) == 0 {
+		return values, badQuery("this request has no parameters")
+	}
 	if rest > 0 {
-		return values, bad("query", "an unknown parameter: known are %v", known)
+		return values, badQuery("an unknown parameter: known are %v", known)
 	}
 	return values, nil
 }

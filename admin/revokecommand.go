@@ -15,6 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-gatehouse/gatehouse/revocation"
 )
 
 // exitUnstored is the exit status where the store did not take the order: it must be
@@ -96,7 +98,7 @@ func revoke(flags caddycmd.Flags) (int, error) {
 	}
 	var done outcome
 	if err := ask(address, http.MethodPost, route, body, &done); err != nil {
-		if strings.Contains(err.Error(), fmt.Sprintf("HTTP %d", http.StatusServiceUnavailable)) {
+		if answer, ok := errors.AsType[*refused](err); ok && answer.status == http.StatusServiceUnavailable {
 			return exitUnstored, fmt.Errorf("not revoked, so repeat the command: %w", err)
 		}
 		return caddy.ExitCodeFailedStartup, err
@@ -106,7 +108,9 @@ func revoke(flags caddycmd.Flags) (int, error) {
 }
 
 var (
-	errNoKind    = errors.New("what to revoke is missing: write --token, or a kind and a value such as subject alice --issuer main")
+	errNoKind = errors.New("what to revoke is missing: write --token, or a kind and a value such as subject alice --issuer main")
+	errKind   = errors.New("there is no such kind: write revoke <kind> <value> --issuer <name|url>, " +
+		"with one of jti, subject, session, client, issuer, key, or revoke --token")
 	errManyKinds = errors.New("--token and a kind: a token says itself what it is")
 )
 
@@ -134,6 +138,9 @@ func orderOf(flags caddycmd.Flags, stdin io.Reader) (map[string]any, error) {
 	}
 	if flags.NArg() == 0 {
 		return nil, errNoKind
+	}
+	if !slices.Contains(namable, revocation.Kind(flags.Arg(0))) {
+		return nil, errKind
 	}
 	order["kind"] = flags.Arg(0)
 	switch value := flags.Arg(1); {

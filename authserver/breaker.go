@@ -112,11 +112,15 @@ func (b *breaker) pause() *Pause {
 }
 
 func (b *breaker) look(url string) EndpointState {
-	state := EndpointState{URL: url, Open: b.circuit.State() == gobreaker.StateOpen}
+	circuit := b.circuit.State()
+	state := EndpointState{URL: url, Open: circuit == gobreaker.StateOpen, Probing: circuit == gobreaker.StateHalfOpen}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.until.IsZero() {
 		state.Cause = b.cause
+	}
+	if state.Open {
+		state.Until = b.until
 	}
 	return state
 }

@@ -58,8 +58,11 @@ func NewGuard() *Guard {
 type EndpointState struct {
 	// URL is the endpoint's, or discoveryPlace.
 	URL string
-	// Open tells whether it is left alone.
-	Open bool
+	// Open tells whether it is left alone, and Probing that one call tries at this moment,
+	// or may, whether it answers again.
+	Open, Probing bool
+	// Until is when the next call may try, zero unless it is left alone.
+	Until time.Time
 	// Cause is what opened the breaker: timeout, unreachable, or status_503 and
 	// the like; "" if it never opened.
 	Cause string

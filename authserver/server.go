@@ -178,7 +178,7 @@ func (r *replica) keySet(ctx context.Context) (jose.KeySet, time.Duration, error
 		return jose.KeySet{}, 0, err
 	}
 	if answer.Status != http.StatusOK {
-		return jose.KeySet{}, 0, fmt.Errorf("%s answered %d", place, answer.Status)
+		return jose.KeySet{}, 0, noDocument{fmt.Errorf("%s answered %d", place, answer.Status)}
 	}
 	set, err := jose.ParseKeySet(answer.Body)
 	if err != nil {

@@ -141,6 +141,8 @@ func TestCheckJSON(t *testing.T) {
 		"empty text in a list": {`{"issuers":{"a":{"urls":["https://a.example.com"],"audience":[""]}}}`, "issuer a: audience: the value is empty"},
 		"fallback of two":      {`{"issuers":{"a":{"urls":["https://a.example.com","https://b.example.com"],"fallback":["https://c.example.com"]}}}`, "issuer a: fallback needs an issuer with one URL: give each URL a block with its own regions"},
 		"fallback twice":       {`{"issuers":{"a":{"urls":["https://a.example.com"],"fallback":["https://a.example.com"]}}}`, "issuer a: fallback: the URL https://a.example.com is written twice"},
+		"a place twice":        {`{"issuers":{"a":{"urls":["https://a.example.com"],"status_list":["https://a.example.com","https://a.example.com"]}}}`, "issuer a: status_list: the URL https://a.example.com is written twice"},
+		"a place with dots":    {`{"issuers":{"a":{"urls":["https://a.example.com"],"status_list":["https://a.example.com/%2e%2e/"]}}}`, `issuer a: status_list: "https://a.example.com/%2e%2e/" is not the beginning of addresses: write an https URL without query, and without dots, double slashes or encoded ones in its path`},
 		"fallback in plain":    {`{"issuers":{"a":{"urls":["https://a.example.com"],"fallback":["http://b.example.com"]}}}`, `issuer a: fallback: the URL "http://b.example.com" is plain http: write https, or use a loopback host`},
 		"refresh too short":    {`{"issuers":{"a":{"urls":["https://a.example.com"],"jwks_refresh":1000000}}}`, "issuer a: jwks_refresh: 1ms is too short: write at least 1s"},
 		"stale too short":      {`{"issuers":{"a":{"urls":["https://a.example.com"],"jwks_max_stale":"0s"}}}`, "issuer a: jwks_max_stale: 0s is too short: write at least 1s"},

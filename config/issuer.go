@@ -98,6 +98,12 @@ type Issuer struct {
 	// 503. Default: 24h.
 	JWKSMaxStale Duration `json:"jwks_max_stale,omitempty"`
 
+	// Where lists may lie that this issuer's tokens name in their `status` claim (Token
+	// Status List): URLs of which each is an origin or a folder of one. A token that
+	// names another place is refused, and nothing is fetched. Default: the origin of the
+	// issuer's own URL.
+	StatusList []string `json:"status_list,omitempty"`
+
 	// Whether this is a server that is only called, by a client: `token_auth` never
 	// accepts its tokens, it does not count as trusted, and its keys are not fetched.
 	// It has no `audience`. Default: false.
@@ -147,6 +153,7 @@ func (i *Issuer) AcceptedAlgorithms() []jose.Algorithm {
 //		fallback       <url...>
 //		jwks_refresh   <duration>
 //		jwks_max_stale <duration>
+//		status_list    <https url prefix...>
 //		outbound
 //		introspection  [<url>] {
 //			...
@@ -163,6 +170,7 @@ func (i *Issuer) options() []option {
 		{word: "fallback", read: readList(&i.Fallback)},
 		{word: "jwks_refresh", read: readOne(&i.JWKSRefresh)},
 		{word: "jwks_max_stale", read: readOne(&i.JWKSMaxStale)},
+		{word: "status_list", read: readList(&i.StatusList)},
 		{word: "outbound", read: readFlag(&i.Outbound)},
 		{word: "introspection", read: i.readIntrospection},
 		{word: "decrypt", read: i.readDecrypt, repeat: true},
@@ -181,6 +189,7 @@ func (i *Issuer) settings() []setting {
 		list("fallback", i.Fallback, checkIssuerURL),
 		one("jwks_refresh", (*string)(&i.JWKSRefresh), checkSecond),
 		one("jwks_max_stale", (*string)(&i.JWKSMaxStale), checkSecond),
+		list("status_list", i.StatusList, checkListPlace),
 		i.Introspection.settings(),
 		decryptSettings(i.Decrypt),
 	)
@@ -199,6 +208,9 @@ func (i *Issuer) contradiction() error {
 		return err
 	}
 	if err := i.keyWords(); err != nil {
+		return err
+	}
+	if err := i.listPlaces(); err != nil {
 		return err
 	}
 	if err := i.opaqueWords(); err != nil {

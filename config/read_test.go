@@ -192,7 +192,7 @@ func TestReadDirectives(t *testing.T) {
 // the golden files of test/adapt.
 func TestReadBlockRefuses(t *testing.T) {
 	tests := map[string]struct{ body, want string }{
-		"unknown option":        {"issuer a https://a.example.com {\n\taudiance x\n}", `issuer a: unknown option "audiance": did you mean audience? Known: algorithms, audience, claims, decrypt, fallback, fetch_timeout, introspection, jwks, jwks_max_stale, jwks_refresh, leeway, max_token_age, outbound, require_claims, token_type, trust_ca, at Testfile:3`},
+		"unknown option":        {"issuer a https://a.example.com {\n\taudiance x\n}", `issuer a: unknown option "audiance": did you mean audience? Known: algorithms, audience, claims, decrypt, fallback, fetch_timeout, introspection, jwks, jwks_max_stale, jwks_refresh, leeway, max_token_age, outbound, require_claims, status_list, token_type, trust_ca, at Testfile:3`},
 		"repeated option":       {"issuer a https://a.example.com {\n\tleeway 1s\n\tleeway 2s\n}", "issuer a: leeway is written twice: keep one line, at Testfile:4"},
 		"missing value":         {"issuer a https://a.example.com {\n\tjwks\n}", "issuer a: jwks: a value is missing, at Testfile:3"},
 		"missing values":        {"issuer a https://a.example.com {\n\taudience\n}", "issuer a: audience: a value is missing: write one or more, at Testfile:3"},
@@ -201,7 +201,7 @@ func TestReadBlockRefuses(t *testing.T) {
 		"block behind a value":  {"issuer a https://a.example.com {\n\tjwks a {\n\t\tb\n\t}\n}", "issuer a: jwks: no block in braces belongs here, at Testfile:3"},
 		"empty block behind it": {"issuer a https://a.example.com {\n\tjwks a {\n\t}\n}", "issuer a: jwks: no block in braces belongs here, at Testfile:3"},
 		"empty block":           {"issuer a https://a.example.com {\n}", "issuer a: the block is empty: write an option in it, or leave it out, at Testfile:2"},
-		"brace alone":           {"issuer a https://a.example.com {\n\t{\n\t}\n}", `issuer a: unknown option "{": known: algorithms, audience, claims, decrypt, fallback, fetch_timeout, introspection, jwks, jwks_max_stale, jwks_refresh, leeway, max_token_age, outbound, require_claims, token_type, trust_ca, at Testfile:3`},
+		"brace alone":           {"issuer a https://a.example.com {\n\t{\n\t}\n}", `issuer a: unknown option "{": known: algorithms, audience, claims, decrypt, fallback, fetch_timeout, introspection, jwks, jwks_max_stale, jwks_refresh, leeway, max_token_age, outbound, require_claims, status_list, token_type, trust_ca, at Testfile:3`},
 		"request placeholder":   {"issuer a https://a.example.com {\n\taudience {http.request.host}\n}", "issuer a: audience: {http.request.host} is unknown here: only {env.*} and {file.*} are replaced at load, at Testfile:3"},
 		"unclosed placeholder":  {"issuer a https://a.example.com {\n\taudience {env.A\n}", "issuer a: audience: a placeholder lacks its closing brace, at Testfile:3"},
 	}

@@ -84,6 +84,9 @@ type Config struct {
 	Ancestry func(caller *token.Token) []byte
 	// Sharing says how nodes share what is issued. Default: each keeps its own.
 	Sharing Sharing
+	// Misconfigured is told, once until a request works again, that a server refuses the
+	// gateway itself or what it asks for. It must return at once. Default: nobody is.
+	Misconfigured func(*Error)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Observe, if set, is called when a request to the server begins. It may link

@@ -13,8 +13,9 @@ import (
 // caller's token itself is not kept.
 type Origin struct {
 	// Issuer, Subject, Client and ID are claims of the caller's token: iss, sub,
-	// client_id or azp, jti. Session is its sid, "" if absent.
-	Issuer, Subject, Client, ID, Session string
+	// client_id or azp, jti. Session is its sid, "" if absent. Sub is its sub where
+	// Subject was read from another claim, else "".
+	Issuer, Subject, Client, ID, Session, Sub string
 	// KeyID is the kid that signed it, IssuedAt its iat, zero if absent.
 	KeyID    string
 	IssuedAt time.Time
@@ -31,15 +32,19 @@ func originOf(caller *token.Token) Origin {
 		return Origin{}
 	}
 	session, _ := caller.Claims.Text("sid")
+	sub, _ := caller.Claims.Text("sub")
+	if sub == caller.Subject {
+		sub = ""
+	}
 	return Origin{
 		Issuer: caller.Issuer, Subject: strings.Clone(caller.Subject), Client: strings.Clone(caller.Client),
 		ID: strings.Clone(caller.ID), Session: strings.Clone(session), Essence: caller.Essence, Inner: caller.Inner,
-		KeyID: caller.KeyID, IssuedAt: caller.IssuedAt,
+		KeyID: caller.KeyID, IssuedAt: caller.IssuedAt, Sub: strings.Clone(sub),
 	}
 }
 
 func (o Origin) weight() uint64 {
-	return uint64(len(o.Subject) + len(o.Client) + len(o.ID) + len(o.Session) + len(o.Ancestry))
+	return uint64(len(o.Subject) + len(o.Client) + len(o.ID) + len(o.Session) + len(o.Sub) + len(o.Ancestry))
 }
 
 // generations count evictions, so that a token asked for before one is not stored

@@ -156,8 +156,10 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 		if x.overtaken(caller) {
 			return nil, newError(OutcomeSubjectRejected, errRevoked)
 		}
+		x.state.counts.used.RecordHits(1)
 		return x.reuse(key, kept, caller, now), nil //nolint:contextcheck // what it sets off outlives this request
 	}
+	x.state.counts.used.RecordMisses(1)
 	if failure := x.state.refusals.find(key, now); failure != nil {
 		return nil, failure
 	}
@@ -297,6 +299,9 @@ func (x *Exchanger) observed(first, call context.Context, key cacheKey, caller C
 		call, end = x.config.Observe(first, call)
 	}
 	issued, failure := x.request(call, key, caller)
+	if x.state.ends.note(failure, x.config.Now()) && x.config.Misconfigured != nil {
+		x.config.Misconfigured(failure)
+	}
 	if failure != nil {
 		end(failure)
 		return nil, failure

@@ -52,6 +52,7 @@ func (x *Exchanger) sharing() bool {
 }
 
 func (x *Exchanger) countShared(outcome SharedOutcome) {
+	x.state.counts.shared(outcome)
 	if x.config.Sharing.Count != nil {
 		x.config.Sharing.Count(outcome)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/flight"
 )
@@ -27,6 +28,8 @@ type State struct {
 	flights flight.Board[cacheKey, *Issued]
 	memory  memory
 	faults  faults
+	ends    ends
+	counts  *counts
 
 	refusals    refusals
 	generations generations
@@ -60,7 +63,7 @@ type secondPlace struct {
 // exchange of its own, but for those that run at the same time for the same
 // caller.
 func NewState(maxEntries int, maxBytes int64) *State {
-	state := &State{keys: newKeyMaker()}
+	state := &State{keys: newKeyMaker(), counts: &counts{used: stats.NewCounter()}}
 	if maxEntries <= 0 || maxBytes <= 0 {
 		return state
 	}
@@ -73,6 +76,7 @@ func NewState(maxEntries int, maxBytes int64) *State {
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(stored otter.Entry[cacheKey, *entry]) time.Duration {
 			return max(stored.Value.life, time.Nanosecond)
 		}),
+		StatsRecorder:    state.counts,
 		OnAtomicDeletion: func(gone otter.DeletionEvent[cacheKey, *entry]) { state.shares.remove(gone.Value) },
 	})
 	return state

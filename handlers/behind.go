@@ -14,7 +14,7 @@ import (
 )
 
 // CheckRoutes looks, once every route is provisioned, at what only the routes and
-// servers together show; see sites.go for token_service and token_auth.
+// servers together show; see sites.go for token_service, token_events and token_auth.
 //
 // It looks at what stands behind each token_exchange that binds its tokens. If there
 // are upstreams, and none of them could be given such a token, every request would
@@ -73,15 +73,15 @@ type walk struct {
 
 // A crossing is a handler that a request came through: one of the two.
 type crossing struct {
-	bound   *boundExchange
-	service *TokenService
+	bound    *boundExchange
+	answerer answerer
 }
 
-func (p crossing) isService() bool { return p.service != nil }
+func (p crossing) answers() bool { return p.answerer != nil }
 
 // routes walks a list with the handlers that a request has passed, and returns them
-// with those that it passes here. An exchange counts where it may have been passed, a
-// service only where it must have been.
+// with those that it passes here. An exchange counts where it may have been passed, what
+// answers paths only where it must have been.
 func (w *walk) routes(list caddyhttp.RouteList, passed []crossing) []crossing {
 	inGroup := make(map[string][]crossing)
 	for _, route := range list {
@@ -95,7 +95,7 @@ func (w *walk) routes(list caddyhttp.RouteList, passed []crossing) []crossing {
 			continue // nothing comes behind it
 		}
 		if len(route.MatcherSets) > 0 {
-			added = slices.DeleteFunc(added, crossing.isService)
+			added = slices.DeleteFunc(added, crossing.answers)
 		}
 		inGroup[route.Group] = append(inGroup[route.Group], added...)
 		passed = slices.Concat(passed, added)
@@ -112,8 +112,10 @@ func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, passed []crossing) [
 				w.bound, passed = append(w.bound, found), append(passed, crossing{bound: found})
 			}
 		case *TokenService:
-			w.service(handler, passed)
-			passed = append(passed, crossing{service: handler})
+			w.service(handler)
+			passed = w.answerer(handler, passed)
+		case *TokenEvents:
+			passed = w.answerer(handler, passed)
 		case *TokenAuth:
 			w.certificateHeader(handler)
 		case *reverseproxy.Handler:
@@ -130,7 +132,7 @@ func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, passed []crossing) [
 // upstream notes for each exchange whether its tokens could be used there.
 func (w *walk) upstream(proxy *reverseproxy.Handler, passed []crossing) {
 	for _, exchange := range passed {
-		if exchange.isService() {
+		if exchange.answers() {
 			continue
 		}
 		exchange.bound.upstreams++

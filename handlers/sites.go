@@ -12,19 +12,51 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 )
 
-// service looks at a token_service with those that every request has passed before
-// it, and at the server that it stands on.
-func (w *walk) service(service *TokenService, passed []crossing) {
+// An answerer is a handler that answers paths of its own.
+type answerer interface {
+	// Label names it and its place.
+	Label() string
+	// paths are those that it answers, sorted.
+	paths() []string
+	// mend says what to do where another one answers them.
+	mend() string
+}
+
+// answerer looks at a handler with those that every request has passed before it, and
+// returns those that it has passed behind it.
+func (w *walk) answerer(found answerer, passed []crossing) []crossing {
 	for _, before := range passed {
-		if !before.isService() || before.service == service {
+		if !before.answers() || before.answerer == found {
 			continue
 		}
-		if path := before.service.answersOf(service); path != "" {
-			w.failures = append(w.failures, fmt.Errorf("%s: %s answers %s before it: "+
-				"give one of them another prefix or other endpoints, or put each into a handle of its own",
-				service.Label(), before.service.Label(), path))
+		if path := firstOfBoth(before.answerer.paths(), found.paths()); path != "" {
+			w.failures = append(w.failures, fmt.Errorf("%s: %s answers %s before it: %s, or put each into a handle of its own",
+				found.Label(), before.answerer.Label(), path, found.mend()))
 		}
 	}
+	return append(passed, crossing{answerer: found})
+}
+
+// firstOfBoth is the first path in both lists, "" if there is none.
+func firstOfBoth(some, others []string) string {
+	for _, path := range some {
+		if slices.Contains(others, path) {
+			return path
+		}
+	}
+	return ""
+}
+
+func (h *TokenService) paths() []string { return slices.Sorted(maps.Keys(h.endpoints)) }
+
+func (h *TokenService) mend() string { return "give one of them another prefix or other endpoints" }
+
+func (h *TokenEvents) paths() []string { return slices.Sorted(maps.Keys(h.endpoints)) }
+
+func (h *TokenEvents) mend() string { return "write the lines of both into one block" }
+
+// service looks at the server that a token_service stands on.
+func (w *walk) service(service *TokenService) {
 	if slices.ContainsFunc(w.server.TLSConnPolicies, verifiesClients) {
 		return
 	}
@@ -35,17 +67,6 @@ func (w *walk) service(service *TokenService, passed []crossing) {
 				service.ClientLabel(id)))
 		}
 	}
-}
-
-// answersOf is the first path of another service that this one answers, "" if there is
-// none.
-func (h *TokenService) answersOf(other *TokenService) string {
-	for _, path := range slices.Sorted(maps.Keys(h.endpoints)) {
-		if _, both := other.endpoints[path]; both {
-			return path
-		}
-	}
-	return ""
 }
 
 // verifiesClients tells whether connections under a policy may have a certificate whose

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/flight"
 	"github.com/caddy-gatehouse/gatehouse/token"
@@ -78,6 +79,7 @@ func NewState(maxEntries int, maxBytes int64) *State {
 		understood: make(map[[sha256.Size]byte]time.Time),
 		good: otter.Must(&otter.Options[cacheKey, *entry]{
 			MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
+			StatsRecorder: stats.NewCounter(),
 			Weigher: func(_ cacheKey, kept *entry) uint32 {
 				return uint32(min(max(kept.token.Weight(), share), 1<<30))
 			},
@@ -108,6 +110,26 @@ func (s *State) CleanUp() {
 
 // Len is about how many good tokens are remembered.
 func (s *State) Len() int { return s.good.EstimatedSize() }
+
+// Stats are what the memory of good tokens has done since it was made.
+type Stats struct {
+	// Entries and Bytes are about what it holds, MaxBytes what it may.
+	Entries         int
+	Bytes, MaxBytes uint64
+	// Hits and Misses count the tokens that were looked for.
+	Hits, Misses uint64
+	// Evictions is how many had to go before their time for want of room.
+	Evictions uint64
+}
+
+// Stats tells what the memory of good tokens has done.
+func (s *State) Stats() Stats {
+	counted := s.good.Stats()
+	return Stats{
+		Entries: s.good.EstimatedSize(), Bytes: s.good.WeightedSize(), MaxBytes: s.good.GetMaximum(),
+		Hits: counted.Hits, Misses: counted.Misses, Evictions: counted.Evictions,
+	}
+}
 
 // Outdate keeps what is being asked just now from being remembered: an answer that is
 // under way may be older than the reason to forget. It costs next to nothing, whatever

@@ -31,7 +31,9 @@ func (s *Source) Run(ctx context.Context) {
 	}
 	retry := firstRetry
 	pause := s.untilRenewal()
+	defer s.next.Store(0)
 	for {
+		s.next.Store(s.now().Add(pause).UnixNano())
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -100,7 +102,7 @@ func (s *Source) fetch() error {
 		s.reportDropped(set)
 		s.config.State.replace(set.Keys, s.now(), life)
 	}
-	turned := s.config.State.turn(err != nil)
+	turned := s.config.State.turn(err, s.now())
 	s.report(turned, err)
 	s.config.Observe(Refresh{Issuer: s.config.Issuer, Err: err, Keys: len(set.Keys), Turned: turned})
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
@@ -74,6 +75,7 @@ type Config struct {
 type Source struct {
 	config Config
 	now    func() time.Time
+	next   atomic.Int64 // when Run renews again, in nanoseconds since 1970; 0: it does not run
 }
 
 // NewSource makes a source. Nothing is fetched before Run or the first Find.

@@ -37,6 +37,8 @@ type State struct {
 	missing     map[string]time.Time
 	lastAttempt time.Time
 	down        bool // the newest attempt to renew failed
+	failed      time.Time
+	fault       Fault
 	dropped     []jose.DroppedKey
 }
 
@@ -160,12 +162,17 @@ func (s *State) mayAttempt(now time.Time, interval time.Duration) bool {
 	return true
 }
 
-// turn notes whether an attempt to renew failed, and tells whether that is news.
-func (s *State) turn(down bool) (turned bool) {
+// turn notes how an attempt to renew ended, and tells whether it is news that it
+// failed, or did not.
+func (s *State) turn(err error, now time.Time) (turned bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	down := err != nil
 	turned = s.down != down
 	s.down = down
+	if down {
+		s.failed, s.fault = now, faultOf(err)
+	}
 	return turned
 }
 

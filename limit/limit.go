@@ -56,8 +56,34 @@ func (l *Limit) Rate() store.Rate { return l.rate }
 // process does.
 func (l *Limit) Take(ctx context.Context, key string) store.Taken {
 	named := l.id + key
-	if taken, known := l.shared.take(ctx, named, l.rate); known {
-		return taken
+	taken, known := l.shared.take(ctx, named, l.rate)
+	if !known {
+		taken = l.local.take(Purpose, named, l.rate)
 	}
-	return l.local.take(Purpose, named, l.rate)
+	if taken.Allowed {
+		l.local.allowed.Add(1)
+	} else {
+		l.local.refused.Add(1)
+	}
+	return taken
+}
+
+// Stats are what a limit has said in this process, and how it counts.
+type Stats struct {
+	// Allowed and Refused count requests.
+	Allowed, Refused uint64
+	// Keys is how many keys this process remembers. Those that a store counts are in it
+	// only.
+	Keys int
+	// Shared tells that a store counts for all nodes, Alone that it does not answer at
+	// the moment, so that this process counts for itself.
+	Shared, Alone bool
+}
+
+// Stats tells what the limit has said.
+func (l *Limit) Stats() Stats {
+	return Stats{
+		Allowed: l.local.allowed.Load(), Refused: l.local.refused.Load(), Keys: l.local.Len(),
+		Shared: l.shared != nil, Alone: l.shared != nil && l.shared.lost.Load(),
+	}
 }

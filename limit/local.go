@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/store"
@@ -28,6 +29,9 @@ const (
 type Local struct {
 	start time.Time
 	parts [parts]part
+
+	// What the limits that count here have said, wherever they counted.
+	allowed, refused atomic.Uint64
 }
 
 // NewLocal makes one that remembers that many keys. Zero or less means DefaultKeys.

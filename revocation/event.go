@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -26,7 +27,7 @@ const (
 	// maxAhead is how far Before may lie in the future, for an issuer whose clock is
 	// ahead.
 	maxAhead = 5 * time.Minute
-	maxText  = 1024 // octets
+	maxText  = maxName // octets
 	idLength = 16
 )
 
@@ -34,7 +35,8 @@ const (
 type Event struct {
 	// ID names the event, on all nodes. Revoke makes one where it is empty.
 	ID string `json:"id"`
-	// Kind, Issuer and Value are what is no longer good. Issuer is the iss claim.
+	// Kind, Issuer and Value are what is no longer good. Issuer is the iss claim, and
+	// Value is made by ValueOf, or for KindToken by DigestValue.
 	Kind   Kind   `json:"kind"`
 	Issuer string `json:"iss"`
 	Value  string `json:"val,omitempty"`
@@ -59,7 +61,20 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// Check finds what is wrong with an event, its dates aside. It wraps ErrInvalid.
+// Fits tells whether a store takes the event, its dates aside: it is Check, and how
+// long the event is. It wraps ErrInvalid.
+func (e *Event) Fits() error {
+	if err := e.Check(); err != nil {
+		return err
+	}
+	named := *e
+	named.complete(e.At)
+	_, err := named.encode()
+	return err
+}
+
+// Check finds what is wrong with an event, its dates and its length in all aside. It
+// wraps ErrInvalid.
 func (e *Event) Check() error {
 	_, known := e.Kind.index()
 	switch {
@@ -122,14 +137,17 @@ func (e *Event) complete(now time.Time) {
 
 // encode is an event in the log.
 func (e *Event) encode() ([]byte, error) {
-	data, err := json.Marshal(e)
+	var data bytes.Buffer
+	encoder := json.NewEncoder(&data)
+	encoder.SetEscapeHTML(false) // a text of < alone would become six times as long
+	err := encoder.Encode(e)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("writing a revocation: %w", err)
-	case len(data) > store.MaxRecord:
-		return nil, invalid("its texts have %d octets in all: at most %d", len(data), store.MaxRecord)
+	case data.Len() > store.MaxRecord:
+		return nil, invalid("its texts have %d octets in all: at most %d", data.Len(), store.MaxRecord)
 	}
-	return data, nil
+	return bytes.TrimSuffix(data.Bytes(), []byte("\n")), nil
 }
 
 // decode reads what encode wrote, on this node or another one. An end beyond all

@@ -75,7 +75,7 @@ func (f *Facts) values(kind kindIndex) (value, other string) {
 		}
 		return textOf(&f.Essence), other
 	case ofSubject:
-		return f.Subject, f.sub()
+		return ValueOf(f.Subject), ValueOf(f.sub())
 	default:
 		return f.value(kind), ""
 	}
@@ -92,15 +92,15 @@ func textOf(digest *token.Digest) string {
 func (f *Facts) value(kind kindIndex) string {
 	switch kind {
 	case ofID:
-		return f.ID
+		return ValueOf(f.ID)
 	case ofSubject:
-		return f.Subject
+		return ValueOf(f.Subject)
 	case ofSession:
-		return f.session()
+		return ValueOf(f.session())
 	case ofClient:
-		return f.Client
+		return ValueOf(f.Client)
 	case ofKey:
-		return f.KeyID
+		return ValueOf(f.KeyID)
 	default:
 		return ""
 	}

@@ -34,6 +34,8 @@ type follower struct {
 	log      *slog.Logger
 	failures int
 	swept    time.Time
+	said     time.Time // when it told others that it writes the list again
+	since    time.Time // when it was first seen that others do
 }
 
 // Follow reads the log until ctx ends: first all of it, then what comes in. A second
@@ -92,8 +94,10 @@ func (f *follower) report(ctx context.Context, err error) {
 	}
 	if err != nil {
 		f.failures++
+		f.troubled(err)
 	} else {
 		f.failures = 0
+		f.trouble.Store(nil)
 	}
 }
 
@@ -135,7 +139,13 @@ func (f *follower) step(ctx context.Context) error {
 		return err
 	}
 	f.position = page.next
+	f.at.Store(&page.next)
 	if f.reached(len(page.records)) {
+		if !f.loaded.Load() {
+			if wait, err := f.othersRefill(ctx); wait || err != nil {
+				return err
+			}
+		}
 		f.reachedEnd(began)
 		f.loaded.Store(true)
 		if f.rereading {
@@ -182,7 +192,7 @@ type page struct {
 // read asks for the next page. Where there is something to do it does not wait.
 func (f *follower) read(ctx context.Context) (page, error) {
 	wait := readWait
-	if !f.loaded.Load() || f.rereading || len(f.missing) > 0 {
+	if !f.loaded.Load() && f.since.IsZero() || f.rereading || len(f.missing) > 0 {
 		wait = 0
 	}
 	position := f.position
@@ -226,40 +236,4 @@ func ask[T any](ctx context.Context, s *State, patience time.Duration, question 
 	default:
 		return none, fmt.Errorf("the store does not answer: %w", ctx.Err())
 	}
-}
-
-// refillBatch is how many events are written before the log is read again.
-const refillBatch = 100
-
-// refill writes into a log that has begun anew what this node still knows and the log
-// does not. Other nodes do the same: what they have written is read meanwhile.
-func (f *follower) refill(ctx context.Context) error {
-	began := time.Now()
-	for range refillBatch {
-		last := len(f.missing) - 1
-		if last < 0 || time.Since(began) > readWait {
-			break
-		}
-		if !f.list.seen(f.missing[last], f.lifeMark(), time.Now()) {
-			if err := f.rewrite(ctx, f.missing[last].event()); err != nil {
-				return err
-			}
-		}
-		f.missing = f.missing[:last]
-	}
-	return nil
-}
-
-func (f *follower) rewrite(ctx context.Context, event Event) error {
-	data, err := event.encode()
-	if err != nil {
-		return err
-	}
-	_, err = ask(ctx, f.State, appendPatience, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, f.State.log.Append(ctx, logName, event.ID, data, event.Until)
-	})
-	if err != nil {
-		return fmt.Errorf("writing again what the log has lost: %w", err)
-	}
-	return nil
 }

@@ -49,6 +49,8 @@ type State struct {
 	began time.Time // what contact counts from, on a clock that nobody sets
 
 	loaded      atomic.Bool
+	trouble     atomic.Pointer[Trouble] // nil: the newest read of the log succeeded
+	at          atomic.Pointer[store.Position]
 	contact     atomic.Int64 // when the log was last read to its end, in nanoseconds since began
 	wall        atomic.Int64 // the same by the clock on the wall, in nanoseconds since 1970
 	undecodable atomic.Uint64
@@ -64,6 +66,7 @@ type State struct {
 	rereading bool          // the log has begun anew and was not read to its end yet
 	missing   []*held       // what the log lacks
 	latest    time.Time     // that the clock on the wall has shown
+	inherits  bool          // it began with the list of another state
 
 	mine sync.Map // IDs of what is being revoked on this node at this moment
 
@@ -99,13 +102,20 @@ type Status struct {
 	Undecodable uint64
 	// Watched is how many streams end when their token is revoked.
 	Watched int
+	// Trouble is what keeps the node from reading the log at this moment, nil if it does.
+	Trouble *Trouble
+	// Position is how far it has read, "" before it read anything.
+	Position store.Position
 }
 
 // Status tells how far the node is.
 func (s *State) Status() Status {
 	status := Status{
 		Loaded: s.loaded.Load(), Events: s.list.Len(),
-		Undecodable: s.undecodable.Load(), Watched: s.watches.count(),
+		Undecodable: s.undecodable.Load(), Watched: s.watches.count(), Trouble: s.trouble.Load(),
+	}
+	if at := s.at.Load(); at != nil {
+		status.Position = *at
 	}
 	if age, ok := s.Lag(); ok {
 		status.Contact = time.Now().Add(-age)
@@ -163,7 +173,7 @@ func (s *State) Revoke(ctx context.Context, event Event) (Event, error) {
 func (s *State) RevokeAll(ctx context.Context, events []Event) []error {
 	// If the log begins anew meanwhile, nobody knows in which life the events are.
 	life := uint8(s.life.Load() - 1) //nolint:gosec // it counts round
-	faults := s.appendAll(ctx, events)
+	faults := s.appendEach(ctx, events)
 	defer func() {
 		for i := range events {
 			s.mine.Delete(events[i].ID)
@@ -187,10 +197,10 @@ func (s *State) RevokeAll(ctx context.Context, events []Event) []error {
 // with a round trip, or a write to the disk that several share.
 const appendsAtOnce = 8
 
-// appendAll puts events into the log and returns what came of each. It gives up on a
+// appendEach puts events into the log and returns what came of each. It gives up on a
 // store that has not taken any of the last few: ten thousand orders would wait for it
 // one by one.
-func (s *State) appendAll(ctx context.Context, events []Event) []error {
+func (s *State) appendEach(ctx context.Context, events []Event) []error {
 	faults := make([]error, len(events))
 	var lost atomic.Int64 // in a row
 	var group errgroup.Group

@@ -15,7 +15,7 @@ import (
 // no request waits until it was read once more.
 func (s *State) Succeed(other *State, same bool) (cancel func()) {
 	s.life.Add(1) // what is taken over is of an earlier life: the log may lack it
-	s.rereading = true
+	s.rereading, s.inherits = true, true
 	earlier := s.lifeMark() - 1
 	cancel = other.Subscribe(func(batch *Batch) {
 		_, _ = s.apply(batch.Events, earlier, true)

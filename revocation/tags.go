@@ -15,6 +15,9 @@ import (
 // the iat of such a token and short hashes of its names: who reads them learns no
 // name, and who knows one recognises it.
 //
+// A token whose subject was read from another claim than sub has a second group, with
+// a tag of sub alone: whoever revokes may know the subject by either.
+//
 // A group has the iat of what was derived from and not of what was derived: a
 // revocation of all that was issued before an instant is about the former.
 type Tags []byte
@@ -49,16 +52,18 @@ func nameTag(kind kindIndex, issuer, value string) (t tag) {
 }
 
 // TagsOf returns the tags of a token that is derived from this one: those that it has
-// itself, and a group of its own behind them.
+// itself, and what it adds of its own behind them.
 func TagsOf(facts *Facts) Tags { return bounded(append(slices.Clone(facts.Tags), group(facts)...)) }
 
 // Join adds what a second token adds of its own, such as the one of who acts.
 func (t Tags) Join(other *Facts) Tags {
-	own := group(other)
-	if t.has(own) {
-		return t
+	joined := slices.Clone(t)
+	for own := range slices.Chunk(group(other), groupSize) {
+		if !t.has(own) {
+			joined = append(joined, own...)
+		}
 	}
-	return bounded(append(slices.Clone(t), own...))
+	return bounded(joined)
 }
 
 func (t Tags) has(group Tags) bool {
@@ -71,22 +76,31 @@ func (t Tags) has(group Tags) bool {
 }
 
 func bounded(tags Tags) Tags {
-	if over := len(tags)/groupSize - maxGroups; over > 0 {
-		return slices.Delete(tags, groupSize, groupSize*(1+over))
+	over := len(tags)/groupSize - maxGroups
+	if over <= 0 {
+		return tags
 	}
-	return tags
+	first := groupSize
+	if tags[first:].beginsWithAlias() {
+		first += groupSize
+	}
+	return slices.Delete(tags, first, first+groupSize*over)
+}
+
+// beginsWithAlias tells whether the first group has another name of the subject of the
+// one before: every other group has the tag of an issuer.
+func (t Tags) beginsWithAlias() bool {
+	at := stampSize + slices.Index(tagged[:], ofIssuer)*tagSize
+	return tag(t[at:at+tagSize]) == tag{}
 }
 
 // ok tells whether the octets can be tags at all.
 func (t Tags) ok() bool { return len(t) > 0 && len(t)%groupSize == 0 && len(t) <= maxGroups*groupSize }
 
+// group are the tags of one token: a group, or two where it has two subjects.
 func group(facts *Facts) Tags {
-	made := make(Tags, 0, groupSize)
-	stamp := uint32(0)
-	if seconds := facts.IssuedAt.Unix(); !facts.IssuedAt.IsZero() && seconds > 0 && seconds < 1<<32 {
-		stamp = uint32(seconds) // rounded down: it may be revoked as something older, never as something newer
-	}
-	made = binary.BigEndian.AppendUint32(made, stamp)
+	made := make(Tags, 0, 2*groupSize)
+	made = binary.BigEndian.AppendUint32(made, stampOf(facts))
 	for _, kind := range tagged {
 		value := facts.value(kind)
 		switch {
@@ -101,5 +115,26 @@ func group(facts *Facts) Tags {
 		}
 		made = append(made, one[:]...)
 	}
+	subject, sub := facts.values(ofSubject)
+	if sub == "" || sub == subject {
+		return made
+	}
+	made = binary.BigEndian.AppendUint32(made, stampOf(facts))
+	for _, kind := range tagged {
+		var one tag
+		if kind == ofSubject {
+			one = nameTag(kind, facts.Issuer, sub)
+		}
+		made = append(made, one[:]...)
+	}
 	return made
+}
+
+// stampOf is when a token was issued, rounded down: it may be revoked as something
+// older, never as something newer.
+func stampOf(facts *Facts) uint32 {
+	if seconds := facts.IssuedAt.Unix(); !facts.IssuedAt.IsZero() && seconds > 0 && seconds < 1<<32 {
+		return uint32(seconds)
+	}
+	return 0
 }

@@ -29,6 +29,8 @@ func TestTagsFindEvents(t *testing.T) {
 	nameless := callersFacts
 	nameless.ID, nameless.Session = "", ""
 	nameless.Essence = token.Digest{1, 2, 3}
+	renamed := callersFacts
+	renamed.Subject, renamed.Sub = "alice@example.com", "248289761001"
 	for name, test := range map[string]struct {
 		facts Facts
 		event Event
@@ -36,6 +38,10 @@ func TestTagsFindEvents(t *testing.T) {
 	}{
 		"jti":               {callersFacts, Event{Kind: KindID, Issuer: idpURL, Value: "id-1"}, true},
 		"subject":           {callersFacts, Event{Kind: KindSubject, Issuer: idpURL, Value: "alice"}, true},
+		"the claim":         {renamed, Event{Kind: KindSubject, Issuer: idpURL, Value: "alice@example.com"}, true},
+		"sub":               {renamed, Event{Kind: KindSubject, Issuer: idpURL, Value: "248289761001"}, true},
+		"sub, afterwards":   {renamed, Event{Kind: KindSubject, Issuer: idpURL, Value: "248289761001", Before: time.Unix(1_699_999_999, 0)}, false},
+		"another sub":       {renamed, Event{Kind: KindSubject, Issuer: idpURL, Value: "248289761002"}, false},
 		"session":           {callersFacts, Event{Kind: KindSession, Issuer: idpURL, Value: "s-1"}, true},
 		"client":            {callersFacts, Event{Kind: KindClient, Issuer: idpURL, Value: "app"}, true},
 		"issuer":            {callersFacts, Event{Kind: KindIssuer, Issuer: idpURL}, true},
@@ -61,6 +67,32 @@ func TestTagsFindEvents(t *testing.T) {
 				t.Errorf("it is about what was derived: %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// However long a chain is, it knows both names of whom it began with.
+func TestTagsOfAChainKeepBothSubjects(t *testing.T) {
+	facts := callersFacts
+	facts.Sub = "248289761001"
+	for hop := range 7 {
+		facts = Facts{Issuer: ownURL, ID: fmt.Sprint("hop-", hop), Subject: "x", IssuedAt: time.Now(), Tags: TagsOf(&facts)}
+	}
+	if len(facts.Tags) != maxGroups*groupSize || !facts.Tags.ok() {
+		t.Fatalf("%d octets of tags", len(facts.Tags))
+	}
+	for name, event := range map[string]Event{
+		"the claim": {Kind: KindSubject, Issuer: idpURL, Value: "alice"}, "sub": {Kind: KindSubject, Issuer: idpURL, Value: "248289761001"},
+		"the last hop": {Kind: KindID, Issuer: ownURL, Value: "hop-5"},
+	} {
+		event.ID, event.Until = name, nextHour
+		if !NewBatch(&event).Matches(&facts) {
+			t.Errorf("%s: it is not about the chain", name)
+		}
+	}
+	renamed := callersFacts
+	renamed.Sub = "248289761001"
+	if tags := TagsOf(&renamed); len(tags) != 2*groupSize || len(tags.Join(&renamed)) != len(tags) {
+		t.Errorf("%d octets for one token, and %d with itself", len(tags), len(tags.Join(&renamed)))
 	}
 }
 

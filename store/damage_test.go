@@ -91,6 +91,7 @@ func damages(content []byte, each func(what string, damaged []byte)) {
 }
 
 func TestPersistentSeesDamage(t *testing.T) {
+	t.Parallel()
 	records, marks := written(t)
 	directory := t.TempDir()
 	if err := openWith(t, directory, records, marks); err != nil {

@@ -74,6 +74,7 @@ func child(t *testing.T, role, path string) *exec.Cmd {
 
 // A process that is killed at any moment loses nothing that it has acknowledged.
 func TestPersistentSurvivesKills(t *testing.T) {
+	t.Parallel()
 	const rounds = 20
 	directory := t.TempDir()
 	acknowledged := make(map[string]bool)

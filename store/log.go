@@ -71,6 +71,14 @@ func Reserve(room int) int { return room / reserved }
 
 const reserved = 16
 
+// A Batcher is a log that takes many records in less time than one by one.
+type Batcher interface {
+	// AppendAll appends records in their order, each as Append does; their Positions do
+	// not matter. The error is that of the first one that was not taken: of those behind
+	// it nobody knows.
+	AppendAll(ctx context.Context, log Purpose, records []Record) error
+}
+
 // A Sharer is a store that says who else uses it. Without this a store is one node's.
 type Sharer interface {
 	// Shared tells that other nodes find here what this one puts, and that nobody reads

@@ -339,8 +339,9 @@ func TestPersistentWritesAnew(t *testing.T) {
 
 // Nor under marks, which live for a moment.
 func TestPersistentWritesMarksAnew(t *testing.T) {
+	t.Parallel()
 	directory := t.TempDir()
-	const each, rounds = 100_000, 10
+	const each, rounds = 25_000, 20
 	synctest.Test(t, func(t *testing.T) {
 		m := reopen(t, directory)
 		for round := range rounds {
@@ -353,8 +354,8 @@ func TestPersistentWritesMarksAnew(t *testing.T) {
 		}
 		closeStore(t, m)
 		info, err := os.Stat(filepath.Join(directory, "marks"))
-		if err != nil || info.Size() > 18<<20 {
-			t.Errorf("a million marks that are mostly past take %d octets, %v", info.Size(), err)
+		if err != nil || info.Size() > 8<<20 {
+			t.Errorf("half a million marks that are mostly past take %d octets, %v", info.Size(), err)
 		}
 		m = reopen(t, directory)
 		defer closeStore(t, m)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
@@ -34,4 +35,23 @@ func actSharedSignals(t *testing.T, s *stage) {
 	}
 	s.Get("/", alice).Expect(t, http.StatusUnauthorized)
 	s.Get("/", bob).Expect(t, http.StatusOK)
+}
+
+func actStatusList(t *testing.T, s *stage) {
+	t.Helper()
+	own, cdn := s.idp.Lists("/statuslists/1"), s.other.Lists("/main/1")
+	own.Set(2, 1)
+	cdn.Serve(s.idp.Key.Sign(tokentest.StatusListHeader(), cdn.Claims()))
+	s.Await("/", own.Token(1, nil), http.StatusOK)
+	s.Get("/", own.Token(2, nil)).Expect(t, http.StatusUnauthorized)
+	s.Get("/", s.idp.Token(nil)).Expect(t, http.StatusOK)
+	of := func(list *harness.StatusList) string {
+		return s.idp.Token(map[string]any{"status": tokentest.Status(list.URI, 1)})
+	}
+	s.Get("/", of(cdn)).Expect(t, http.StatusOK)
+	elsewhere := s.other.Lists("/other/1")
+	s.Get("/", of(elsewhere)).Expect(t, http.StatusUnauthorized)
+	if elsewhere.Hits() != 0 {
+		t.Error("a list was fetched from elsewhere")
+	}
 }

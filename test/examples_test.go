@@ -41,6 +41,7 @@ type stage struct {
 	instances *instances             // of examples/resilient-upstreams
 	mesh      *mesh                  // of examples/upstream-mtls
 	endpoint  *harness.Introspection // of idp, for examples that ask it
+	hook      *harness.Hook          // of examples/events
 }
 
 // examples are the folders of examples/ with what each must do. quickstart
@@ -76,8 +77,10 @@ var examples = map[string]func(*testing.T, *stage){
 	"mcp":                actMCP,
 	"logout":             actLogout,
 	"shared-signals":     actSharedSignals,
+	"status-list":        actStatusList,
 	"revocation":         actRevocation,
 	"cluster":            actCluster,
+	"events":             actEvents,
 
 	"resilient-upstreams": actResilientUpstreams,
 	"upstream-mtls":       actUpstreamMTLS,
@@ -151,6 +154,7 @@ func TestExamples(t *testing.T) {
 				"parts.internal:8080", s.upstream.Address,
 				"reports.internal:8080", s.upstream.Address,
 				"legacy.internal:8080", s.upstream.Address,
+				"https://cdn.example.net", s.other.URL,
 				"127.0.0.1:9180", harness.FreeAddress(t),
 				"/etc/gatehouse", s.folder,
 				"/var/log/caddy", s.folder)
@@ -172,6 +176,8 @@ func (s *stage) fit(t *testing.T, name, caddyfile string) string {
 			_, _ = w.Write(tokentest.JSON(map[string]any{"issuer": s.idp.URL, "jwks_uri": s.idp.URL + "/jwks"}))
 		})
 		return "\n" + caddyfile
+	case "events":
+		return "\n" + s.fitEvents(t, caddyfile)
 	case "opaque":
 		s.endpoint = s.idp.Introspects(t)
 		return "\n" + caddyfile

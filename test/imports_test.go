@@ -32,6 +32,7 @@ var domain = map[string][]string{
 	"authserver":        {"jose", "internal/httpx"},
 	"keys":              {"jose", "authserver"},
 	"token":             {"jose", "keys"},
+	"statuslist":        {"jose", "keys", "token"},
 	"introspection":     {"token", "authserver", "jose", "keys", "internal/flight"},
 	"proof":             {"jose", "token", "store"},
 	"policy":            {"token"},
@@ -43,6 +44,7 @@ var domain = map[string][]string{
 	"limit":             {"store"},
 	"session":           {"jose", "token", "authserver", "store"},
 	"audit":             {"token", "policy"},
+	"webhook":           {"internal/httpx"},
 }
 
 // around is what stands between the domain and Caddy. `domain` in a row means

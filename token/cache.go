@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
@@ -36,6 +37,7 @@ func NewCache(maxEntries int, maxBytes int64) *Cache {
 	share := (uint64(maxBytes) + entries - 1) / entries //nolint:gosec // positive
 	return &Cache{entries: otter.Must(&otter.Options[Digest, *verified]{
 		MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
+		StatsRecorder: stats.NewCounter(),
 		Weigher: func(_ Digest, entry *verified) uint32 {
 			return uint32(min(max(weigh(entry.token), share), 1<<30))
 		},
@@ -56,6 +58,26 @@ func (c *Cache) CleanUp() { c.entries.CleanUp() }
 
 // Len is about how many tokens are remembered.
 func (c *Cache) Len() int { return c.entries.EstimatedSize() }
+
+// CacheStats are what a Cache has done since it was made.
+type CacheStats struct {
+	// Entries and Bytes are about what it holds, MaxBytes what it may.
+	Entries         int
+	Bytes, MaxBytes uint64
+	// Hits and Misses count the tokens that were looked for.
+	Hits, Misses uint64
+	// Evictions is how many had to go before their time for want of room.
+	Evictions uint64
+}
+
+// Stats tells what the cache has done.
+func (c *Cache) Stats() CacheStats {
+	counted := c.entries.Stats()
+	return CacheStats{
+		Entries: c.entries.EstimatedSize(), Bytes: c.entries.WeightedSize(), MaxBytes: c.entries.GetMaximum(),
+		Hits: counted.Hits, Misses: counted.Misses, Evictions: counted.Evictions,
+	}
+}
 
 // Evict forgets the tokens that match, and returns how many. Every check but the
 // signature runs on each request anyway: this frees memory. It looks at every token.

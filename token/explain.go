@@ -25,7 +25,8 @@ const (
 type CheckResult struct {
 	// Name is short and stable: decryption (of encrypted tokens alone), format,
 	// issuer, claims, algorithm, type, kind, binding, expiry, not_before, issued_at,
-	// age, audience, profile, required_claims, key, signature.
+	// age, audience, profile, required_claims, key, signature, status (of tokens that name
+	// a status list alone).
 	Name string
 	// Outcome is what came of it.
 	Outcome Outcome
@@ -132,7 +133,7 @@ func (v *Verifier) explain(ctx context.Context, raw Raw, asking bool) Explanatio
 	if !e.note("issuer", err) {
 		// Nothing is checked by the rules of nobody: only the shape of the claims is
 		// the same for all.
-		_, err := read(raw.Digest(), jws.Header.Type, e.Claims, ClaimPaths{})
+		_, err := readJWT(raw.Digest(), jws.Header.Type, e.Claims, ClaimPaths{})
 		e.note("claims", err)
 		e.skip("algorithm")
 		e.skip(checkNames()...)
@@ -142,6 +143,7 @@ func (v *Verifier) explain(ctx context.Context, raw Raw, asking bool) Explanatio
 	e.Issuer = issuer.Issuer
 	v.explainClaims(&e, raw, jws, asking)
 	e.explainKey(ctx, jws)
+	e.explainStatus(ctx)
 	return e
 }
 
@@ -174,7 +176,7 @@ func checkNames() []string {
 
 // explainClaims asks what Verify asks before it looks for a key.
 func (v *Verifier) explainClaims(e *Explanation, raw Raw, jws *jose.JWS, asking bool) {
-	parsed, err := read(raw.Digest(), jws.Header.Type, e.Claims, e.Issuer.Claims)
+	parsed, err := readJWT(raw.Digest(), jws.Header.Type, e.Claims, e.Issuer.Claims)
 	readable := e.note("claims", err)
 	err = nil
 	if !e.Issuer.allows(e.Algorithm) {
@@ -213,4 +215,20 @@ func (e *Explanation) explainKey(ctx context.Context, jws *jose.JWS) {
 	}
 	e.Key, err = signedBy(jws, found, e.Algorithm)
 	e.note("signature", err)
+}
+
+// explainStatus asks the list that a good token names.
+func (e *Explanation) explainStatus(ctx context.Context) {
+	if e.Token == nil || e.Token.Status.IsZero() {
+		return
+	}
+	if !e.Good() {
+		e.skip("status") // nobody is asked about a bad one
+		return
+	}
+	err := checkStatus(ctx, e.Token, e.Issuer)
+	if _, ok := errors.AsType[Reason](err); err != nil && !ok {
+		err = errors.Join(StatusUnknown, err) // whoever asked left before the list came
+	}
+	e.note("status", err)
 }

@@ -61,6 +61,8 @@ type Issuer struct {
 	Keys KeySource
 	// Decrypter opens the issuer's encrypted tokens. Default: they are refused.
 	Decrypter Decrypter
+	// Statuses are the issuer's status lists. Default: tokens that name one are refused.
+	Statuses StatusSource
 	// Asked tells that the issuer is asked about its JWTs too; see
 	// Verifier.VerifyToAsk.
 	Asked bool

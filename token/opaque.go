@@ -57,6 +57,7 @@ func Introspected(said Introspection) (*Token, error) {
 	if found.opaque = said.JWT == nil; !found.opaque {
 		found.KeyID = said.JWT.KeyID // of the key that was checked, whatever the answer says
 		found.Inner = said.JWT.Inner
+		found.Status = said.JWT.Status // which the JWT was held against
 	}
 	if !said.Claims.Has("iss") {
 		found.Issuer = said.Issuer

@@ -59,6 +59,15 @@ const (
 	// RevocationsUnknown: the list of revocations has not been read yet, or too long
 	// ago, so nobody knows whether the token is still good.
 	RevocationsUnknown Reason = "revocations_unknown"
+	// StatusInvalid: the token was good, and its issuer's status list says that it is
+	// so no longer, or not at present.
+	StatusInvalid Reason = "status_invalid"
+	// WrongStatusList: the token names a status list where its issuer has none, or an
+	// entry that the list does not have.
+	WrongStatusList Reason = "wrong_status_list"
+	// StatusUnknown: the status list that the token names could not be had, or is not
+	// one that can be believed.
+	StatusUnknown Reason = "status_unknown"
 )
 
 // Error returns the reason itself, so that it can be wrapped and found with
@@ -89,7 +98,7 @@ func (r Reason) Class() Class {
 		return ClassForbidden
 	case EarlyData:
 		return ClassTooEarly
-	case NoKeys, IntrospectionUnavailable, RevocationsUnknown:
+	case NoKeys, IntrospectionUnavailable, RevocationsUnknown, StatusUnknown:
 		return ClassUnavailable
 	default:
 		return ClassInvalid

@@ -47,6 +47,9 @@ type Token struct {
 	// Confirmation is what whoever presents the token must prove to hold, zero for a
 	// bearer token.
 	Confirmation Confirmation
+	// Status is where the issuer says whether it still stands by the token, zero where
+	// the token names no such place or its issuer was asked about it.
+	Status Status
 	// Digest names the token.
 	Digest Digest
 	// Essence names it however it is signed: see Raw.Essence. Inner is that of the token

@@ -106,6 +106,9 @@ func (v *Verifier) verify(ctx context.Context, raw Raw, asking bool) (*Token, *I
 	if err := v.check(entry.token, issuer.Issuer, asking); err != nil {
 		return nil, nil, err
 	}
+	if err := checkStatus(ctx, entry.token, issuer.Issuer); err != nil {
+		return nil, nil, err
+	}
 	return entry.token, issuer.Issuer, nil
 }
 
@@ -115,7 +118,7 @@ func (v *Verifier) verifyAnew(ctx context.Context, raw Raw, asking bool) (*Token
 		return nil, nil, err
 	}
 	issuer, jws := opened.issuer, opened.jws
-	parsed, err := read(raw.Digest(), jws.Header.Type, opened.claims, issuer.Claims)
+	parsed, err := readJWT(raw.Digest(), jws.Header.Type, opened.claims, issuer.Claims)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,6 +138,9 @@ func (v *Verifier) verifyAnew(ctx context.Context, raw Raw, asking bool) (*Token
 		parsed.Inner = opened.essence
 	}
 	v.cache.put(raw.Digest(), &verified{token: parsed, key: key, alg: alg, shape: issuer.shape, opener: opened.opener})
+	if err := checkStatus(ctx, parsed, issuer.Issuer); err != nil {
+		return nil, nil, err
+	}
 	return parsed, issuer.Issuer, nil
 }
 

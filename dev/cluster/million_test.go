@@ -43,7 +43,7 @@ func TestManyRevocations(t *testing.T) {
 
 	c.redis.empty()
 	begin := time.Now()
-	eventually(t, "Redis has them again", func() bool { return c.redis.logged(t) >= number })
+	grows(t, "Redis has them again", number, func() int { return c.redis.logged(t) })
 	figures.setf(fmt.Sprintf("Redis back empty: refilled with %d", number), "after %v", time.Since(begin).Round(10*time.Millisecond))
 }
 

@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"strings"
 	"sync"
@@ -103,6 +104,19 @@ func eventually(tb testing.TB, what string, condition func() bool) time.Duration
 		<-time.After(5 * time.Millisecond)
 	}
 	return time.Since(begin)
+}
+
+// grows waits until a count has come to what is wanted. It may take as long as it needs
+// to, while it goes on.
+func grows(tb testing.TB, what string, want int, count func() int) {
+	tb.Helper()
+	for most := -1; most < want; {
+		before := most
+		eventually(tb, fmt.Sprintf("%s, beyond %d of %d", what, before, want), func() bool {
+			most = max(most, count())
+			return most > before || most >= want
+		})
+	}
 }
 
 // insist repeats something until it does not fail.

@@ -23,7 +23,7 @@ func (m *Metrics) WatchKeySet(issuer string, keySet KeySet) error {
 	}
 	describe := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help,
-			nil, prometheus.Labels{"issuer": issuer})
+			nil, prometheus.Labels{labelIssuer: issuer})
 	}
 	collector := &keySetCollector{
 		keySet: keySet,

@@ -17,6 +17,7 @@ const (
 	subsystem = "gatehouse"
 
 	labelOutcome = "outcome"
+	labelIssuer  = "issuer"
 )
 
 // Metrics records what the gateway does. A nil *Metrics records nothing.
@@ -35,6 +36,7 @@ type Metrics struct {
 	signals            *prometheus.CounterVec
 	limited            *prometheus.CounterVec
 	limitedAlone       prometheus.Counter
+	statusLists        *prometheus.CounterVec
 
 	// The counters of what nearly every request counts, found once: to find one by
 	// its labels costs more than to count.
@@ -64,11 +66,13 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	m.shared = prometheus.NewCounterVec(options("exchange_shared_total",
 		"Uses of what nodes share of exchanged tokens, by exchange and outcome."), []string{"exchange", labelOutcome})
 	m.refreshes = prometheus.NewCounterVec(options("keyset_refreshes_total",
-		"Renewals of issuers' key sets, by issuer and outcome."), []string{"issuer", labelOutcome})
+		"Renewals of issuers' key sets, by issuer and outcome."), []string{labelIssuer, labelOutcome})
 	m.lookupsRefused = prometheus.NewCounterVec(options("key_lookups_refused_total",
-		"Unknown keys that were not looked for, since the issuer's budget was used up."), []string{"issuer"})
+		"Unknown keys that were not looked for, since the issuer's budget was used up."), []string{labelIssuer})
 	m.introspections = prometheus.NewCounterVec(options("introspections_total",
-		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{"issuer", labelOutcome})
+		"Questions to issuers about tokens, by issuer and outcome; answers that are remembered ask nothing."), []string{labelIssuer, labelOutcome})
+	m.statusLists = prometheus.NewCounterVec(options("status_list_fetches_total",
+		"Fetches of issuers' status lists, by issuer and outcome."), []string{labelIssuer, labelOutcome})
 	m.serviceRequests = prometheus.NewCounterVec(options("service_requests_total",
 		"Requests that token_service answered, by endpoint and outcome."), []string{"endpoint", labelOutcome})
 	m.signals = prometheus.NewCounterVec(options("signals_total",
@@ -91,7 +95,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	})
 	for _, collector := range []prometheus.Collector{
 		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.shared, m.refreshes, m.lookupsRefused, m.introspections,
-		m.serviceRequests, m.propagation, m.limited, m.limitedAlone, m.signals,
+		m.serviceRequests, m.propagation, m.limited, m.limitedAlone, m.signals, m.statusLists,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)

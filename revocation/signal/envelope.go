@@ -33,6 +33,9 @@ type Source struct {
 	Audience []string
 	// Leeway is how far the clocks may be apart.
 	Leeway time.Duration
+	// MaxAge is how long after iat a token of the issuer's, or what is derived from it,
+	// can be good at most. Default: nobody knows.
+	MaxAge time.Duration
 	// NamesByEmail tells that the issuer's subjects are e-mail addresses.
 	NamesByEmail bool
 }

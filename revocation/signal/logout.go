@@ -127,7 +127,7 @@ func (r *Receiver) Logout(ctx context.Context, text string) (Receipt, *Refusal) 
 		return receipt, refused
 	}
 	receipt.Issuer, receipt.ID = read.issuer, read.id
-	if refused := r.revoke(ctx, &receipt, logoutWord, []target{read.target()}); refused != nil {
+	if refused := r.revoke(ctx, &receipt, logoutWord, source, []target{read.target()}); refused != nil {
 		return receipt, refused
 	}
 	fresh, refused := r.use(ctx, logoutPurpose, read.envelope, source, LogoutAge)

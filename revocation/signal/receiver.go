@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/store"
 )
 
-// Life is how long a revocation by a signal is kept: no token that was good when it
-// came should live longer.
+// Life is how long a revocation by a signal is kept where nothing says how long tokens
+// live: none that was good when it came should live longer.
 const Life = 30 * 24 * time.Hour
 
 // A Revoker puts events on the list of revocations; see revocation.State.
@@ -102,16 +102,26 @@ type target struct {
 	before time.Time
 }
 
+// life is how long the event is kept. A bound of the age of tokens ends it sooner where
+// it is about tokens that were issued already, and not where more may come: a session
+// has no end that anybody knows of.
+func (t target) life(source *Source) time.Duration {
+	if source.MaxAge > 0 && (t.kind == revocation.KindID || !t.before.IsZero()) {
+		return source.MaxAge + source.Leeway
+	}
+	return Life
+}
+
 // revoke puts targets on the list. It comes before the token is marked as used: a
 // sender whose signal failed half-way sends it again, and must not find it used up.
 // The events are named by what they say, so that none is there twice.
-func (r *Receiver) revoke(ctx context.Context, receipt *Receipt, reason string, targets []target) *Refusal {
+func (r *Receiver) revoke(ctx context.Context, receipt *Receipt, reason string, source *Source, targets []target) *Refusal {
 	receipt.Outcome = OutcomeNoted
 	now := r.config.Now()
 	for _, one := range targets {
 		event, err := r.config.Revoker.Revoke(ctx, revocation.Event{
-			ID: eventID(receipt, one), Kind: one.kind, Issuer: receipt.Issuer, Value: one.value,
-			Before: one.before, Until: now.Add(Life), Reason: reason, By: "token_events",
+			ID: eventID(receipt, one), Kind: one.kind, Issuer: receipt.Issuer, Value: revocation.ValueOf(one.value),
+			Before: one.before, Until: now.Add(one.life(source)), Reason: reason, By: "token_events",
 		})
 		switch {
 		case errors.Is(err, revocation.ErrInvalid):

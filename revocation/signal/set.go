@@ -168,7 +168,7 @@ func (r *Receiver) SET(ctx context.Context, text string) (Receipt, *Refusal) {
 		return receipt, refused
 	}
 	unmatched := receipt.Outcome == OutcomeUnmatched
-	if refused := r.revoke(ctx, &receipt, receipt.reason(), targets); refused != nil {
+	if refused := r.revoke(ctx, &receipt, receipt.reason(), source, targets); refused != nil {
 		return receipt, refused
 	}
 	if unmatched {

@@ -11,7 +11,7 @@ for i = 6, #ARGV do
 	local held = redis.call('HGET', ids, ARGV[i])
 	if held then
 		local until_ = redis.call('ZSCORE', ends, held)
-		if until_ and tonumber(until_) > tonumber(now) then
+		if until_ and tonumber(until_) > tonumber(now) and #redis.call('XRANGE', stream, held, held) > 0 then
 			return 'held'
 		end
 		forget(held)

@@ -23,6 +23,12 @@ local function begin(fresh)
 	end
 end
 
+-- lost is how many places are known to lead to no record: somebody else took those out
+-- of the stream. It stands among the identifiers, under a name that none can have.
+local function lost()
+	return tonumber(redis.call('HGET', ids, 'lost') or 0)
+end
+
 -- forget takes a record away, and what leads to it.
 local function forget(id)
 	local found = redis.call('XRANGE', stream, id, id)
@@ -31,8 +37,10 @@ local function forget(id)
 			redis.call('HDEL', ids, name)
 		end
 	end
-	redis.call('XDEL', stream, id)
-	redis.call('ZREM', ends, id)
+	local there = redis.call('XDEL', stream, id)
+	if redis.call('ZREM', ends, id) > there and lost() > 0 then
+		redis.call('HSET', ids, 'lost', lost() - 1)
+	end
 end
 
 -- sweep forgets some of what has ended.

@@ -24,10 +24,25 @@ func (s *Store) fault(ctx context.Context, doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
 	case replyCode(err) == "OOM":
 		return fmt.Errorf("%s: %w: Redis has no memory left", doing, store.ErrFull)
+	case replyCode(err) != "":
+		return fmt.Errorf("%s: %w: %s", doing, errRefused, cause(err, s.config.Timeout))
 	default:
 		return fmt.Errorf("%s: %w: %s", doing, store.ErrUnavailable, cause(err, s.config.Timeout))
 	}
 }
+
+// errRefused is store.ErrUnavailable in other words: the store was reached, and did not
+// do what it was asked.
+var errRefused error = refused{}
+
+type refused struct{}
+
+// Error does not say that the store is out of reach: who looks for the network then
+// looks in vain.
+func (refused) Error() string { return "the store refuses the call" }
+
+// Is implements the interface of errors.Is.
+func (refused) Is(target error) bool { return target == store.ErrUnavailable }
 
 // cause says in safe words what went wrong.
 func cause(err error, limit time.Duration) string {

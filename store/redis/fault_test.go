@@ -165,6 +165,9 @@ func TestOpenRefuses(t *testing.T) {
 				if err == nil {
 					t.Error("a call went well")
 				}
+				if strings.Contains(tt.want, "refuses") && (!errors.Is(err, store.ErrUnavailable) || strings.Contains(err.Error(), "cannot be reached")) {
+					t.Errorf("Redis answered, and the error is %q", err)
+				}
 			}
 			if text := fmt.Sprint(said.String(), err); strings.Contains(text, "canary") || strings.Contains(text, password) {
 				t.Errorf("a password shows:\n%s", text)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +96,81 @@ func TestLogWithAnEntryAtTheLastPlace(t *testing.T) {
 	add(t, s, "b")
 	if found, _ = ids(t, s, ""); !slices.Equal(found, []string{"b"}) {
 		t.Errorf("the new log holds %q", found)
+	}
+}
+
+// Who takes entries out of the stream by hand takes no record from anybody: readers
+// hear of it once, and put back what they hold. What nobody holds is not missed again
+// and again.
+func TestLogThatLostEntries(t *testing.T) {
+	const stream = "gatehouse:{l:testlog}:stream"
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	s := open(t, redis.Config{URLs: []string{server.URL()}})
+	for i := range 10 {
+		add(t, s, fmt.Sprint(i))
+	}
+	appendTo(t, s, "short", time.Second)
+	places := strings.Fields(server.CLI("xrange", stream, "-", "+"))
+	places = slices.DeleteFunc(places, func(text string) bool { return !place.MatchString(text) })
+	_, at := ids(t, s, "")
+	for name, take := range map[string]func(){
+		"one":                 func() { server.CLI("xdel", stream, places[4]) },
+		"the oldest":          func() { server.CLI("xtrim", stream, "minid", places[2]) },
+		"the last, all ended": func() { server.CLI("xdel", stream, places[10]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			take()
+			isReset(t, s, at)
+			_, at = ids(t, s, "")
+			for range 3 {
+				if found, next := ids(t, s, at); len(found) != 0 || next != at {
+					t.Errorf("behind the end it holds %q", found)
+				}
+			}
+		})
+	}
+	for i := range 10 {
+		add(t, s, fmt.Sprint(i))
+	}
+	found, at := ids(t, s, "")
+	slices.Sort(found)
+	if !slices.Equal(found, []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}) {
+		t.Errorf("the log holds %q", found)
+	}
+	// Nobody put back the one that has ended; another one that is taken out is missed.
+	server.CLI("xdel", stream, places[6])
+	isReset(t, s, at)
+}
+
+var place = regexp.MustCompile(`^\d+-\d+$`)
+
+// Many records at once are those that one by one would be, and each is there once.
+func TestLogTakesManyAtOnce(t *testing.T) {
+	server := storetest.StartRedis(t, storetest.RedisOptions{})
+	s := open(t, redis.Config{URLs: []string{server.URL()}, Records: 1200})
+	var records []store.Record
+	for i := range 1000 {
+		records = append(records, store.Record{ID: fmt.Sprint(i), Data: []byte("data"), Until: time.Now().Add(time.Minute)})
+	}
+	for range 2 {
+		if err := s.AppendAll(t.Context(), log, records); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, _, err := s.Read(t.Context(), log, "", 1000, 0)
+	if err != nil || len(found) != len(records) || found[999].ID != "999" || string(found[0].Data) != "data" {
+		t.Fatalf("%d records, %v", len(found), err)
+	}
+	server.CLI("script", "flush") // as after a restart
+	for i := range records {
+		records[i].ID = "more-" + records[i].ID
+	}
+	if err := s.AppendAll(t.Context(), log, records); !errors.Is(err, store.ErrFull) {
+		t.Errorf("beyond its room: %v", err)
+	}
+	server.Kill()
+	if err := s.AppendAll(t.Context(), log, records); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("without a server: %v", err)
 	}
 }
 

@@ -38,41 +38,55 @@ func (s *Store) AppendLeaving(ctx context.Context, log store.Purpose, id string,
 }
 
 func (s *Store) append(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time, most int) error {
-	const doing = "appending"
 	if err := ctx.Err(); err != nil {
-		return s.fault(ctx, doing, err)
+		return s.fault(ctx, appending, err)
 	}
-	if len(data) > store.MaxRecord {
-		return fmt.Errorf("%s: the record has %d octets, and at most %d are kept", doing, len(data), store.MaxRecord)
-	}
-	if !until.After(time.Unix(0, 0)) {
-		return nil // what has ended otherwise the server tells, whose clock all have in common
-	}
-	u, names := use{kindLog, log}, s.logKeys(log)
-	all, err := s.ring.of(u)
-	if err != nil {
+	args, err := s.appendArgs(log, &store.Record{ID: id, Data: data, Until: until}, most)
+	if err != nil || args == nil {
 		return err
-	}
-	sealed, err := sealRecord(all, names[0], id, data, until)
-	if err != nil {
-		return err
-	}
-	ciphers, err := s.ring.ciphers(u, id)
-	if err != nil {
-		return err
-	}
-	args := []any{graceMilli, milliseconds(until), sealed, most, rand.Text()}
-	for _, name := range ciphers {
-		args = append(args, name)
 	}
 	limited, cancel := s.limited(ctx)
 	defer cancel()
-	answer, err := appendScript.Run(limited, s.calls, names, args...).Text()
-	switch {
+	return s.appended(ctx, log, appendScript.Run(limited, s.calls, s.logKeys(log), args...), most)
+}
+
+const appending = "appending"
+
+// appendArgs are those of the script, nil for a record that has ended.
+func (s *Store) appendArgs(log store.Purpose, record *store.Record, most int) ([]any, error) {
+	if len(record.Data) > store.MaxRecord {
+		return nil, fmt.Errorf("%s: the record has %d octets, and at most %d are kept", appending, len(record.Data), store.MaxRecord)
+	}
+	if !record.Until.After(time.Unix(0, 0)) {
+		return nil, nil // what has ended otherwise the server tells, whose clock all have in common
+	}
+	u := use{kindLog, log}
+	all, err := s.ring.of(u)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := sealRecord(all, s.logKeys(log)[0], record.ID, record.Data, record.Until)
+	if err != nil {
+		return nil, err
+	}
+	ciphers, err := s.ring.ciphers(u, record.ID)
+	if err != nil {
+		return nil, err
+	}
+	args := []any{graceMilli, milliseconds(record.Until), sealed, most, rand.Text()}
+	for _, name := range ciphers {
+		args = append(args, name)
+	}
+	return args, nil
+}
+
+// appended reads the answer of the script.
+func (s *Store) appended(ctx context.Context, log store.Purpose, call *redis.Cmd, most int) error {
+	switch answer, err := call.Text(); {
 	case err != nil:
-		return s.fault(ctx, doing, err)
+		return s.fault(ctx, appending, err)
 	case answer == "full":
-		return fmt.Errorf("%s to %s: %w: it has %d records", doing, log, store.ErrFull, most)
+		return fmt.Errorf("%s to %s: %w: it has %d records", appending, log, store.ErrFull, most)
 	}
 	return nil
 }
@@ -151,7 +165,7 @@ func (r *reader) peek(ctx context.Context, room int) ([]entry, error) {
 	}
 	limited, cancel := r.store.limited(ctx)
 	defer cancel()
-	answer, err := readScript.Run(limited, r.store.calls, r.names, r.at.String(), room, fresh).Result()
+	answer, err := readScript.Run(limited, r.store.calls, r.names, r.at.String(), room, fresh, rand.Text()).Result()
 	if err != nil {
 		return nil, r.store.fault(ctx, doing, err)
 	}

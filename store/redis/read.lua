@@ -1,8 +1,20 @@
 -- Returns the life of the log, its last place, records behind a place, the time, and how
 -- the server stands to its master.
--- ARGV: the place, most records, a new life or nothing
+-- ARGV: the place, most records, a new life or nothing, a new life
 if ARGV[3] ~= '' then
 	begin(ARGV[3])
+end
+
+-- Each record has a place in the stream and one among the ends. Where the stream has
+-- fewer, somebody else took some out of it, and nobody who reads on would notice: the
+-- log begins another life, so that all read it once more and put back what they hold.
+-- It goes on without where the access list hides the count, or memory is full.
+local due = redis.pcall('ZCARD', ends)
+if type(due) == 'number' then
+	local gone = due - redis.call('XLEN', stream)
+	if gone > lost() and not redis.pcall('SET', epoch, ARGV[4]).err then
+		redis.call('HSET', ids, 'lost', gone)
+	end
 end
 
 -- A replica that lost its master answers with what it had then, for as long as it is let.

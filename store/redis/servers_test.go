@@ -23,7 +23,7 @@ import (
 // besides.
 const (
 	commands = "-@all +hello +auth +ping +info +select +evalsha +eval +set +get +del +exists " +
-		"+xadd +xdel +xrange +xlen +xread +xinfo|stream +zadd +zrem +zrangebyscore +zscore +hset +hget +hdel +time"
+		"+xadd +xdel +xrange +xlen +xread +xinfo|stream +zadd +zcard +zrem +zrangebyscore +zscore +hset +hget +hdel +time"
 	clusterCommands = "+cluster|slots +cluster|shards +cluster|nodes +readonly +asking +command"
 )
 

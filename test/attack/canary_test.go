@@ -207,7 +207,10 @@ func TestAttack32Canaries(t *testing.T) {
 	for _, got := range upstream.Received() {
 		c.keep(got.Bearer()) // the upstream's own tokens belong to it alone
 	}
-	places := map[string]string{"the log": gateway.Log(), "a metric": gateway.Metrics(), "an answer": c.answers.String()}
+	status := strings.TrimPrefix(gateway.Admin, "http://")
+	tables, _ := gateway.Run("gatehouse", "status", "--address", status)
+	asJSON, _ := gateway.Run("gatehouse", "status", "--json", "--address", status)
+	places := map[string]string{"the status": tables, "the status in JSON": asJSON, "the log": gateway.Log(), "a metric": gateway.Metrics(), "an answer": c.answers.String()}
 	for place, text := range places {
 		if len(text) < 1000 {
 			t.Errorf("%s holds next to nothing: %s", place, text)

@@ -183,7 +183,7 @@ func TestRevocationOrdersAreRefused(t *testing.T) {
 	}{
 		{http.MethodPost, "", `{}`, nil, http.StatusBadRequest, "kind: it is missing"},
 		{http.MethodPost, "", `{"token": "opaque"}`, nil, http.StatusBadRequest, "issuer: the token does not show whose it is"},
-		{http.MethodPost, "?dryrun", good, nil, http.StatusBadRequest, "query: an unknown parameter"},
+		{http.MethodPost, "?dryrun", good, nil, http.StatusBadRequest, "the query is not valid: an unknown parameter"},
 		{http.MethodPost, "?dry_run=false", good, nil, http.StatusBadRequest, "dry_run: neither nothing nor true"},
 		{http.MethodGet, "?limit=0", "", nil, http.StatusBadRequest, "limit: not a number"},
 		{http.MethodDelete, "", "", nil, http.StatusMethodNotAllowed, "use GET, POST"},

@@ -48,10 +48,12 @@ func TestRevokeCommand(t *testing.T) {
 		says      string
 	}{
 		{"", []string{"revoke"}, 1, "what to revoke is missing"},
+		{"", []string{"revoke", "bob"}, 1, "write revoke <kind> <value> --issuer <name|url>"},
+		{"", []string{"revoke", "bob", "--issuer", "main"}, 1, "write revoke <kind> <value> --issuer <name|url>"},
 		{"", []string{"revoke", "--token"}, 1, "the input is empty"},
 		{token, []string{"revoke", "--token", "subject", "alice"}, 1, "--token and a kind"},
 		{"", []string{"revoke", "--token", token}, 1, "the argument is a file, never the token itself"},
-		{"", []string{"revoke", "subject", "alice"}, 1, "issuer: it is missing"},
+		{"", []string{"revoke", "subject", "alice"}, 1, "the gateway answered 400 Bad Request: the order to revoke is not valid: issuer: it is missing"},
 		{"", []string{"revoke", "subject", "alice", "--issuer", "nobody"}, 1, "trusts none of that name or URL"},
 		{token, []string{"revoke", "--token", "--dry-run"}, 0, "would revoke jti j1 of " + idp.URL},
 		{token, []string{"revoke", "--token", "--reason", "stolen"}, 0, "revoked jti j1 of " + idp.URL},

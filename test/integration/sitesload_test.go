@@ -18,6 +18,11 @@ const siteWords = `{
 		issuer main $IDP {
 			audience any
 		}
+		client gateway {
+			issuer main
+			client_id gateway
+			secret "correct horse battery staple"
+		}
 		sign {
 			issuer https://gateway.example
 		}
@@ -88,6 +93,45 @@ func TestServiceSitesAreCheckedAtLoad(t *testing.T) {
 				t.Error(err)
 			}
 			if test.want != loads && (err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "token_service (Caddyfile:")) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// Of two token_events that listen on one path the second would never hear anything.
+func TestEventsSitesAreCheckedAtLoad(t *testing.T) {
+	const (
+		loads   = ""
+		logouts = "token_events {\nbackchannel_logout main\n}\n"
+		signals = "token_events {\nshared_signals main https://api.example.com/signals\n}\n"
+		mend    = " before it: write the lines of both into one block, or put each into a handle of its own"
+	)
+	_, port, _ := strings.Cut(harness.FreeAddress(t), ":")
+	with := func(routes, tls string) string {
+		return strings.NewReplacer("$GLOBAL", "", "$ROUTES", routes, "$TLS", tls, "$PORT", port).Replace(siteWords)
+	}
+	const secure = "tls internal\n"
+	idp := harness.NewAuthServer(t)
+	gateway := harness.Start(t, with("token_auth\nrespond ready", secure), "$IDP", idp.URL)
+	gateway.Await("/", idp.Token(nil), http.StatusOK)
+	for name, test := range map[string]struct{ routes, tls, want string }{
+		"logouts twice":     {logouts + logouts, secure, "answers /backchannel-logout" + mend},
+		"signals twice":     {"route {\n" + signals + signals + "}\n", secure, "answers /shared-signals" + mend},
+		"within a handle":   {logouts + "handle /a/* {\n" + logouts + "}\n", secure, "answers /backchannel-logout" + mend},
+		"each its own":      {logouts + signals, secure, loads},
+		"beside a service":  {logouts + "token_service\n", secure, loads},
+		"in two handles":    {"handle /a/* {\n" + logouts + "}\nhandle {\n" + logouts + "}\n", secure, loads},
+		"on two sites":      {logouts, secure + logouts, loads},
+		"behind a matcher":  {"token_events /backchannel-logout {\nbackchannel_logout main\n}\n" + logouts, secure, loads},
+		"in an error route": {logouts + "handle_errors {\n" + logouts + "}\n", secure, loads},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := gateway.Reload(with("# "+strings.ReplaceAll(name, " ", "_")+"\n"+test.routes, test.tls))
+			if test.want == loads && err != nil {
+				t.Error(err)
+			}
+			if test.want != loads && (err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "token_events (Caddyfile:")) {
 				t.Errorf("got %v", err)
 			}
 		})

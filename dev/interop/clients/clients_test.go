@@ -135,26 +135,32 @@ func (s *stage) run(t *testing.T, script string) report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings, err := json.Marshal(map[string]string{
+	var got report
+	runScript(t, script, map[string]string{
 		"issuer": s.issuer, "key": base64.StdEncoding.EncodeToString(der), "kid": s.key.ID, "secret": harness.ServiceSecret,
 		"subject": s.idp.Token(map[string]any{"aud": "orders", "scope": "billing:read admin"}),
 		"api":     s.URL + "/billing/invoices", "audience": billing,
-	})
+	}, &got)
+	return got
+}
+
+// runScript gives a script its settings, and reads what it reports.
+func runScript(t *testing.T, script string, settings map[string]string, report any) {
+	t.Helper()
+	told, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
 	command := exec.CommandContext(t.Context(), "node", script)
-	command.Dir, command.Stdin = node.Folder("interop/clients"), bytes.NewReader(settings)
+	command.Dir, command.Stdin = node.Folder("interop/clients"), bytes.NewReader(told)
 	var out, complaints bytes.Buffer
 	command.Stdout, command.Stderr = &out, &complaints
 	if err := command.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, complaints.String())
 	}
-	var got report
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+	if err := json.Unmarshal(out.Bytes(), report); err != nil {
 		t.Fatalf("%s: %v", script, err)
 	}
-	return got
 }
 
 // found: the metadata names what the gateway offers (RFC 8414).

@@ -31,7 +31,10 @@ func newRealm(t *testing.T, pairs ...string) *realm {
 	}
 	name := strings.ToLower(t.Name())
 	r := &realm{issuer: keycloak.url + "/realms/" + name, t: t, name: name}
-	pairs = append([]string{`"realm": "main"`, `"realm": "` + name + `"`}, pairs...)
+	pairs = append([]string{
+		`"realm": "main"`, `"realm": "` + name + `"`,
+		`"https://api.example.com/backchannel-logout"`, `"` + keycloak.url + `/nobody"`, // until a test has a gateway
+	}, pairs...)
 	text := strings.NewReplacer(pairs...).Replace(string(content))
 	r.administer(http.MethodPost, keycloak.url+"/admin/realms", []byte(text), http.StatusCreated)
 	t.Cleanup(func() {

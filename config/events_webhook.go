@@ -1,0 +1,153 @@
+package config
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+
+	"github.com/caddy-gatehouse/gatehouse/webhook"
+)
+
+func init() { caddy.RegisterModule((*EventsWebhook)(nil)) }
+
+// EventsWebhook tells an HTTP endpoint of Caddy's events: a handler for the global
+// option `events`. Each event is a POST of a CloudEvent in JSON. Whoever emits an event
+// does not wait for it; what does not get through after a few attempts is dropped and
+// logged.
+type EventsWebhook struct {
+	// Where events are sent: https, or http for a loopback host. What is written as a
+	// placeholder, such as `{file./run/secrets/hook}`, is in no log. Required.
+	URL string `json:"url,omitempty"`
+
+	// The file with the secret that signs what is sent, in the form of Standard
+	// Webhooks: the header `Webhook-Signature`. At least 16 octets; what begins with
+	// `whsec_` is base64. It is read again for each event. Default: it is not signed.
+	SecretFile string `json:"secret_file,omitempty"`
+
+	// How long one attempt may take, from 100ms to 30s. Default: 5s.
+	Timeout Duration `json:"timeout,omitempty"`
+
+	// Where the Caddyfile has this handler, as file:line. The Caddyfile adapter
+	// writes it. It serves messages only and changes nothing.
+	Place string `json:"place,omitempty"`
+
+	sender *webhook.Sender
+}
+
+// CaddyModule returns the Caddy module information.
+func (*EventsWebhook) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "events.handlers." + wordWebhook, New: func() caddy.Module { return new(EventsWebhook) }}
+}
+
+const wordWebhook = "gatehouse_webhook"
+
+// UnmarshalCaddyfile reads the rest of the line and the block. Syntax:
+//
+//	gatehouse_webhook <url> {
+//		secret_file <path>
+//		timeout     <duration>
+//	}
+func (w *EventsWebhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the module's name
+	w.Place = place(d)
+	if d.NextArg() {
+		w.URL = d.Val()
+	}
+	return readBlock(d, wordWebhook, w)
+}
+
+func (w *EventsWebhook) options() []option {
+	return []option{
+		{word: "secret_file", read: readOne(&w.SecretFile)},
+		{word: "timeout", read: readOne(&w.Timeout)},
+	}
+}
+
+func (w *EventsWebhook) settings() []setting {
+	settings := one("url", &w.URL, checkURL)
+	settings = append(settings, one("secret_file", &w.SecretFile, checkText)...)
+	return append(settings, one("timeout", (*string)(&w.Timeout), checkWebhookTimeout)...)
+}
+
+func (*EventsWebhook) contradiction() error { return nil }
+
+func (w *EventsWebhook) missing() error {
+	if w.URL == "" {
+		return errors.New("the URL is missing: write gatehouse_webhook <url>")
+	}
+	return nil
+}
+
+// Bounds of timeout.
+const (
+	minWebhookTimeout = 100 * time.Millisecond
+	maxWebhookTimeout = 30 * time.Second
+)
+
+func checkWebhookTimeout(text string) error {
+	limit, err := caddy.ParseDuration(text)
+	if err != nil || limit < minWebhookTimeout || limit > maxWebhookTimeout {
+		return fmt.Errorf("%q is not a duration between %s and %s", text, minWebhookTimeout, maxWebhookTimeout)
+	}
+	return nil
+}
+
+// Provision implements caddy.Provisioner. It sends nothing.
+func (w *EventsWebhook) Provision(ctx caddy.Context) error {
+	label := at(wordWebhook, w.Place)
+	// A copy: Caddy writes the handler itself into its log, and a URL may be a secret.
+	filled := &EventsWebhook{URL: w.URL, SecretFile: w.SecretFile, Timeout: w.Timeout}
+	if err := expandBlock(caddy.NewReplacer(), label, filled); err != nil {
+		return err
+	}
+	if err := checkBlock(label, filled); err != nil {
+		return err
+	}
+	if filled.SecretFile != "" {
+		if _, err := webhook.ReadSecret(filled.SecretFile); err != nil {
+			return fmt.Errorf("%s: secret_file: %w", label, err)
+		}
+	}
+	sender, err := webhook.NewSender(webhook.Config{
+		URL: filled.URL, SecretFile: filled.SecretFile, Timeout: filled.Timeout.Or(webhook.DefaultTimeout), Log: ctx.Slogger(),
+	})
+	if err != nil {
+		return fmt.Errorf("%s: url: %w", label, err)
+	}
+	w.sender = sender
+	return nil
+}
+
+// Handle implements caddyevents.Handler. It returns at once.
+func (w *EventsWebhook) Handle(_ context.Context, event caddy.Event) error {
+	told := event.CloudEvent()
+	body, err := json.Marshal(told)
+	if err != nil {
+		return fmt.Errorf("writing the event %s: %w", told.Type, err)
+	}
+	w.sender.Send(webhook.Message{ID: told.ID, Type: told.Type, Body: body})
+	return nil
+}
+
+// Cleanup implements caddy.CleanerUpper. What waits is sent for a moment yet.
+func (w *EventsWebhook) Cleanup() error {
+	if w.sender != nil {
+		w.sender.Close()
+	}
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner     = (*EventsWebhook)(nil)
+	_ caddy.CleanerUpper    = (*EventsWebhook)(nil)
+	_ caddyfile.Unmarshaler = (*EventsWebhook)(nil)
+	_ caddyevents.Handler   = (*EventsWebhook)(nil)
+	_ block                 = (*EventsWebhook)(nil)
+)
