@@ -25,11 +25,13 @@ const (
 // one that holds a state is among them.
 type derived struct {
 	remembered *token.Cache
-	facts      func(*token.Token) revocation.Facts
+	revoked    *revocation.State
 
 	mu       sync.Mutex // handlers are provisioned while events come in
 	answered []*introspection.State
 	issued   []*exchange.State
+
+	due clearing
 }
 
 func (d *derived) answers(state *introspection.State) {
@@ -62,16 +64,12 @@ type sweeping struct {
 }
 
 var (
-	evicting = sweeping{(*token.Cache).Evict, (*introspection.State).Evict, (*exchange.State).Evict}
+	evicting = sweeping{(*token.Cache).Evict, (*introspection.State).Sweep, (*exchange.State).Sweep}
 	counting = sweeping{(*token.Cache).Count, (*introspection.State).Count, (*exchange.State).Count}
 )
 
 // sweep goes over everything once and returns how much of each kind matched.
-func (d *derived) sweep(how sweeping, match func(*revocation.Facts) bool) map[string]int {
-	ofToken := func(t *token.Token) bool {
-		facts := d.facts(t)
-		return match(&facts)
-	}
+func (d *derived) sweep(how sweeping, ofToken func(*token.Token) bool, match func(*revocation.Facts) bool) map[string]int {
 	ofOrigin := func(origin exchange.Origin) bool {
 		facts := factsOf(&origin)
 		return match(&facts)
@@ -96,15 +94,12 @@ func factsOf(origin *exchange.Origin) revocation.Facts {
 	}
 }
 
-// watchRevocations clears what was derived from a token as soon as that is no longer
-// good: before whoever revoked it hears of it.
+// watchRevocations has what was derived from a token cleared once that is no longer
+// good.
 func (a *App) watchRevocations() {
-	a.derived.remembered, a.derived.facts = a.cache.Value, a.revoked.FactsOf
-	a.releases = append(a.releases, a.revoked.Subscribe(func(batch *revocation.Batch) {
-		counts := a.derived.sweep(evicting, batch.Matches)
-		a.log.Debug("cleared what was derived from revoked tokens", "events", len(batch.Events),
-			derivedRemembered, counts[derivedRemembered], derivedAnswers, counts[derivedAnswers], derivedIssued, counts[derivedIssued])
-	}))
+	a.derived.remembered, a.derived.revoked = a.cache.Value, a.revoked
+	a.derived.due.wake = make(chan struct{}, 1)
+	a.releases = append(a.releases, a.revoked.Subscribe(a.derived.told))
 }
 
 // isRevoked tells whether a token that was good is so no longer.
@@ -126,7 +121,12 @@ func (a *App) originOf(subject, actor *token.Token) []byte {
 }
 
 // CountDerived tells how much of each kind a revocation would clear on this node; it
-// changes nothing. facts tells whether the revocation is about a token.
-func (a *App) CountDerived(facts func(*revocation.Facts) bool) map[string]int {
-	return a.derived.sweep(counting, facts)
+// changes nothing but for what earlier ones have yet to clear, which is not counted
+// again. match tells whether the revocation is about a token.
+func (a *App) CountDerived(match func(*revocation.Facts) bool) map[string]int {
+	a.derived.clear(a.log)
+	return a.derived.sweep(counting, func(t *token.Token) bool {
+		facts := a.revoked.FactsOf(t)
+		return match(&facts)
+	}, match)
 }

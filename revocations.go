@@ -73,6 +73,7 @@ func (a *App) startStore(ctx context.Context) error {
 	_ = a.revoked.Load(loading, a.log) // what is wrong the follower says
 	loaded()
 	followed.Store(&follower{a.revoked, a.place})
+	a.running.Go(func() { a.derived.clearRevoked(ctx, a.log) })
 	a.running.Go(func() {
 		defer cancel()
 		a.revoked.Follow(ctx, a.log)

@@ -13,7 +13,7 @@ import (
 const defaultLife = 30 * 24 * time.Hour
 
 // eventSource is what revocation.Event.By says of orders that came this way.
-const eventSource = "admin"
+const eventSource = revocation.ByOperator
 
 // event makes an order the event that the log gets.
 func (o *order) event(issuers Issuers, now time.Time) (revocation.Event, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -102,6 +103,9 @@ func (g *Gatehouse) readStore(d *caddyfile.Dispenser) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("%w: write %s", err, storeSyntax)
 	}
+	if known := storeModules(); !slices.Contains(known, name) {
+		return unknown("store", name, known)
+	}
 	if emptyBlock(d) {
 		return errEmptyBlock
 	}
@@ -114,6 +118,17 @@ func (g *Gatehouse) readStore(d *caddyfile.Dispenser) error {
 	}
 	g.StoreRaw = caddyconfig.JSONModuleObject(loaded, "module", name, nil)
 	return nil
+}
+
+// storeModules are the names of the stores that this Caddy was built with.
+func storeModules() []string {
+	modules := caddy.GetModules(strings.TrimSuffix(storesNamespace, "."))
+	names := make([]string, 0, len(modules))
+	for _, module := range modules {
+		names = append(names, module.ID.Name())
+	}
+	slices.Sort(names)
+	return names
 }
 
 // emptyBlock tells whether braces with nothing in them stand at the end of the line. A

@@ -3,6 +3,7 @@ package exchange
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
@@ -51,6 +52,8 @@ func (o Origin) weight() uint64 {
 type generations struct {
 	mu     sync.RWMutex
 	number uint64
+
+	outdated, swept atomic.Uint64 // how often, and up to which of them Sweep has looked
 }
 
 // begin returns the generation in which a call begins.
@@ -82,15 +85,29 @@ func (x *Exchanger) keepAt(
 	return x.state.keepEntry(key, kept, generation)
 }
 
-// Evict forgets every token that was issued for a caller that match finds, and all
-// remembered refusals. What is being asked for at this moment is not stored when
-// it comes. It looks at every token: it is for revocations, not for requests. Where
-// other nodes would find such a token it is deleted too, behind the caller's back.
-func (s *State) Evict(match func(Origin) bool) int {
+// Outdate keeps what is being asked for at this moment from being stored when it comes,
+// and forgets all remembered refusals. It costs next to nothing, whatever is kept: a
+// revocation calls it at once, and leaves what frees the memory to a later Sweep. What
+// serves a caller in between is held against the list of revocations first.
+func (s *State) Outdate() {
+	s.generations.outdated.Add(1)
 	s.generations.mu.Lock()
 	s.generations.number++
 	s.generations.mu.Unlock()
 	s.refusals.clear()
+}
+
+// Evict is Outdate and Sweep.
+func (s *State) Evict(match func(Origin) bool) int {
+	s.Outdate()
+	return s.Sweep(match)
+}
+
+// Sweep forgets every token that was issued for a caller that match finds. It looks at
+// every token: it is for revocations, not for requests. Where other nodes would find
+// such a token it is deleted too, behind the caller's back.
+func (s *State) Sweep(match func(Origin) bool) int {
+	defer s.generations.sweptTo(s.generations.outdated.Load())
 	if s.issued == nil {
 		return 0
 	}
@@ -111,7 +128,20 @@ func (s *State) Evict(match func(Origin) bool) int {
 	return evicted
 }
 
-// Count tells how many tokens Evict would forget. It changes nothing.
+func (g *generations) sweptTo(number uint64) {
+	for before := g.swept.Load(); before < number; before = g.swept.Load() {
+		g.swept.CompareAndSwap(before, number)
+	}
+}
+
+// unswept tells whether there may be tokens that a Sweep has yet to find.
+func (s *State) unswept() bool { return s.generations.swept.Load() != s.generations.outdated.Load() }
+
+// overtaken tells whether a caller was revoked between the check of its token and the
+// moment at which it is served from memory.
+func (x *Exchanger) overtaken(caller Caller) bool { return x.state.unswept() && x.revoked(caller) }
+
+// Count tells how many tokens Sweep would forget. It changes nothing.
 func (s *State) Count(match func(Origin) bool) int {
 	if s.issued == nil {
 		return 0

@@ -153,6 +153,9 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 		return nil, err
 	}
 	if kept := x.state.freshEntry(key, now); kept != nil {
+		if x.overtaken(caller) {
+			return nil, newError(OutcomeSubjectRejected, errRevoked)
+		}
 		x.state.counts.used.RecordHits(1)
 		return x.reuse(key, kept, caller, now), nil //nolint:contextcheck // what it sets off outlives this request
 	}

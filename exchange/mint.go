@@ -43,6 +43,9 @@ func (x *Exchanger) mint(caller Caller, refused *Issued) (*Issued, error) {
 	}
 	key := x.mintKey(caller, asked, bound)
 	if kept := x.state.fresh(key, now); kept != nil && (refused == nil || kept.Token.Digest() != refused.Token.Digest()) {
+		if x.overtaken(caller) {
+			return nil, newError(OutcomeSubjectRejected, errRevoked)
+		}
 		return kept, nil
 	}
 	generation := x.state.begin()

@@ -73,3 +73,26 @@ func TestReplaceForRevoked(t *testing.T) {
 		t.Errorf("issued %v, error %v, %d are kept", issued, err, r.state.Len())
 	}
 }
+
+// What is kept for a caller who was revoked is handed out to nobody, though nothing has
+// swept it yet, and what is under way is not stored (attack row 46).
+func TestAttack46HitBeforeTheSweep(t *testing.T) {
+	gone := new(atomic.Bool)
+	r := newRig(t, func(c *Config) { c.Revoked = func(*token.Token) bool { return gone.Load() } })
+	caller := r.caller("t", "orders:read")
+	if _, err := r.Exchange(t.Context(), caller); err != nil {
+		t.Fatal(err)
+	}
+	gone.Store(true)
+	r.state.Outdate()
+	if issued, err := r.Exchange(t.Context(), caller); OutcomeOf(issued, err) != OutcomeSubjectRejected || !errors.Is(err, errRevoked) {
+		t.Errorf("issued %v, error %v", issued, err)
+	}
+	if n := r.state.Sweep(func(Origin) bool { return gone.Load() }); n != 1 || r.state.unswept() {
+		t.Errorf("%d swept, more to sweep: %v", n, r.state.unswept())
+	}
+	gone.Store(false)
+	if _, err := r.Exchange(t.Context(), caller); err != nil || r.state.Len() != 1 {
+		t.Errorf("afterwards: %v, %d are kept", err, r.state.Len())
+	}
+}

@@ -131,13 +131,25 @@ func (s *State) Stats() Stats {
 	}
 }
 
-// Evict forgets the good tokens that match, and what is being asked just now: an
-// answer that is under way may be older than the reason to forget. It returns how
-// many it forgot.
-func (s *State) Evict(match func(*token.Token) bool) int {
+// Outdate keeps what is being asked just now from being remembered: an answer that is
+// under way may be older than the reason to forget. It costs next to nothing, whatever
+// is remembered.
+func (s *State) Outdate() {
 	s.evicting.Lock()
 	defer s.evicting.Unlock()
 	s.generation.Add(1)
+}
+
+// Evict is Outdate and Sweep.
+func (s *State) Evict(match func(*token.Token) bool) int {
+	s.Outdate()
+	return s.Sweep(match)
+}
+
+// Sweep forgets the good tokens that match, and returns how many. It looks at every
+// token. Whoever is answered from memory is held against the list of revocations all
+// the same: this frees memory.
+func (s *State) Sweep(match func(*token.Token) bool) int {
 	evicted := 0
 	for key, kept := range s.good.All() {
 		if match(kept.token) {
@@ -148,7 +160,7 @@ func (s *State) Evict(match func(*token.Token) bool) int {
 	return evicted
 }
 
-// Count tells how many good tokens Evict would forget. It changes nothing.
+// Count tells how many good tokens Sweep would forget. It changes nothing.
 func (s *State) Count(match func(*token.Token) bool) int {
 	found := 0
 	for _, kept := range s.good.All() {

@@ -23,6 +23,7 @@ type engine struct {
 	broken error
 	hang   chan struct{} // not nil: nothing answers before it is closed, whatever the context says
 	reads  atomic.Int64
+	puts   atomic.Int64
 }
 
 func newEngine() *engine { return &engine{log: store.NewMemory(0)} }
@@ -45,6 +46,7 @@ func (e *engine) now() (store.Log, error) {
 }
 
 func (e *engine) Append(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time) error {
+	e.puts.Add(1)
 	held, err := e.now()
 	if err != nil {
 		return err

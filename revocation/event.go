@@ -14,6 +14,11 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
+// ByOperator is what By says of an operator's order. For such ones alone is the last
+// sixteenth of the list: whoever may send signals or revoke its own tokens cannot fill it
+// so that an operator can revoke nothing.
+const ByOperator = "admin"
+
 // Bounds of what an event may say.
 const (
 	// MaxLife is how far ahead the end of an event may lie: longer than tokens live,

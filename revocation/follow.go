@@ -56,7 +56,7 @@ func (s *State) Follow(ctx context.Context, log *slog.Logger) {
 		}
 		f.report(ctx, err)
 		if now := time.Now(); now.Sub(f.swept) > sweepEach {
-			s.list.sweep(now)
+			s.forget(now)
 			f.swept = now
 		}
 		if err != nil {
@@ -122,11 +122,14 @@ func pause(ctx context.Context, wait time.Duration) {
 
 // step reads one page, and then writes some of what the log lacks.
 func (f *follower) step(ctx context.Context) error {
-	began := time.Since(f.began)
+	began := time.Now()
+	if f.wentBack(began) {
+		f.log.InfoContext(ctx, "reading the revocations anew, since the clock was ahead and some may be forgotten")
+		f.beginAnew()
+	}
 	page, err := f.read(ctx)
 	if errors.Is(err, store.ErrReset) {
-		f.position, f.rereading, f.missing = "", true, nil
-		f.life.Add(1)
+		f.beginAnew()
 		return nil
 	}
 	if err != nil {
@@ -143,7 +146,7 @@ func (f *follower) step(ctx context.Context) error {
 				return err
 			}
 		}
-		f.contact.Store(int64(began))
+		f.reachedEnd(began)
 		f.loaded.Store(true)
 		if f.rereading {
 			f.rereading, f.missing = false, f.list.unseen(f.lifeMark())

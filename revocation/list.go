@@ -22,6 +22,9 @@ const (
 // ErrFull says that there is no room for another event. It wraps store.ErrFull.
 var ErrFull = fmt.Errorf("the list of revocations has no room for another one: %w", store.ErrFull)
 
+// errReserve is ErrFull for whoever is no operator.
+var errReserve = fmt.Errorf("%w: what is left of it is for operators", ErrFull)
+
 // A List is a set of events that can be asked about a token. It is exact, and safe
 // for concurrent use; whoever asks takes no lock and waits for nobody.
 type List struct {

@@ -60,6 +60,7 @@ func BenchmarkCheck(b *testing.B) {
 	for _, events := range []int{0, 1_000, 1_000_000} {
 		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
 			state := newState(nil, filled(b, events))
+			state.reachedEnd(time.Now())
 			state.loaded.Store(true)
 			guard := NewGuard(nil, state, Bound{MaxStaleness: time.Hour})
 			held := benchToken(b)
@@ -120,6 +121,7 @@ func heap() uint64 {
 func TestCheckAllocatesNothing(t *testing.T) {
 	for _, events := range []int{0, 10_000} {
 		state := newState(nil, filled(t, events))
+		state.reachedEnd(time.Now())
 		state.loaded.Store(true)
 		guard, held := NewGuard(nil, state, Bound{MaxStaleness: time.Hour}), benchToken(t)
 		if allocs := testing.AllocsPerRun(100, func() {

@@ -199,7 +199,7 @@ func TestListIsBounded(t *testing.T) {
 	}
 	event := subject("d")
 	event.complete(now())
-	for _, err := range []error{list.roomFor(hold(&event)), second(list.add(hold(&event), 0))} {
+	for _, err := range []error{list.roomFor(hold(&event), false), second(list.add(hold(&event), 0))} {
 		if !errors.Is(err, ErrFull) || !errors.Is(err, store.ErrFull) {
 			t.Errorf("a fourth event: %v", err)
 		}
@@ -209,7 +209,7 @@ func TestListIsBounded(t *testing.T) {
 
 	small := newList(DefaultEvents, 2*heldBytes)
 	put(t, small, subject("a"))
-	if err := small.roomFor(hold(&event)); !errors.Is(err, ErrFull) {
+	if err := small.roomFor(hold(&event), false); !errors.Is(err, ErrFull) {
 		t.Errorf("too many bytes: %v", err)
 	}
 }

@@ -4,13 +4,32 @@ import (
 	"maps"
 	"runtime"
 	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/store"
 )
 
-// roomFor tells whether an event would find room at present.
-func (l *List) roomFor(event *held) error {
+// roomFor tells whether an event would find room at present. One that is leaving leaves
+// the reserve.
+func (l *List) roomFor(event *held, leaving bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if leaving && l.crowded(event) {
+		return errReserve
+	}
 	return l.lacks(event)
+}
+
+// crowded tells that the event would take of the room that is held back.
+func (l *List) crowded(event *held) bool {
+	const part = 16
+	return len(l.ids) >= l.most-store.Reserve(l.most) || l.bytes+event.bytes() > l.mostBytes-l.mostBytes/part
+}
+
+// roomy tells that there is room to keep what has ended.
+func (l *List) roomy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.ids) < l.most/2 && l.bytes < l.mostBytes/2
 }
 
 func (l *List) lacks(event *held) error {

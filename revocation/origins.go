@@ -121,6 +121,23 @@ func (s *State) Revoked(t *token.Token) error {
 	return nil
 }
 
+// Covers tells whether anything on the list is about a token of these facts, or about
+// what it was derived from.
+func (s *State) Covers(facts *Facts) bool {
+	if s.list.find(facts, zeroTime) != nil {
+		return true
+	}
+	index := s.origins.index.Load()
+	return index != nil && index.find(facts.Tags, time.Now()) != nil
+}
+
+// ends tells whether a batch makes a token no longer good. Claims and tags are read
+// only where an event may be about them: each event asks so of each open stream.
+func (s *State) ends(batch *Batch, t *token.Token) bool {
+	facts := factsOf(t)
+	return batch.list.find(&facts, zeroTime) != nil || batch.derives(s.origins.tags(t))
+}
+
 // NewBatch makes a batch of events that are on no list, to ask what they would be
 // about.
 func NewBatch(events ...*Event) *Batch {

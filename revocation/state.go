@@ -52,6 +52,7 @@ type State struct {
 	trouble     atomic.Pointer[Trouble] // nil: the newest read of the log succeeded
 	at          atomic.Pointer[store.Position]
 	contact     atomic.Int64 // when the log was last read to its end, in nanoseconds since began
+	wall        atomic.Int64 // the same by the clock on the wall, in nanoseconds since 1970
 	undecodable atomic.Uint64
 	watches     watches
 	origins     origins
@@ -64,6 +65,7 @@ type State struct {
 	life      atomic.Uint32 // of the log, counted
 	rereading bool          // the log has begun anew and was not read to its end yet
 	missing   []*held       // what the log lacks
+	latest    time.Time     // that the clock on the wall has shown
 	inherits  bool          // it began with the list of another state
 
 	mine sync.Map // IDs of what is being revoked on this node at this moment
@@ -130,7 +132,20 @@ func (s *State) Lag() (age time.Duration, ok bool) {
 	return s.age(), true
 }
 
-func (s *State) age() time.Duration { return time.Since(s.began) - time.Duration(s.contact.Load()) }
+// age is by two clocks, the larger of both: the one that nobody sets stands still while
+// a virtual machine is suspended, and that on the wall may be set back. One that is set
+// forward makes the list look old until the next contact.
+func (s *State) age() time.Duration {
+	now := time.Now()
+	steady := now.Sub(s.began) - time.Duration(s.contact.Load())
+	return max(steady, time.Duration(now.UnixNano()-s.wall.Load()), 0)
+}
+
+// reachedEnd notes contact with the end of the log at that time.
+func (s *State) reachedEnd(at time.Time) {
+	s.wall.Store(at.UnixNano())
+	s.contact.Store(int64(at.Sub(s.began)))
+}
 
 // Loaded tells whether the whole list was read once.
 func (s *State) Loaded() bool { return s.loaded.Load() }
@@ -158,16 +173,7 @@ func (s *State) Revoke(ctx context.Context, event Event) (Event, error) {
 func (s *State) RevokeAll(ctx context.Context, events []Event) []error {
 	// If the log begins anew meanwhile, nobody knows in which life the events are.
 	life := uint8(s.life.Load() - 1) //nolint:gosec // it counts round
-	faults := make([]error, len(events))
-	var group errgroup.Group
-	group.SetLimit(appendsAtOnce)
-	for i := range events {
-		group.Go(func() error {
-			faults[i] = s.append(ctx, &events[i])
-			return nil
-		})
-	}
-	_ = group.Wait()
+	faults := s.appendEach(ctx, events)
 	defer func() {
 		for i := range events {
 			s.mine.Delete(events[i].ID)
@@ -191,6 +197,37 @@ func (s *State) RevokeAll(ctx context.Context, events []Event) []error {
 // with a round trip, or a write to the disk that several share.
 const appendsAtOnce = 8
 
+// appendEach puts events into the log and returns what came of each. It gives up on a
+// store that has not taken any of the last few: ten thousand orders would wait for it
+// one by one.
+func (s *State) appendEach(ctx context.Context, events []Event) []error {
+	faults := make([]error, len(events))
+	var lost atomic.Int64 // in a row
+	var group errgroup.Group
+	group.SetLimit(appendsAtOnce)
+	for i := range events {
+		group.Go(func() error {
+			if lost.Load() >= appendsAtOnce {
+				faults[i] = errGivenUp
+				return nil
+			}
+			faults[i] = s.append(ctx, &events[i])
+			switch {
+			case faults[i] == nil:
+				lost.Store(0)
+			case errors.Is(faults[i], store.ErrUnavailable), errors.Is(faults[i], context.DeadlineExceeded):
+				lost.Add(1)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return faults
+}
+
+// errGivenUp is what comes of events that were not tried any more.
+var errGivenUp = fmt.Errorf("revoking: not tried, since the store took none of those before: %w", store.ErrUnavailable)
+
 // appendTries is how often an event is given to a store that does not answer in time:
 // it is known by its identifier, so that nothing happens twice.
 const appendTries = 3
@@ -209,14 +246,19 @@ func (s *State) append(ctx context.Context, event *Event) error {
 	if err != nil {
 		return err
 	}
-	if err := s.list.roomFor(hold(event)); err != nil {
+	operators := event.By == ByOperator
+	if err := s.list.roomFor(hold(event), !operators); err != nil {
 		return err
+	}
+	put := s.log.Append
+	if reserver, ok := s.log.(store.Reserver); ok && !operators {
+		put = reserver.AppendLeaving
 	}
 	ctx, cancel := context.WithTimeout(ctx, appendPatience)
 	defer cancel()
 	s.mine.Store(event.ID, nil) // the follower may be the first to apply it
 	for try := 1; ; try++ {
-		err := s.log.Append(ctx, logName, event.ID, data, event.Until)
+		err := put(ctx, logName, event.ID, data, event.Until)
 		switch {
 		case err == nil:
 			return nil
@@ -282,5 +324,5 @@ func (s *State) tell(batch *Batch) {
 	for _, tell := range told {
 		tell(batch)
 	}
-	s.watches.tell(batch, s.FactsOf)
+	s.watches.tell(batch, s.ends)
 }

@@ -31,7 +31,7 @@ func (s *State) Succeed(other *State, same bool) (cancel func()) {
 	}
 	_, _ = s.apply(inherited, earlier, true)
 	if same && other.loaded.Load() {
-		s.contact.Store(int64(time.Since(s.began) - other.age()))
+		s.reachedEnd(time.Now().Add(-other.age()))
 		s.loaded.Store(true)
 	}
 	return cancel

@@ -75,13 +75,12 @@ func (w *watches) count() int {
 }
 
 // tell ends what the batch is about.
-func (w *watches) tell(batch *Batch, factsOf func(*token.Token) Facts) {
+func (w *watches) tell(batch *Batch, ends func(*Batch, *token.Token) bool) {
 	for i := range w.shards {
 		shard := &w.shards[i]
 		shard.mu.Lock()
 		for one := range shard.all {
-			facts := factsOf(one.token)
-			if batch.Matches(&facts) {
+			if ends(batch, one.token) {
 				one.call()
 			}
 		}

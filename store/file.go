@@ -154,6 +154,28 @@ func (f *file) commit(changes []byte) error {
 	return nil
 }
 
+// errGone says that what would be written now would be lost with the process.
+var errGone = errors.New("the file was removed or replaced while it was open: restart the gateway, which makes it anew")
+
+// there tells whether the path still leads to the file that is open. A file that was
+// removed can be written to as before, and is found by nobody afterwards.
+func (f *file) there() error {
+	open, err := f.disk.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errGone
+	case err != nil:
+		return err
+	case !os.SameFile(open, named):
+		return errGone
+	}
+	return nil
+}
+
 // state writes into the head up to where the file counts.
 func (f *file) state(size int64) error {
 	f.counter++

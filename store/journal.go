@@ -55,12 +55,13 @@ func newJournal(maxRecords, maxBytes int) *journal {
 
 // add puts a record at the end, which nobody sees before show. It returns the record
 // with that identifier where there is one already, and none where the instant has
-// passed. Times are in milliseconds.
-func (j *journal) add(id, data string, now, until int64) (*entry, error) {
+// passed. Times are in milliseconds. One that is leaving leaves Reserve of the room.
+func (j *journal) add(id, data string, now, until int64, leaving bool) (*entry, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	size := len(id) + len(data)
-	j.sweep(now, size)
+	room := j.room(leaving)
+	j.sweep(now, size, room)
 	held := j.ids[id]
 	switch {
 	case held != nil && now < held.until:
@@ -70,7 +71,7 @@ func (j *journal) add(id, data string, now, until int64) (*entry, error) {
 	case held != nil:
 		j.drop(held)
 	}
-	if !j.hasRoom(size) {
+	if !j.fits(size, room) {
 		return nil, ErrFull
 	}
 	j.last++
@@ -86,8 +87,19 @@ func (j *journal) insert(added *entry) {
 	heap.Push(&j.ending, added)
 }
 
-func (j *journal) hasRoom(size int) bool {
-	return len(j.ids) < j.maxRecords && j.bytes+size <= j.maxBytes
+// A room is how many records there may be, and how many octets in them.
+type room struct{ records, bytes int }
+
+func (j *journal) room(leaving bool) room {
+	all := room{j.maxRecords, j.maxBytes}
+	if leaving {
+		all = room{all.records - Reserve(all.records), all.bytes - Reserve(all.bytes)}
+	}
+	return all
+}
+
+func (j *journal) fits(size int, in room) bool {
+	return len(j.ids) < in.records && j.bytes+size <= in.bytes
 }
 
 // show lets readers see all records.
@@ -120,11 +132,12 @@ func (j *journal) withdraw() {
 	heap.Init(&j.ending)
 }
 
-// sweep clears away a few of the records that have ended, and more where room is
-// needed.
-func (j *journal) sweep(now int64, size int) {
+// sweep clears away a few of the records that ended Grace ago, and whatever has ended
+// where room is needed.
+func (j *journal) sweep(now int64, size int, in room) {
 	for steps := 0; len(j.ending) > 0 && now >= j.ending[0].until; steps++ {
-		if steps >= sweepSteps && j.hasRoom(size) {
+		kept := steps >= sweepSteps || now < j.ending[0].until+Grace.Milliseconds()
+		if kept && j.fits(size, in) {
 			break
 		}
 		if ended, ok := heap.Pop(&j.ending).(*entry); ok {

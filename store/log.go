@@ -14,6 +14,10 @@ var ErrReset = errors.New("the log is not the one that was read before")
 // MaxRecord is the most octets that one record may have in any store.
 const MaxRecord = 4 << 10
 
+// Grace is how long a record is kept behind its end, as long as there is room: a clock
+// that is ahead for a moment must not make it forgotten.
+const Grace = 10 * time.Minute
+
 // A Position is a place in one life of a log, right behind a record. It means nothing
 // to anybody but the store that gave it. The empty one is the log's beginning.
 type Position string
@@ -54,6 +58,18 @@ type Log interface {
 	// they have ended.
 	Read(ctx context.Context, log Purpose, after Position, limit int, wait time.Duration) (records []Record, next Position, err error)
 }
+
+// A Reserver is a log that holds some of its room back.
+type Reserver interface {
+	// AppendLeaving is Append for those who must leave Reserve of the room to others: it
+	// fails with ErrFull where no more than that is free.
+	AppendLeaving(ctx context.Context, log Purpose, id string, data []byte, until time.Time) error
+}
+
+// Reserve is how much of so much room is held back: a sixteenth.
+func Reserve(room int) int { return room / reserved }
+
+const reserved = 16
 
 // A Batcher is a log that takes many records in less time than one by one.
 type Batcher interface {

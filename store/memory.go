@@ -61,8 +61,11 @@ type Memory struct {
 	journals map[Purpose]*journal
 }
 
-// Interface guard.
-var _ Store = (*Memory)(nil)
+// Interface guards.
+var (
+	_ Store    = (*Memory)(nil)
+	_ Reserver = (*Memory)(nil)
+)
 
 // A MemoryConfig tells where a store with a path is, and how much it holds.
 type MemoryConfig struct {

@@ -10,6 +10,15 @@ import (
 
 // Append implements Log. The identifier may have MaxRecord octets too.
 func (m *Memory) Append(ctx context.Context, log Purpose, id string, data []byte, until time.Time) error {
+	return m.appendTo(ctx, log, id, data, until, false)
+}
+
+// AppendLeaving implements Reserver.
+func (m *Memory) AppendLeaving(ctx context.Context, log Purpose, id string, data []byte, until time.Time) error {
+	return m.appendTo(ctx, log, id, data, until, true)
+}
+
+func (m *Memory) appendTo(ctx context.Context, log Purpose, id string, data []byte, until time.Time, leaving bool) error {
 	if err := m.usable(ctx); err != nil {
 		return fmt.Errorf("appending a record: %w", err)
 	}
@@ -20,22 +29,23 @@ func (m *Memory) Append(ctx context.Context, log Purpose, id string, data []byte
 	if err != nil {
 		return err
 	}
-	if err := m.append(ctx, log, journal, id, string(data), until.UnixMilli()); err != nil {
+	add := func(now int64) (*entry, error) { return journal.add(id, string(data), now, until.UnixMilli(), leaving) }
+	if err := m.append(ctx, log, journal, add); err != nil {
 		return fmt.Errorf("appending a record of %s: %w", log, err)
 	}
 	return nil
 }
 
-func (m *Memory) append(ctx context.Context, log Purpose, into *journal, id, data string, until int64) error {
+func (m *Memory) append(ctx context.Context, log Purpose, into *journal, add func(now int64) (*entry, error)) error {
 	if m.disk == nil {
-		_, err := into.add(id, data, time.Now().UnixMilli(), until)
+		_, err := add(time.Now().UnixMilli())
 		into.show()
 		return err
 	}
 	return m.disk.do(ctx, &change{
 		stage: func(to []byte) ([]byte, error) {
 			before := into.last
-			added, err := into.add(id, data, time.Now().UnixMilli(), until)
+			added, err := add(time.Now().UnixMilli())
 			if err != nil || added == nil || added.number <= before {
 				return to, err // refused, or there already, maybe since a moment ago
 			}

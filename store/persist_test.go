@@ -98,8 +98,8 @@ func fill(t *testing.T, m *store.Memory) {
 func expectFilled(t *testing.T, m *store.Memory) {
 	t.Helper()
 	records, _, err := m.Read(t.Context(), purpose, "", 100, 0)
-	if err != nil || len(records) != 10 || m.Records(purpose) != 10 {
-		t.Fatalf("%d records of %d, %v; want 10", len(records), m.Records(purpose), err)
+	if err != nil || len(records) != 10 {
+		t.Fatalf("%d records, %v; want 10", len(records), err)
 	}
 	for i, record := range records {
 		if record.ID != fmt.Sprint("record", 2*i) || string(record.Data) != fmt.Sprint("data", 2*i) {
@@ -199,7 +199,7 @@ func TestPersistentNumbersGoOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-time.After(2 * time.Second)
+		<-time.After(2*time.Second + store.Grace)
 		if err := m.Append(t.Context(), purpose, "past", nil, time.Now().Add(-time.Second)); err != nil {
 			t.Fatal(err) // it clears the other away
 		}

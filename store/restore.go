@@ -43,7 +43,7 @@ func (r restoring) restoreRecord(log Purpose, number uint64, until int64, id, da
 		return fmt.Errorf("%w: a record is out of order or too long", errChange)
 	}
 	journal.last, journal.shown = number, number
-	if r.now >= until {
+	if r.now >= until+Grace.Milliseconds() {
 		return nil
 	}
 	if earlier := journal.ids[id]; earlier != nil { // of a time when the clock went ahead

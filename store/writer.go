@@ -80,7 +80,10 @@ func (m *Memory) commit(batch []*change) {
 	}
 	var err error
 	if len(changes) > 0 {
-		err = m.disk.failed(0, m.disk.records.commit(changes))
+		if err = m.disk.records.there(); err == nil {
+			err = m.disk.records.commit(changes)
+		}
+		err = m.disk.failed(0, err)
 	}
 	if err == nil && m.disk.rewritten != nil {
 		m.disk.since = append(m.disk.since, changes)

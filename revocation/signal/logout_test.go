@@ -178,6 +178,10 @@ func (f *flaky) Append(ctx context.Context, log store.Purpose, id string, data [
 	return f.Memory.Append(ctx, log, id, data, until)
 }
 
+func (f *flaky) AppendLeaving(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time) error {
+	return f.Append(ctx, log, id, data, until)
+}
+
 func (f *flaky) Mark(ctx context.Context, purpose store.Purpose, id string, until time.Time) (bool, error) {
 	if f.marks > 0 {
 		f.marks--

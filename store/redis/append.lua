@@ -1,6 +1,9 @@
 -- Appends a record unless one with a name of it is there.
--- ARGV: now, end, the record, most records, a new life, names...
-local now, max = ARGV[1], tonumber(ARGV[4])
+-- ARGV: the grace, end, the record, most records, a new life, names...
+local now, max = clock(), tonumber(ARGV[4])
+if tonumber(ARGV[2]) <= now then
+	return 'ended'
+end
 begin(ARGV[5])
 
 local names = {}
@@ -17,7 +20,8 @@ for i = 6, #ARGV do
 	names[#names + 1] = ARGV[i]
 end
 
-sweep(now, 16)
+-- Where there is room, what has ended is left for its grace.
+sweep(now - ARGV[1], 16)
 if redis.call('XLEN', stream) >= max then
 	sweep(now, 1000)
 	if redis.call('XLEN', stream) >= max then

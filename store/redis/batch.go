@@ -31,7 +31,7 @@ func (s *Store) appendSome(ctx context.Context, log store.Purpose, records []sto
 	pipeline, names := s.calls.Pipeline(), s.logKeys(log)
 	var calls []*redis.Cmd
 	for i := range records {
-		args, err := s.appendArgs(log, &records[i])
+		args, err := s.appendArgs(log, &records[i], s.config.Records)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (s *Store) appendSome(ctx context.Context, log store.Purpose, records []sto
 	defer cancel()
 	_, _ = pipeline.Exec(limited) // each call has its own error
 	for _, call := range calls {
-		if err := s.appended(ctx, log, call); err != nil {
+		if err := s.appended(ctx, log, call, s.config.Records); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,13 @@
 -- records by when they end; a hash from a record's identifier to its place.
 local stream, epoch, ends, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
+-- clock is the server's, in milliseconds since 1970: by it alone anything is forgotten
+-- here. A node whose clock is ahead must not empty the log for all.
+local function clock()
+	local time = redis.call('TIME')
+	return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
 -- begin makes the log if there is none. A stream that never held anything has no last
 -- place that a position could be compared with: so one record comes and goes. It comes
 -- first: a server without memory refuses it, and would refuse nothing after a DEL.

@@ -262,6 +262,14 @@ func TestReadersSweep(t *testing.T) {
 		appendTo(t, s, fmt.Sprint(i), time.Second)
 	}
 	<-time.After(1100 * time.Millisecond)
+	ids(t, s, "")
+	if server.CLI("xlen", "gatehouse:{l:testlog}:stream") != "50\n" {
+		t.Error("what has ended is gone before its grace is over")
+	}
+	s = open(t, redis.Config{URLs: []string{server.URL()}}) // one that has not swept lately
+	// As if its grace were over, too.
+	server.CLI("eval", "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], 1, id) end",
+		"1", "gatehouse:{l:testlog}:ends")
 	if found, _ := ids(t, s, ""); len(found) != 0 {
 		t.Errorf("ended records came: %q", found)
 	}

@@ -24,30 +24,41 @@ const (
 	sweepSome  = 256
 )
 
+// graceMilli is how long the scripts leave a record behind its end.
+var graceMilli = store.Grace.Milliseconds()
+
 // Append implements store.Log, in one round trip.
 func (s *Store) Append(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time) error {
+	return s.append(ctx, log, id, data, until, s.config.Records)
+}
+
+// AppendLeaving implements store.Reserver.
+func (s *Store) AppendLeaving(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time) error {
+	return s.append(ctx, log, id, data, until, s.config.Records-store.Reserve(s.config.Records))
+}
+
+func (s *Store) append(ctx context.Context, log store.Purpose, id string, data []byte, until time.Time, most int) error {
 	if err := ctx.Err(); err != nil {
 		return s.fault(ctx, appending, err)
 	}
-	args, err := s.appendArgs(log, &store.Record{ID: id, Data: data, Until: until})
+	args, err := s.appendArgs(log, &store.Record{ID: id, Data: data, Until: until}, most)
 	if err != nil || args == nil {
 		return err
 	}
 	limited, cancel := s.limited(ctx)
 	defer cancel()
-	return s.appended(ctx, log, appendScript.Run(limited, s.calls, s.logKeys(log), args...))
+	return s.appended(ctx, log, appendScript.Run(limited, s.calls, s.logKeys(log), args...), most)
 }
 
 const appending = "appending"
 
 // appendArgs are those of the script, nil for a record that has ended.
-func (s *Store) appendArgs(log store.Purpose, record *store.Record) ([]any, error) {
+func (s *Store) appendArgs(log store.Purpose, record *store.Record, most int) ([]any, error) {
 	if len(record.Data) > store.MaxRecord {
 		return nil, fmt.Errorf("%s: the record has %d octets, and at most %d are kept", appending, len(record.Data), store.MaxRecord)
 	}
-	now := time.Now()
-	if !now.Before(record.Until) {
-		return nil, nil
+	if !record.Until.After(time.Unix(0, 0)) {
+		return nil, nil // what has ended otherwise the server tells, whose clock all have in common
 	}
 	u := use{kindLog, log}
 	all, err := s.ring.of(u)
@@ -62,7 +73,7 @@ func (s *Store) appendArgs(log store.Purpose, record *store.Record) ([]any, erro
 	if err != nil {
 		return nil, err
 	}
-	args := []any{now.UnixMilli(), milliseconds(record.Until), sealed, s.config.Records, rand.Text()}
+	args := []any{graceMilli, milliseconds(record.Until), sealed, most, rand.Text()}
 	for _, name := range ciphers {
 		args = append(args, name)
 	}
@@ -70,12 +81,12 @@ func (s *Store) appendArgs(log store.Purpose, record *store.Record) ([]any, erro
 }
 
 // appended reads the answer of the script.
-func (s *Store) appended(ctx context.Context, log store.Purpose, call *redis.Cmd) error {
+func (s *Store) appended(ctx context.Context, log store.Purpose, call *redis.Cmd, most int) error {
 	switch answer, err := call.Text(); {
 	case err != nil:
 		return s.fault(ctx, appending, err)
 	case answer == "full":
-		return fmt.Errorf("%s to %s: %w: it has %d records", appending, log, store.ErrFull, s.config.Records)
+		return fmt.Errorf("%s to %s: %w: it has %d records", appending, log, store.ErrFull, most)
 	}
 	return nil
 }
@@ -111,6 +122,7 @@ type reader struct {
 
 	life string // empty until the log's is known
 	at   place
+	now  time.Time // by the server's clock, when it was asked last
 }
 
 // read goes past what has ended or does not open until it has as many records as were
@@ -161,6 +173,10 @@ func (r *reader) peek(ctx context.Context, room int) ([]entry, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: %w: it does not speak as Redis does", doing, store.ErrUnavailable)
 	}
+	if err := r.store.follows(doing, found.link); err != nil {
+		return nil, err
+	}
+	r.now = found.now
 	if r.life == "" {
 		r.life = found.life
 	}
@@ -215,7 +231,7 @@ func (r *reader) open(ctx context.Context, entries []entry) []store.Record {
 			r.store.cannotOpen(Unreadable{Purpose: r.log, Record: true})
 			continue
 		}
-		if !time.Now().Before(record.Until) {
+		if r.over(record.Until) {
 			ended = true
 			continue
 		}
@@ -228,9 +244,14 @@ func (r *reader) open(ctx context.Context, entries []entry) []store.Record {
 	return records
 }
 
+// over tells whether an instant has passed by the clocks of both, the server's and this
+// node's: whoever moves past a record does not come back to it, and one of the clocks
+// may be ahead for a moment.
+func (r *reader) over(until time.Time) bool { return !r.now.Before(until) && !time.Now().Before(until) }
+
 // sweep clears away some of what has ended. That it fails harms nobody.
 func (r *reader) sweep(ctx context.Context) {
 	limited, cancel := r.store.limited(ctx)
 	defer cancel()
-	_ = sweepScript.Run(limited, r.store.calls, r.names, time.Now().UnixMilli(), sweepSome).Err()
+	_ = sweepScript.Run(limited, r.store.calls, r.names, graceMilli, sweepSome).Err()
 }

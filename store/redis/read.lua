@@ -1,4 +1,5 @@
--- Returns the life of the log, its last place, and records behind a place.
+-- Returns the life of the log, its last place, records behind a place, the time, and how
+-- the server stands to its master.
 -- ARGV: the place, most records, a new life or nothing, a new life
 if ARGV[3] ~= '' then
 	begin(ARGV[3])
@@ -16,11 +17,15 @@ if type(due) == 'number' then
 	end
 end
 
-local run = redis.pcall('INFO', 'server')
-if type(run) == 'string' then
-	run = string.match(run, 'run_id:(%x+)') or ''
-else
-	run = '' -- forbidden: then the life is the text alone
+-- A replica that lost its master answers with what it had then, for as long as it is let.
+local run, link = '', ''
+local info = redis.pcall('INFO', 'server', 'replication')
+if type(info) == 'string' then -- forbidden otherwise: then the life is the text alone
+	run = string.match(info, 'run_id:(%x+)') or ''
+	link = string.match(info, 'role:(%a+)') or ''
+	if link == 'slave' then
+		link = string.match(info, 'master_link_status:(%a+)') or ''
+	end
 end
 
 local last = '0-0'
@@ -40,4 +45,4 @@ if ARGV[1] ~= '18446744073709551615-18446744073709551615' then
 	page = redis.call('XRANGE', stream, '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
 end
 
-return { run, redis.call('GET', epoch) or '', last, page }
+return { run, redis.call('GET', epoch) or '', last, page, string.format('%.0f', clock()), link }

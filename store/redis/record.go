@@ -2,6 +2,7 @@ package redis
 
 import (
 	"encoding/binary"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -43,23 +44,28 @@ type page struct {
 	empty   bool // the log is not there at all
 	last    place
 	entries []entry
+	now     time.Time // by the server's clock
+	link    string    // master, or up or down for a replica; empty where INFO is forbidden
 }
 
 // parsePage reads the answer of the script. It is false for what the script cannot have
 // said.
 func parsePage(answer any) (page, bool) {
 	parts, ok := answer.([]any)
-	if !ok || len(parts) != 4 {
+	if !ok || len(parts) != 6 { //nolint:mnd // what the script returns
 		return page{}, false
 	}
 	run, ok1 := parts[0].(string)
 	epoch, ok2 := parts[1].(string)
 	last, ok3 := parts[2].(string)
 	list, ok4 := parts[3].([]any)
-	if !ok1 || !ok2 || !ok3 || !ok4 {
+	now, ok5 := parts[4].(string)
+	link, ok6 := parts[5].(string)
+	milli, err := strconv.ParseInt(now, 10, 64)
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 || err != nil {
 		return page{}, false
 	}
-	p := page{life: lifeOf(run, epoch), empty: epoch == ""}
+	p := page{life: lifeOf(run, epoch), empty: epoch == "", now: time.UnixMilli(milli), link: link}
 	if p.last, ok = parsePlace(last); !ok {
 		return page{}, false
 	}

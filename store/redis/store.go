@@ -35,6 +35,7 @@ type Store struct {
 	opened  atomic.Bool
 
 	unreadable struct{ values, records atomic.Uint64 }
+	blind      atomic.Bool  // INFO is forbidden, and the log says so
 	complained atomic.Int64 // when, in nanoseconds since 1970
 	swept      atomic.Int64 // the same
 }

@@ -1,3 +1,3 @@
--- Forgets some of what has ended. ARGV: now, how many
-sweep(ARGV[1], ARGV[2])
+-- Forgets some of what has ended. ARGV: the grace, how many
+sweep(clock() - ARGV[1], ARGV[2])
 return 'swept'
