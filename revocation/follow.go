@@ -122,7 +122,7 @@ func (f *follower) step(ctx context.Context) error {
 	page, err := f.read(ctx)
 	if errors.Is(err, store.ErrReset) {
 		f.position, f.rereading, f.missing = "", true, nil
-		f.life.Add(1)
+		f.newLife()
 		return nil
 	}
 	if err != nil {
