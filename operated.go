@@ -23,7 +23,7 @@ func (a *App) Trusted() admin.Issuers {
 		asked, opaque := a.introspected[url]
 		known := admin.Issuer{
 			Name: name, URL: url, MaxAge: trusted.MaxAge, Leeway: trusted.Leeway,
-			Opaque: opaque, Encrypted: trusted.Decrypter != nil,
+			Opaque: opaque, Encrypted: trusted.Decrypter != nil, Decrypter: trusted.Decrypter,
 		}
 		if opaque {
 			known.Prefixes = asked.block.Prefix
