@@ -205,7 +205,7 @@ func TestOriginOfMintedTokensIsCovered(t *testing.T) {
 // What was made of the token of who acts ends with what that was made of.
 func TestMintedTokensEndWithTheOriginOfTheirActor(t *testing.T) {
 	o := newOwn(t, "seal 0123456789abcdef0123456789abcdef-canary")
-	robot := o.idp.Token(map[string]any{"aud": "orders", "sub": "robot", "jti": "robot-1"})
+	robot := o.idp.Token(map[string]any{"aud": "stock", "sub": "robot", "jti": "robot-1"})
 	acts := o.exchanged("stock", robot, "orders")
 	held := o.idp.Token(map[string]any{"aud": "orders", "sub": "alice"})
 	delegated := func() string {
@@ -224,9 +224,9 @@ func TestMintedTokensEndWithTheOriginOfTheirActor(t *testing.T) {
 // A dry run counts what ends by what it was made of.
 func TestMintedTokensAreCounted(t *testing.T) {
 	o := newOwn(t, "")
-	minted := o.minted(o.idp.Token(map[string]any{"sub": "alice"}))
+	minted := o.minted(o.idp.Token(map[string]any{"sub": "carol"}))
 	o.Get("/in/", minted).Expect(t, http.StatusOK)
-	_, answer := order(t, o.Gateway, http.MethodPost, "?dry_run", `{"kind": "subject", "issuer": "`+o.idp.URL+`", "value": "alice"}
+	_, answer := order(t, o.Gateway, http.MethodPost, "?dry_run", `{"kind": "subject", "issuer": "`+o.idp.URL+`", "value": "carol"}
 		{"kind": "subject", "issuer": "`+o.idp.URL+`", "value": "nobody"}`)
 	if ends, _ := answer["ends"].(map[string]any); ends["remembered_tokens"] != 2.0 || ends["issued_tokens"] != 1.0 {
 		t.Errorf("a dry run counts %v", answer)

@@ -12,7 +12,7 @@ func TestRevokedUnderEitherName(t *testing.T) {
 	a := startAsking(t, "always\ncache_ttl 1m", "")
 	token := func(name string) string {
 		made := a.idp.Token(map[string]any{"jti": "own-" + name, "sub": "sub-" + name, "sid": "sid-" + name})
-		a.endpoint.Issue(made, map[string]any{"jti": "told-" + name, "sub": "user-" + name, "sid": "session-" + name, "iat": time.Now().Add(time.Minute).Unix()})
+		a.endpoint.Issue(made, map[string]any{"jti": "told-" + name, "sub": "user-" + name, "sid": "session-" + name, "iat": time.Now().Add(20 * time.Second).Unix()})
 		return made
 	}
 	other := token("other")

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,7 +19,16 @@ const overReload = `{
 	grace_period 1m
 	gatehouse {
 		$STORE
-` + harness.MainAndClient + harness.Orders + `	}
+		issuer main $IDP {
+			audience any
+		}
+		client gateway {
+			issuer main
+			client_id gateway
+			secret canary-client-secret
+			timeout 30s
+		}
+` + harness.Orders + `	}
 }
 $SITE {
 	token_auth main
@@ -70,9 +80,10 @@ func revokeBehind(t *testing.T, stores [3]string) {
 	alice, bob := idp.Token(map[string]any{"sub": "alice"}), idp.Token(map[string]any{"sub": "bob"})
 	gateway.Await("/", bob, http.StatusOK)
 
+	var once sync.Once
 	begun, release := make(chan struct{}), make(chan struct{})
 	idp.Answer(func(form url.Values, w http.ResponseWriter) {
-		close(begun)
+		once.Do(func() { close(begun) })
 		<-release
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(idp.Issued(form, nil))
