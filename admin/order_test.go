@@ -32,9 +32,9 @@ var (
 	}
 )
 
-// oneHour is how long a token of main's is good at most that was accepted at noon, or
+// longest is how long a token of main's is good at most that was accepted at noon, or
 // what was made of it at the last moment: its iat may be a leeway ahead.
-const oneHour = time.Hour + 2*30*time.Second + 10*time.Minute + 2*time.Minute
+const longest = time.Hour + 2*30*time.Second + 10*time.Minute + 2*time.Minute
 
 // eventsOf reads a body as the admin API does.
 func eventsOf(body string, issuers Issuers) ([]revocation.Event, error) {
@@ -81,7 +81,7 @@ func TestOrdersBecomeEvents(t *testing.T) {
 		},
 		{
 			`{"kind": "jti", "issuer": "main", "value": "j1"}`,
-			revocation.Event{Kind: "jti", Issuer: mainURL, Value: "j1", Until: noon.Add(oneHour)},
+			revocation.Event{Kind: "jti", Issuer: mainURL, Value: "j1", Until: noon.Add(longest)},
 		},
 		{
 			`{"kind": "jti", "issuer": "other", "value": "j1", "until": "2027-02-01T00:00:00Z"}`,
@@ -110,7 +110,7 @@ func TestTokensBecomeEvents(t *testing.T) {
 	encrypted := "eyJhbGciOiJSU0EtT0FFUC0yNTYifQ.AAAA.AAAA.AAAA.AAAA"
 	digest := func(text string) string { return revocation.DigestValue(token.NewRaw(text).Essence()) }
 	// Nobody has verified exp: it makes a revocation longer, and never shorter.
-	until, later := noon.Add(oneHour), noon.Add(2*time.Hour).Unix()
+	until, later := noon.Add(longest), noon.Add(2*time.Hour).Unix()
 	for _, tt := range []struct {
 		token, issuer string
 		want          revocation.Event
@@ -126,7 +126,7 @@ func TestTokensBecomeEvents(t *testing.T) {
 		{long, "", revocation.Event{Kind: "token", Issuer: mainURL, Value: digest(long), Until: until}},
 		{endless, "", revocation.Event{Kind: "jti", Issuer: otherURL, Value: "j1", Until: noon.Add(defaultLife)}},
 		{"opaque-1", "", revocation.Event{Kind: "token", Issuer: otherURL, Value: digest("opaque-1"), Until: noon.Add(defaultLife)}},
-		{"opaque-1", "main", revocation.Event{Kind: "token", Issuer: mainURL, Value: digest("opaque-1"), Until: noon.Add(oneHour)}},
+		{"opaque-1", "main", revocation.Event{Kind: "token", Issuer: mainURL, Value: digest("opaque-1"), Until: noon.Add(longest)}},
 		{encrypted, "", revocation.Event{Kind: "token", Issuer: "https://b.example.com", Value: digest(encrypted), Until: noon.Add(defaultLife)}},
 	} {
 		order, err := json.Marshal(map[string]string{"token": tt.token, "issuer": tt.issuer})

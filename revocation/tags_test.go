@@ -216,7 +216,10 @@ func TestTokenUnderTwoNames(t *testing.T) {
 	said := &token.Token{Issuer: idpURL, ID: "jwt-1", Subject: "alice", IssuedAt: time.Unix(1_700_000_000, 0)}
 	held := &token.Token{Issuer: idpURL, ID: "answer-1", Subject: "42", IssuedAt: time.Unix(1_800_000_000, 0), JWT: said}
 	for _, event := range []Event{
-		{Kind: KindID, Value: "jwt-1"}, {Kind: KindID, Value: "answer-1"}, {Kind: KindSubject, Value: "alice"}, {Kind: KindSubject, Value: "42"},
+		{Kind: KindID, Value: "jwt-1"},
+		{Kind: KindID, Value: "answer-1"},
+		{Kind: KindSubject, Value: "alice"},
+		{Kind: KindSubject, Value: "42"},
 		{Kind: KindSubject, Value: "alice", Before: time.Unix(1_750_000_000, 0)},
 	} {
 		event.Issuer, event.Until = idpURL, nextHour
