@@ -23,8 +23,8 @@ func (a *App) Trusted() admin.Issuers {
 		name, _, _ := a.Issuer(url)
 		asked, opaque := a.introspected[url]
 		known := admin.Issuer{
-			Name: name, URL: url, MaxAge: a.maxAge(trusted.MaxAge), Leeway: trusted.Leeway,
-			Opaque: opaque, Encrypted: trusted.Decrypter != nil,
+			Name: name, URL: url, MaxAge: trusted.MaxAge, Leeway: trusted.Leeway,
+			Opaque: opaque, Encrypted: trusted.Decrypter != nil, Decrypter: trusted.Decrypter,
 		}
 		if opaque {
 			known.Prefixes = asked.block.Prefix

@@ -12,15 +12,17 @@ import (
 func countEnds(ctx context.Context, app Operated, events []revocation.Event) (map[string]int, error) {
 	// A list of their own, so that they match here as they will when they count.
 	trial := revocation.NewState(unkept{})
+	tried := make([]*revocation.Event, len(events))
 	for i := range events {
-		if _, err := trial.Revoke(ctx, events[i]); err != nil {
+		event, err := trial.Revoke(ctx, events[i])
+		if err != nil {
 			return nil, err
 		}
+		tried[i] = &event
 	}
-	now := time.Now()
-	match := func(facts *revocation.Facts) bool { return trial.List().Find(facts, now) != nil }
-	ends := app.CountDerived(match)
-	ends["open_streams"] = app.Revocations().CountWatched(match)
+	batch := revocation.NewBatch(tried...)
+	ends := app.CountDerived(batch.Matches)
+	ends["open_streams"] = app.Revocations().CountWatched(batch.Matches)
 	return ends, nil
 }
 

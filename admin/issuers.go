@@ -27,6 +27,8 @@ type Issuer struct {
 	Prefixes []string
 	// Encrypted tells whether its tokens may be encrypted.
 	Encrypted bool
+	// Decrypter opens its encrypted tokens, nil if it has none.
+	Decrypter token.Decrypter
 }
 
 // Issuers are all issuers of a configuration.
@@ -94,6 +96,23 @@ func (all Issuers) of(raw token.Raw, ref string) (Issuer, error) {
 		return Issuer{}, bad("issuer", "the token does not show whose it is: write the name of an issuer block, or its URL")
 	}
 	return found[0], nil
+}
+
+// opened is the token in an encrypted one, and any other as it is. Anybody can encrypt
+// a token once more: to revoke the envelope alone would be in vain.
+func (all Issuers) opened(raw token.Raw) token.Raw {
+	if !jose.IsEncrypted(raw.Reveal()) {
+		return raw
+	}
+	for _, issuer := range all {
+		if issuer.Decrypter == nil {
+			continue
+		}
+		if text, err := issuer.Decrypter.Decrypt(raw.Reveal()); err == nil {
+			return token.NewRaw(text)
+		}
+	}
+	return raw
 }
 
 // told is what a JWT says of itself. Nobody has verified it: whoever holds a token

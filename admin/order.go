@@ -30,6 +30,10 @@ const (
 // was sent: it may hold a token in any place.
 var errBadOrder = errors.New("the order to revoke is not valid")
 
+// tooEarly is what is wrong with a date that no token can have, such as the year 1: a
+// program that has none may write that, and does not mean all of time.
+const tooEarly = "it lies before 1970"
+
 func bad(member, mend string, args ...any) error {
 	return fmt.Errorf("%w: %s: %s", errBadOrder, member, fmt.Sprintf(mend, args...))
 }
@@ -223,8 +227,11 @@ func (r *orderReader) time(member string) time.Time {
 		return time.Time{}
 	}
 	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	switch {
+	case err != nil:
 		r.fail(member, "not a time such as 2027-01-31T12:00:00Z")
+	case at.Unix() < 0:
+		r.fail(member, tooEarly)
 	}
 	return at
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
+	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -31,6 +32,10 @@ var (
 	}
 )
 
+// longest is how long a token of main's is good at most that was accepted at noon, or
+// what was made of it at the last moment: its iat may be a leeway ahead.
+const longest = time.Hour + 2*30*time.Second + 10*time.Minute + 2*time.Minute
+
 // eventsOf reads a body as the admin API does.
 func eventsOf(body string, issuers Issuers) ([]revocation.Event, error) {
 	return readEvents(httptest.NewRequest(http.MethodPost, routeRevocations, strings.NewReader(body)), issuers, noon)
@@ -44,7 +49,7 @@ func TestOrdersBecomeEvents(t *testing.T) {
 	}{
 		{
 			`{"kind": "subject", "issuer": "main", "value": "alice"}`,
-			revocation.Event{Kind: "subject", Issuer: mainURL, Value: "alice", Before: noon, Until: noon.Add(time.Hour + 30*time.Second)},
+			revocation.Event{Kind: "subject", Issuer: mainURL, Value: "alice", Before: noon, Until: noon.Add(time.Hour + 30*time.Second + 12*time.Minute)},
 		},
 		{
 			`{"kind": "subject", "issuer": "` + otherURL + `", "value": "alice", "reason": "left"}`,
@@ -56,7 +61,7 @@ func TestOrdersBecomeEvents(t *testing.T) {
 		},
 		{
 			`{"kind": "client", "issuer": "main", "value": "app", "before": "2027-01-31T11:30:00Z"}`,
-			revocation.Event{Kind: "client", Issuer: mainURL, Value: "app", Before: noon.Add(-time.Hour / 2), Until: noon.Add(30*time.Minute + 30*time.Second)},
+			revocation.Event{Kind: "client", Issuer: mainURL, Value: "app", Before: noon.Add(-time.Hour / 2), Until: noon.Add(30*time.Minute + 30*time.Second + 12*time.Minute)},
 		},
 		{
 			`{"kind": "issuer", "issuer": "other", "for": "90d"}`,
@@ -68,7 +73,7 @@ func TestOrdersBecomeEvents(t *testing.T) {
 		},
 		{
 			`{"kind": "session", "issuer": "main", "value": "s1", "before": "now"}`,
-			revocation.Event{Kind: "session", Issuer: mainURL, Value: "s1", Before: noon, Until: noon.Add(time.Hour + 30*time.Second)},
+			revocation.Event{Kind: "session", Issuer: mainURL, Value: "s1", Before: noon, Until: noon.Add(time.Hour + 30*time.Second + 12*time.Minute)},
 		},
 		{
 			`{"kind": "key", "issuer": "main", "value": "k1"}`,
@@ -76,7 +81,7 @@ func TestOrdersBecomeEvents(t *testing.T) {
 		},
 		{
 			`{"kind": "jti", "issuer": "main", "value": "j1"}`,
-			revocation.Event{Kind: "jti", Issuer: mainURL, Value: "j1", Until: noon.Add(time.Hour + 30*time.Second)},
+			revocation.Event{Kind: "jti", Issuer: mainURL, Value: "j1", Until: noon.Add(longest)},
 		},
 		{
 			`{"kind": "jti", "issuer": "other", "value": "j1", "until": "2027-02-01T00:00:00Z"}`,
@@ -105,7 +110,7 @@ func TestTokensBecomeEvents(t *testing.T) {
 	encrypted := "eyJhbGciOiJSU0EtT0FFUC0yNTYifQ.AAAA.AAAA.AAAA.AAAA"
 	digest := func(text string) string { return revocation.DigestValue(token.NewRaw(text).Essence()) }
 	// Nobody has verified exp: it makes a revocation longer, and never shorter.
-	until, later := noon.Add(time.Hour+30*time.Second), noon.Add(2*time.Hour).Unix()
+	until, later := noon.Add(longest), noon.Add(2*time.Hour).Unix()
 	for _, tt := range []struct {
 		token, issuer string
 		want          revocation.Event
@@ -115,13 +120,13 @@ func TestTokensBecomeEvents(t *testing.T) {
 		{jwt(map[string]any{"iss": mainURL, "jti": "j1", "exp": 1}), "", revocation.Event{Kind: "jti", Issuer: mainURL, Value: "j1", Until: until}},
 		{
 			jwt(map[string]any{"iss": mainURL, "jti": "j1", "exp": later}), "",
-			revocation.Event{Kind: "jti", Issuer: mainURL, Value: "j1", Until: noon.Add(2*time.Hour + 31*time.Second)},
+			revocation.Event{Kind: "jti", Issuer: mainURL, Value: "j1", Until: noon.Add(2*time.Hour + time.Second + 2*time.Minute)},
 		},
 		{nameless, "", revocation.Event{Kind: "token", Issuer: mainURL, Value: digest(nameless), Until: until}},
 		{long, "", revocation.Event{Kind: "jti", Issuer: mainURL, Value: revocation.ValueOf(strings.Repeat("j", 2000)), Until: until}},
 		{endless, "", revocation.Event{Kind: "jti", Issuer: otherURL, Value: "j1", Until: noon.Add(defaultLife)}},
 		{"opaque-1", "", revocation.Event{Kind: "token", Issuer: otherURL, Value: digest("opaque-1"), Until: noon.Add(defaultLife)}},
-		{"opaque-1", "main", revocation.Event{Kind: "token", Issuer: mainURL, Value: digest("opaque-1"), Until: noon.Add(time.Hour + 30*time.Second)}},
+		{"opaque-1", "main", revocation.Event{Kind: "token", Issuer: mainURL, Value: digest("opaque-1"), Until: noon.Add(longest)}},
 		{encrypted, "", revocation.Event{Kind: "token", Issuer: "https://b.example.com", Value: digest(encrypted), Until: noon.Add(defaultLife)}},
 	} {
 		order, err := json.Marshal(map[string]string{"token": tt.token, "issuer": tt.issuer})
@@ -137,6 +142,41 @@ func TestTokensBecomeEvents(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got[0]); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+// Anybody can encrypt a token once more, so what is revoked is the token inside, where
+// the gateway can open it.
+func TestEncryptedTokensBecomeEvents(t *testing.T) {
+	key, envelope := tokentest.NewKey(t, "ES256", "k1"), tokentest.NewKey(t, "RS256", "")
+	opens, err := jose.ParseDecryptionKey(envelope.PEM(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decrypter, err := jose.NewDecrypter(opens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuers := Issuers{
+		{Name: "other", URL: otherURL, Encrypted: true},
+		{Name: "main", URL: mainURL, Encrypted: true, Decrypter: decrypter},
+	}
+	named := key.Sign(nil, map[string]any{"iss": mainURL, "jti": "j1", "exp": noon.Add(time.Minute).Unix()})
+	nameless := key.Sign(nil, map[string]any{"iss": mainURL, "exp": noon.Add(time.Minute).Unix()})
+	for inner, want := range map[string]revocation.Event{
+		named:    {Kind: "jti", Value: "j1"},
+		nameless: {Kind: "token", Value: revocation.DigestValue(token.NewRaw(nameless).Essence())},
+	} {
+		got, err := eventsOf(`{"token": "`+tokentest.Encrypt(t, envelope.Private.Public(), nil, inner)+`"}`, issuers)
+		if err != nil || len(got) != 1 || got[0].Kind != want.Kind || got[0].Value != want.Value || got[0].Issuer != mainURL {
+			t.Errorf("%s: %v, %v", want.Kind, got, err)
+		}
+	}
+	// Nobody here can open it: the envelope itself is revoked.
+	closed := tokentest.Encrypt(t, tokentest.NewKey(t, "RS256", "").Private.Public(), nil, named)
+	got, err := eventsOf(`{"token": "`+closed+`", "issuer": "other"}`, issuers)
+	if err != nil || got[0].Kind != revocation.KindToken || got[0].Value != revocation.DigestValue(token.NewRaw(closed).Essence()) {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 
@@ -192,6 +232,9 @@ func TestOrdersAreRefused(t *testing.T) {
 		`{"kind": "subject", "issuer": "main", "value": "a", "before": "yesterday"}`:                       "before: neither now nor a time",
 		`{"kind": "subject", "issuer": "main", "value": "a", "before": "2027-01-31T12:03:00Z"}`:            "before: it lies in the future",
 		`{"kind": "subject", "issuer": "main", "value": "a", "before": "2027-01-31T10:00:00Z"}`:            "older than max_token_age",
+		`{"kind": "subject", "issuer": "main", "value": "a", "before": "1500-01-01T00:00:00Z"}`:            "before: it lies before 1970",
+		`{"kind": "subject", "issuer": "main", "value": "a", "before": "0001-01-01T00:00:00Z"}`:            "before: it lies before 1970",
+		`{"kind": "subject", "issuer": "main", "value": "a", "until": "0001-01-01T00:00:00Z"}`:             "until: it lies before 1970",
 		`{"kind": "subject", "issuer": "main", "value": "a", "for": "1"}`:                                  "for: not a duration",
 		`{"kind": "subject", "issuer": "main", "value": "a", "for": 60}`:                                   "for: not a text",
 		`{"kind": "subject", "issuer": "main", "value": "a", "for": "-1h"}`:                                "for: not a duration",

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/sts"
 )
@@ -14,6 +16,10 @@ const defaultLife = 30 * 24 * time.Hour
 
 // eventSource is what revocation.Event.By says of orders that came this way.
 const eventSource = revocation.ByOperator
+
+// derivedLife is how much longer than a token what the gateway made of it can be good:
+// it may be made at the last moment, and whoever takes it may have a clock behind.
+const derivedLife = exchange.MaxLifetime + config.MaxLeeway
 
 // event makes an order the event that the log gets.
 func (o *order) event(issuers Issuers, now time.Time) (revocation.Event, error) {
@@ -54,7 +60,9 @@ func (o *order) ofToken(event *revocation.Event, issuers Issuers) (issuer Issuer
 	if strings.HasPrefix(o.token.Reveal(), sts.ReferencePrefix) {
 		return issuer, ends, bad("token", "a reference of token_service: revoke it at its endpoint revoke, or by the jti that its endpoint introspect tells")
 	}
-	said, ok := readTold(o.token)
+	raw := issuers.opened(o.token)
+	event.Value = revocation.DigestValue(raw.Essence())
+	said, ok := readTold(raw)
 	if !ok {
 		issuer, err = issuers.of(o.token, o.issuer)
 		return issuer, ends, err
@@ -92,6 +100,9 @@ func (o *order) issuedBefore(now time.Time) (time.Time, error) {
 		if err != nil {
 			return at, bad("before", "neither now nor a time such as 2027-01-31T12:00:00Z")
 		}
+		if at.Unix() < 0 {
+			return at, bad("before", tooEarly)
+		}
 		if at.After(now.Add(maxAhead)) {
 			return at, bad("before", "it lies in the future: write all to revoke what is yet to be issued as well")
 		}
@@ -108,7 +119,7 @@ func (o *order) issuedBefore(now time.Time) (time.Time, error) {
 }
 
 // kept is until when the event is kept: as long as a token that it is about can be
-// good.
+// good, or what was derived from one.
 func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time) (time.Time, error) {
 	until := o.until
 	switch {
@@ -119,7 +130,8 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 	case !ends.IsZero():
 		// Nobody has verified what it says of its end: a forgery with the name of a token
 		// that lives longer must not let that one come back.
-		if until = ends.Add(issuer.Leeway); until.After(now.Add(maxLife)) {
+		// What is derived from it ends with it.
+		if until = ends.Add(config.MaxLeeway); until.After(now.Add(maxLife)) {
 			until = now.Add(maxLife)
 		}
 		if life := now.Add(oneLife(issuer)); life.After(until) {
@@ -127,7 +139,7 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 		}
 		return until, nil
 	case issuer.MaxAge > 0 && !event.Before.IsZero():
-		until = event.Before.Add(issuer.MaxAge + issuer.Leeway)
+		until = event.Before.Add(issuer.MaxAge + issuer.Leeway + derivedLife)
 		if !until.After(now) {
 			return until, bad("before", "tokens of then are older than max_token_age: there is nothing to revoke")
 		}
@@ -139,10 +151,12 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 	}
 }
 
-// oneLife is how long a token of the issuer's can be good at most.
+// oneLife is how long a token of the issuer's can be good at most from now on, or what
+// is derived from it. Its age is counted from its iat, which may lie in the future by the
+// leeway, up to a leeway beyond.
 func oneLife(issuer Issuer) time.Duration {
 	if issuer.MaxAge > 0 {
-		return issuer.MaxAge + issuer.Leeway
+		return issuer.MaxAge + 2*issuer.Leeway + derivedLife
 	}
 	return defaultLife
 }

@@ -58,7 +58,7 @@ func translate(ctx caddy.Context, global *config.Gatehouse, rule config.Rule) (t
 			translated.Values = append(translated.Values, issuerURLs(global, ref)...)
 		}
 	case config.RuleClaim:
-		err = noShorthands(placeholdersOf(rule.Values))
+		err = noShorthands(placeholdersOf(rule.Values), examplePath)
 	case config.RuleExpression:
 		translated.Expression, err = compile(ctx, rule.Values[0])
 	}
@@ -81,14 +81,20 @@ func compile(ctx caddy.Context, text string) (policy.Expression, error) {
 		// The compiler draws an arrow below the place, over several lines.
 		return nil, errors.New(strings.Join(strings.Fields(err.Error()), " "))
 	}
-	return expression, noShorthands(expression.Placeholders())
+	return expression, noShorthands(expression.Placeholders(), examplePath)
 }
 
+// Placeholders that messages give as examples, of what is meant most often there.
+const (
+	examplePath = "{http.request.uri.path}"
+	exampleUser = "{http.auth.user.id}"
+)
+
 // noShorthands refuses placeholders that would never have a value.
-func noShorthands(placeholders []string) error {
+func noShorthands(placeholders []string, example string) error {
 	for _, name := range placeholders {
 		if isShorthand(name) {
-			return fmt.Errorf("{%s} is short for another placeholder in sites only: write its full name, such as {http.request.uri.path}", name)
+			return fmt.Errorf("{%s} is short for another placeholder in sites only: write its full name, such as %s", name, example)
 		}
 	}
 	return nil

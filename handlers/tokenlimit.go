@@ -48,7 +48,7 @@ func (h *TokenLimit) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.key = placeholdersOf([]string{h.Key})
-	if err := noShorthands(h.key); err != nil {
+	if err := noShorthands(h.key, exampleUser); err != nil {
 		return fmt.Errorf("%s: key: %w", h.Label(), err)
 	}
 	h.rest = h.provisionCase(config.LimitCase{Events: h.Events, Window: h.Window})

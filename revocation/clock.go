@@ -39,5 +39,5 @@ func (s *State) wentBack(now time.Time) bool {
 // beginAnew has the log read from its beginning, and written what it lacks.
 func (s *State) beginAnew() {
 	s.position, s.rereading, s.missing = "", true, nil
-	s.life.Add(1)
+	s.newLife()
 }

@@ -75,7 +75,12 @@ type node struct {
 
 func follow(t *testing.T, log store.Log) *node {
 	t.Helper()
-	n := &node{State: NewState(log)}
+	return followed(t, NewState(log))
+}
+
+func followed(t *testing.T, state *State) *node {
+	t.Helper()
+	n := &node{State: state}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {

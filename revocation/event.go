@@ -90,6 +90,8 @@ func (e *Event) Check() error {
 		return invalid("a token is named by the SHA-256 of its text in base64url")
 	case e.Until.IsZero():
 		return invalid("its end is missing")
+	case !e.Before.IsZero() && e.Before.Unix() < 0:
+		return invalid("it is bound to tokens issued before 1970: there is none")
 	}
 	for _, text := range []string{e.ID, e.Issuer, e.Value, e.Reason, e.By} {
 		if len(text) > maxText {
@@ -153,9 +155,20 @@ func (e *Event) encode() ([]byte, error) {
 // decode reads what encode wrote, on this node or another one. An end beyond all
 // measure is cut, so that nothing stays for ever; the event itself counts.
 func decode(data []byte, now time.Time) (*Event, error) {
-	event := new(Event)
-	if err := json.Unmarshal(data, event); err != nil {
+	var written struct {
+		Event
+
+		Before *time.Time `json:"before"`
+	}
+	if err := json.Unmarshal(data, &written); err != nil {
 		return nil, invalid("it cannot be read")
+	}
+	event := &written.Event
+	if written.Before != nil {
+		// A date that is written is meant, and the first one of all does not mean all.
+		if event.Before = *written.Before; event.Before.IsZero() {
+			return nil, invalid("it is bound to tokens issued before 1970: there is none")
+		}
 	}
 	if event.ID == "" {
 		return nil, invalid("its name is missing")

@@ -45,6 +45,9 @@ func TestCheck(t *testing.T) {
 		"ended":             {func(e *Event) { e.Until = time.Now().Add(-time.Second) }, "its end has passed"},
 		"endless":           {func(e *Event) { e.Until = time.Now().Add(MaxLife + time.Hour) }, "more than 400 days"},
 		"of tomorrow":       {func(e *Event) { e.Before = time.Now().Add(24 * time.Hour) }, "in the future"},
+		"of 1969":           {func(e *Event) { e.Before = time.Unix(-1, 0) }, "before 1970"},
+		"of 1500":           {func(e *Event) { e.Before = time.Date(1500, 1, 1, 0, 0, 0, 0, time.UTC) }, "before 1970"},
+		"of 1970":           {func(e *Event) { e.Before = time.Unix(0, 0) }, ""},
 		"texts too long in all": {func(e *Event) {
 			text := strings.Repeat("a", 1024)
 			e.Issuer, e.Value, e.Reason, e.By = text, text, text, text
@@ -116,6 +119,8 @@ func FuzzEvent(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add([]byte(`{"id":"1","kind":"token","iss":"i","val":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","until":"9999-12-31T23:59:59Z","before":"0001-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"id":"1","kind":"issuer","iss":"i","until":"9999-12-31T23:59:59Z","before":"1500-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"id":"1","kind":"issuer","iss":"i","until":"1500-01-01T00:00:00Z"}`))
 	f.Add([]byte(`{"id":"` + "\x00" + `"}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -129,6 +134,17 @@ func FuzzEvent(f *testing.F) {
 		}
 		if event.ID == "" || event.Until.After(at.Add(MaxLife)) {
 			t.Errorf("taken: %+v", event)
+		}
+		var written map[string]any
+		if json.Unmarshal(data, &written) == nil && written["before"] != nil && event.Before.IsZero() {
+			t.Errorf("a date became all of time: %s", data)
+		}
+		named := Facts{Issuer: event.Issuer, Subject: event.Value, ID: event.Value, Client: event.Value, KeyID: event.Value, Session: event.Value, IssuedAt: at}
+		if !event.Before.IsZero() && event.Before.Before(at) && NewBatch(event).Matches(&named) {
+			t.Errorf("it is about what was issued after %s: %s", event.Before, data)
+		}
+		if !event.Until.After(at) && NewBatch(event).Matches(&named) {
+			t.Errorf("it ended at %s: %s", event.Until, data)
 		}
 		list := NewList()
 		if _, err := list.add(hold(event), 0); err != nil {

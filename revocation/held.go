@@ -35,11 +35,15 @@ const (
 	always = int64(math.MaxInt64)
 )
 
-// nanos is an instant as a number, the last one where it lies beyond all numbers.
+// nanos is an instant as a number, the last or first one where it lies beyond all
+// numbers.
 func nanos(at time.Time) int64 {
 	const last = math.MaxInt64 / int64(time.Second)
-	if at.Unix() >= last {
+	switch seconds := at.Unix(); {
+	case seconds >= last:
 		return always
+	case seconds <= -last:
+		return never
 	}
 	return at.UnixNano()
 }

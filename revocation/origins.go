@@ -98,10 +98,15 @@ func (o *origins) find(t *token.Token) *taggedEvent {
 	return index.find(o.tags(t), time.Now())
 }
 
-// FactsOf reads a verified token, and what it was derived from.
+// FactsOf reads a verified token, and what it was derived from. A token that its issuer
+// names in another way than the token does itself is derived from what it says.
 func (s *State) FactsOf(t *token.Token) Facts {
 	facts := FactsOf(t)
 	facts.Tags = s.origins.tags(t)
+	if t.JWT != nil {
+		said := FactsOf(t.JWT)
+		facts.Tags = facts.Tags.Join(&said)
+	}
 	return facts
 }
 
@@ -111,9 +116,11 @@ func (s *State) Revoked(t *token.Token) error {
 	if s.list.present.Load() == 0 {
 		return nil
 	}
-	facts := factsOf(t)
-	if event := s.list.find(&facts, zeroTime); event != nil {
-		return fmt.Errorf("%w: by %s, revocation %s", token.Revoked, kinds[event.kind], event.identifier())
+	for said := t; said != nil; said = said.JWT {
+		facts := factsOf(said)
+		if event := s.list.find(&facts, zeroTime); event != nil {
+			return fmt.Errorf("%w: by %s, revocation %s", token.Revoked, kinds[event.kind], event.identifier())
+		}
 	}
 	if event := s.origins.find(t); event != nil {
 		return fmt.Errorf("%w: by %s of what it was derived from, revocation %s", token.Revoked, kinds[event.kind], event.id)

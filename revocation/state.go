@@ -30,6 +30,7 @@ type Batch struct {
 	// before it started.
 	Loading bool
 
+	from *State // that read it, or was asked to revoke
 	list *List
 	once sync.Once
 	tags *tagIndex // made when it is needed
@@ -44,8 +45,9 @@ func (b *Batch) Matches(facts *Facts) bool {
 // A State is the list of one node and how far it has followed the log. It outlives
 // configurations and holds no settings. It is safe for concurrent use.
 type State struct {
+	*known
+
 	log   store.Log
-	list  *List
 	began time.Time // what contact counts from, on a clock that nobody sets
 
 	loaded      atomic.Bool
@@ -54,19 +56,28 @@ type State struct {
 	contact     atomic.Int64 // when the log was last read to its end, in nanoseconds since began
 	wall        atomic.Int64 // the same by the clock on the wall, in nanoseconds since 1970
 	undecodable atomic.Uint64
-	watches     watches
-	origins     origins
 
 	// What follows belongs to who follows: one at a time. A reload's begins when the
 	// old one's has ended.
 	following chan struct{}
 	asking    chan struct{} // one question to the store at a time, however long it takes
 	position  store.Position
-	life      atomic.Uint32 // of the log, counted
+	life      atomic.Uint32 // of the log; see known.newLife
 	rereading bool          // the log has begun anew and was not read to its end yet
 	missing   []*held       // what the log lacks
 	latest    time.Time     // that the clock on the wall has shown
 	inherits  bool          // it began with the list of another state
+}
+
+// known is what the node knows, from whatever log, and who is to be told of it. A
+// State has it in common with the one that it succeeds: requests of a configuration
+// that was replaced go on, streams for days, and what they hold must be held against
+// what comes in after they began, although nobody follows the State that they ask.
+type known struct {
+	list    *List
+	watches watches
+	origins origins
+	lives   atomic.Uint32 // how many lives of logs there were, times two
 
 	mine sync.Map // IDs of what is being revoked on this node at this moment
 
@@ -83,11 +94,16 @@ func NewState(log store.Log) *State { return newState(log, NewList()) }
 
 func newState(log store.Log, list *List) *State {
 	return &State{
-		log: log, list: list, began: time.Now(),
+		known: &known{list: list, subscribers: make(map[*func(*Batch)]struct{})},
+		log:   log, began: time.Now(),
 		following: make(chan struct{}, 1), asking: make(chan struct{}, 1),
-		subscribers: make(map[*func(*Batch)]struct{}),
 	}
 }
+
+// newLife begins another life of the State's log, as a number that no other State has
+// that knows the same. The number before each is nobody's: it stands for an event that
+// the log may lack.
+func (s *State) newLife() { s.life.Store(s.lives.Add(2)) } //nolint:mnd // see above
 
 // A Status is how far a node has followed the log.
 type Status struct {
@@ -288,7 +304,7 @@ func (s *State) Subscribe(f func(*Batch)) (cancel func()) {
 func (s *State) apply(events []*Event, life uint8, local bool) (applied int, err error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	fresh := &Batch{Loading: !s.loaded.Load(), list: NewList()}
+	fresh := &Batch{Loading: !s.loaded.Load(), from: s, list: NewList()}
 	for _, event := range events {
 		added, full := s.list.add(hold(event), life)
 		if err = full; err != nil {

@@ -5,36 +5,31 @@ import (
 	"time"
 )
 
-// Succeed makes a state that nobody follows yet go on from another one of this
-// process, whose configuration is being replaced: it knows from the beginning what the
-// other one knows and hears, and whoever follows it writes into its log what that
-// lacks. No revocation is forgotten because an operator moves the store. The function
-// returned ends it.
+// Succeed makes a state that nobody follows or watches yet go on from another one of
+// this process, whose configuration is being replaced. Both know the same from then on,
+// whichever of them learns it: no revocation is forgotten because an operator moves the
+// store, and what began under the other one ends when it is revoked. Whoever follows
+// the new one writes into its log what that lacks. The function returned ends that.
 //
 // same tells that both have one log. Then the list is as whole as the other one's, and
 // no request waits until it was read once more.
 func (s *State) Succeed(other *State, same bool) (cancel func()) {
-	s.life.Add(1) // what is taken over is of an earlier life: the log may lack it
+	s.known = other.known
+	s.newLife() // the log may lack what is known
 	s.rereading, s.inherits = true, true
-	earlier := s.lifeMark() - 1
-	cancel = other.Subscribe(func(batch *Batch) {
-		_, _ = s.apply(batch.Events, earlier, true)
-		if !same {
-			// What the log of the other one has, this one gets too, whenever it comes.
-			go s.RevokeAll(context.Background(), copied(batch.Events))
-		}
-	})
-	events := other.list.Events()
-	inherited := make([]*Event, len(events))
-	for i := range events {
-		inherited[i] = &events[i]
+	if !same {
+		return s.Subscribe(func(batch *Batch) {
+			if batch.from != s {
+				// What the log of another one has, this one gets too, whenever it comes.
+				go s.RevokeAll(context.Background(), copied(batch.Events))
+			}
+		})
 	}
-	_, _ = s.apply(inherited, earlier, true)
-	if same && other.loaded.Load() {
+	if other.loaded.Load() {
 		s.reachedEnd(time.Now().Add(-other.age()))
 		s.loaded.Store(true)
 	}
-	return cancel
+	return func() {}
 }
 
 func copied(events []*Event) []Event {

@@ -26,9 +26,10 @@ const (
 	tagSize   = 8
 	stampSize = 4 // iat in seconds, 0: it does not say
 	groupSize = stampSize + len(tagged)*tagSize
-	// maxGroups bounds how long a token gets: of a longer chain the first token, which
-	// the user logged in for, and the last ones count.
-	maxGroups = 4
+	// maxGroups bounds how long a token gets: of more the first token, which the user
+	// logged in for, and the last ones count. It is two chains of actors of the longest
+	// kind.
+	maxGroups = 8
 )
 
 // tagged are the kinds that a group has a tag of, in their order. Of an encrypted token
@@ -55,11 +56,11 @@ func nameTag(kind kindIndex, issuer, value string) (t tag) {
 // itself, and what it adds of its own behind them.
 func TagsOf(facts *Facts) Tags { return bounded(append(slices.Clone(facts.Tags), group(facts)...)) }
 
-// Join adds what a second token adds of its own, such as the one of who acts.
+// Join adds a second token, such as the one of who acts, and what that was derived from.
 func (t Tags) Join(other *Facts) Tags {
 	joined := slices.Clone(t)
-	for own := range slices.Chunk(group(other), groupSize) {
-		if !t.has(own) {
+	for own := range slices.Chunk(TagsOf(other), groupSize) {
+		if !joined.has(own) {
 			joined = append(joined, own...)
 		}
 	}

@@ -99,13 +99,13 @@ func TestTagsOfAChainKeepBothSubjects(t *testing.T) {
 // A chain hands on where it began, and what it came through lately.
 func TestTagsOfAChain(t *testing.T) {
 	facts := callersFacts
-	for hop := range 7 {
+	for hop := range 11 {
 		facts = Facts{Issuer: ownURL, ID: fmt.Sprint("hop-", hop), Subject: "x", IssuedAt: time.Now(), Tags: TagsOf(&facts)}
 	}
 	if len(facts.Tags) != maxGroups*groupSize {
 		t.Fatalf("%d octets of tags", len(facts.Tags))
 	}
-	for id, want := range map[string]bool{"id-1": true, "hop-3": true, "hop-4": true, "hop-5": true, "hop-2": false} {
+	for id, want := range map[string]bool{"id-1": true, "hop-3": true, "hop-8": true, "hop-9": true, "hop-2": false} {
 		issuer := ownURL
 		if id == "id-1" {
 			issuer = idpURL
@@ -221,6 +221,50 @@ func BenchmarkFindTags(b *testing.B) {
 	for b.Loop() {
 		if index.find(tags, now) != nil {
 			b.Fatal("found")
+		}
+	}
+}
+
+// What the token of who acts was derived from is handed on with it.
+func TestTagsOfAnActor(t *testing.T) {
+	robots := Facts{Issuer: idpURL, ID: "robot-1", Subject: "robot", IssuedAt: time.Unix(1_700_000_000, 0)}
+	acts := Facts{Issuer: ownURL, ID: "act-1", Subject: "robot", Tags: TagsOf(&robots)}
+	minted := Facts{Issuer: ownURL, ID: "own", Subject: "alice", Tags: TagsOf(&callersFacts).Join(&acts)}
+	again := Facts{Issuer: ownURL, ID: "next", Subject: "alice", Tags: TagsOf(&minted).Join(&acts)}
+	if groups := len(again.Tags) / groupSize; groups != 4 {
+		t.Errorf("%d groups: one is there twice, or lacks", groups)
+	}
+	for id, issuer := range map[string]string{"id-1": idpURL, "robot-1": idpURL, "act-1": ownURL} {
+		event := &Event{ID: "e", Kind: KindID, Issuer: issuer, Value: id, Until: nextHour}
+		if !NewBatch(event).Matches(&minted) || !NewBatch(event).Matches(&again) {
+			t.Errorf("%s is revoked, and what was derived is good", id)
+		}
+	}
+}
+
+// A JWT whose issuer names it in another way is known by both names, and so is what
+// is derived from it.
+func TestTokenUnderTwoNames(t *testing.T) {
+	said := &token.Token{Issuer: idpURL, ID: "jwt-1", Subject: "alice", IssuedAt: time.Unix(1_700_000_000, 0)}
+	held := &token.Token{Issuer: idpURL, ID: "answer-1", Subject: "42", IssuedAt: time.Unix(1_800_000_000, 0), JWT: said}
+	for _, event := range []Event{
+		{Kind: KindID, Value: "jwt-1"},
+		{Kind: KindID, Value: "answer-1"},
+		{Kind: KindSubject, Value: "alice"},
+		{Kind: KindSubject, Value: "42"},
+		{Kind: KindSubject, Value: "alice", Before: time.Unix(1_750_000_000, 0)},
+	} {
+		event.Issuer, event.Until = idpURL, nextHour
+		state := NewState(store.NewMemory(0))
+		matched := false
+		state.Subscribe(func(batch *Batch) {
+			facts := state.FactsOf(held)
+			derived := Facts{Issuer: ownURL, ID: "own", Tags: TagsOf(&facts)}
+			matched = batch.Matches(&facts) && batch.Matches(&derived)
+		})
+		mustRevoke(t, state, event)
+		if state.Revoked(held) == nil || !matched {
+			t.Errorf("%s %s: %v, subscribers: %t", event.Kind, event.Value, state.Revoked(held), matched)
 		}
 	}
 }

@@ -35,3 +35,35 @@ func TestIntrospectedJWTKeepsItsKey(t *testing.T) {
 		t.Errorf("an opaque token: key %q, %v", found.KeyID, err)
 	}
 }
+
+// What a JWT says of itself is kept where its issuer says something else, and nowhere
+// else: it takes memory.
+func TestIntrospectedJWTKeepsItsNames(t *testing.T) {
+	issued := time.Unix(1_700_000_000, 0)
+	read := func(text string) token.Claims {
+		t.Helper()
+		claims, err := token.ParseClaims([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return claims
+	}
+	jwt := &token.Token{
+		Issuer: "https://idp.example.com", ID: "j1", Subject: "alice", Client: "app", IssuedAt: issued,
+		Claims: read(`{"iss":"https://idp.example.com","jti":"j1","sub":"alice","sid":"s1","client_id":"app","iat":1700000000,"exp":4102444800}`),
+	}
+	for answer, differs := range map[string]bool{
+		`{"active":true}`: false, `{"active":true,"jti":"j1","sub":"alice","sid":"s1","client_id":"app","iat":1700000000}`: false,
+		`{"active":true,"scope":"read","exp":4102440000}`: false,
+		`{"active":true,"jti":"j2"}`:                      true, `{"active":true,"sub":"42"}`: true, `{"active":true,"sid":"s2"}`: true,
+		`{"active":true,"client_id":"other"}`: true, `{"active":true,"iat":1700000001}`: true,
+	} {
+		found, err := token.Introspected(token.Introspection{Issuer: jwt.Issuer, JWT: jwt, Claims: read(answer)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (found.JWT == jwt) != differs || found.JWT != nil && found.JWT != jwt {
+			t.Errorf("%s: the JWT's own names are kept: %t", answer, found.JWT != nil)
+		}
+	}
+}

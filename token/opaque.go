@@ -62,10 +62,26 @@ func Introspected(said Introspection) (*Token, error) {
 	if !said.Claims.Has("iss") {
 		found.Issuer = said.Issuer
 	}
+	if said.JWT != nil && !found.namedAs(said.JWT) {
+		found.JWT = said.JWT
+	}
 	if !said.Claims.Has("exp") {
 		found.Expiry = said.Until
 	}
 	return found, nil
+}
+
+// namedAs tells whether whoever knows a token by its names and its date knows the other
+// one by the same.
+func (t *Token) namedAs(other *Token) bool {
+	for _, name := range []string{"sub", "sid"} {
+		value, _ := t.Claims.Text(name)
+		if known, _ := other.Claims.Text(name); known != value {
+			return false
+		}
+	}
+	return t.Issuer == other.Issuer && t.ID == other.ID && t.Subject == other.Subject && t.Client == other.Client &&
+		t.IssuedAt.Equal(other.IssuedAt)
 }
 
 // checkTokenType reads what an issuer calls a token (RFC 7662, section 2.2). One
@@ -104,4 +120,9 @@ func (c Claims) over(others Claims) (Claims, error) {
 }
 
 // Weight estimates the bytes of memory that a token takes, for those who keep it.
-func (t *Token) Weight() uint64 { return weigh(t) }
+func (t *Token) Weight() uint64 {
+	if t.JWT != nil {
+		return weigh(t) + weigh(t.JWT)
+	}
+	return weigh(t)
+}

@@ -56,6 +56,11 @@ type Token struct {
 	// in an encrypted one, zero for others: anybody can encrypt a token once more.
 	Essence, Inner Digest
 
+	// JWT is what the token itself says, where its issuer was asked about it and names it,
+	// its subject or its date in another way; nil otherwise. Only what it is known by
+	// counts: its claims were not judged.
+	JWT *Token
+
 	// What the claims say for good, found when they were read.
 	foreign error // the token is of another kind, and never accepted
 	opaque  bool  // its issuer was asked about it, and it is no JWT: there is no header

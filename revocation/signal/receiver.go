@@ -106,7 +106,10 @@ type target struct {
 // it is about tokens that were issued already, and not where more may come: a session
 // has no end that anybody knows of.
 func (t target) life(source *Source) time.Duration {
-	if source.MaxAge > 0 && (t.kind == revocation.KindID || !t.before.IsZero()) {
+	switch {
+	case source.MaxAge > 0 && t.kind == revocation.KindID:
+		return source.MaxAge + 2*source.Leeway // its iat may lie in the future by one
+	case source.MaxAge > 0 && !t.before.IsZero():
 		return source.MaxAge + source.Leeway
 	}
 	return Life

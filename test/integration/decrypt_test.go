@@ -74,3 +74,30 @@ func TestEncryptedTokens(t *testing.T) {
 		return len(lines) > 0 && lines[len(lines)-1]["rule"] == "encrypted"
 	})
 }
+
+// A revoked token is refused in every envelope: whoever has it can make another one.
+func TestRevokedInEveryEnvelope(t *testing.T) {
+	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
+	key, file := tokentest.NewKey(t, "RS256", ""), filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(file, key.PEM(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gateway := harness.Start(t, encrypted, "$DECRYPT", "decrypt "+file+" RSA-OAEP-256", "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
+	other := idp.Token(map[string]any{"jti": "other"})
+	gateway.Await("/", other, http.StatusOK)
+	for name, token := range map[string]string{
+		"named": idp.Token(map[string]any{"jti": "stolen"}), "nameless": idp.Token(map[string]any{"jti": nil, "sub": "nameless"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			one, again := tokentest.Encrypt(t, key.Private.Public(), nil, token), tokentest.Encrypt(t, key.Private.Public(), nil, token)
+			gateway.Get("/", one).Expect(t, http.StatusOK)
+			if status, said := command(t, gateway, one, "revoke", "--token"); status != 0 {
+				t.Fatal(said)
+			}
+			for _, text := range []string{one, again, token} {
+				gateway.Get("/", text).Expect(t, http.StatusUnauthorized)
+			}
+		})
+	}
+	gateway.Get("/", tokentest.Encrypt(t, key.Private.Public(), nil, other)).Expect(t, http.StatusOK)
+}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
@@ -14,6 +15,7 @@ const derivedOwnCaddyfile = `{
 	gatehouse {
 		issuer main $IDP {
 			audience https://api.example.com orders
+			$AGE
 		}
 		issuer self $SITE {
 			audience orders stock
@@ -44,6 +46,7 @@ $SITE {
 		client orders {
 			import service
 			audience stock orders
+			actor stock
 		}
 		client stock {
 			import service
@@ -75,7 +78,7 @@ func newOwn(t *testing.T, seal string) *own {
 	t.Helper()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, derivedOwnCaddyfile,
-		"$IDP", idp.URL, "$UPSTREAM", upstream.Address, "$HASH", harness.ServiceHash(), "$SEAL", seal)
+		"$IDP", idp.URL, "$UPSTREAM", upstream.Address, "$HASH", harness.ServiceHash(), "$SEAL", seal, "$AGE", "")
 	gateway.Await("/out/", idp.Token(nil), http.StatusOK)
 	return &own{gateway, t, idp, upstream}
 }
@@ -196,5 +199,61 @@ func TestOriginOfMintedTokensIsCovered(t *testing.T) {
 	other, _ := harness.Claims(t, o.exchanged("orders", held, "orders"))["gho"].(string)
 	if one == "" || len(one) > 90 || one[4:] == other[4:] {
 		t.Errorf("the origins are %q and %q", one, other)
+	}
+}
+
+// What was made of the token of who acts ends with what that was made of.
+func TestMintedTokensEndWithTheOriginOfTheirActor(t *testing.T) {
+	o := newOwn(t, "seal 0123456789abcdef0123456789abcdef-canary")
+	robot := o.idp.Token(map[string]any{"aud": "stock", "sub": "robot", "jti": "robot-1"})
+	acts := o.exchanged("stock", robot, "orders")
+	held := o.idp.Token(map[string]any{"aud": "orders", "sub": "alice"})
+	delegated := func() string {
+		form := harness.ExchangeForm("orders", held, "audience", "stock", "actor_token", acts, "actor_token_type", harness.TypeAccessToken)
+		return o.Post("/oauth2/token", form).Expect(t, http.StatusOK).AccessToken()
+	}
+	first := delegated()
+	next := o.exchanged("stock", first, "orders")
+	revoke(t, o.Gateway, `{"kind": "jti", "issuer": "`+o.idp.URL+`", "value": "robot-1"}`)
+	o.wantGood("the actor's token", acts, false)
+	o.wantGood("what it acted with", first, false)
+	o.wantGood("what was made of that", next, false)
+	o.wantGood("another one of the same caller", o.exchanged("orders", held, "stock"), true)
+}
+
+// A dry run counts what ends by what it was made of.
+func TestMintedTokensAreCounted(t *testing.T) {
+	o := newOwn(t, "")
+	minted := o.minted(o.idp.Token(map[string]any{"sub": "carol"}))
+	o.Get("/in/", minted).Expect(t, http.StatusOK)
+	_, answer := order(t, o.Gateway, http.MethodPost, "?dry_run", `{"kind": "subject", "issuer": "`+o.idp.URL+`", "value": "carol"}
+		{"kind": "subject", "issuer": "`+o.idp.URL+`", "value": "nobody"}`)
+	if ends, _ := answer["ends"].(map[string]any); ends["remembered_tokens"] != 2.0 || ends["issued_tokens"] != 1.0 {
+		t.Errorf("a dry run counts %v", answer)
+	}
+}
+
+// A revocation is kept until nothing is good any more that was made of the token at the
+// last moment: max_token_age bounds the token, and not that.
+func TestRevocationOutlivesWhatIsDerived(t *testing.T) {
+	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
+	gateway := harness.Start(t, derivedOwnCaddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address, "$HASH", harness.ServiceHash(),
+		"$SEAL", "", "$AGE", "max_token_age 40s\n\t\t\tleeway 0s")
+	gateway.Await("/out/", idp.Token(nil), http.StatusOK)
+	for _, body := range []string{
+		`{"kind": "subject", "issuer": "main", "value": "alice"}`, `{"kind": "jti", "issuer": "main", "value": "j1"}`,
+		`{"kind": "subject", "issuer": "main", "value": "alice", "before": "` + time.Now().Add(-30*time.Second).UTC().Format(time.RFC3339) + `"}`,
+		`{"token": "` + idp.Token(map[string]any{"exp": time.Now().Add(time.Minute).Unix()}) + `"}`,
+	} {
+		least := time.Now().Add(10 * time.Minute)
+		status, answer := order(t, gateway, http.MethodPost, "", body)
+		if status != http.StatusOK {
+			t.Fatalf("%s: %d, %v", body, status, answer)
+		}
+		made := answer["revocations"].([]any)[0].(map[string]any)
+		until, err := time.Parse(time.RFC3339, made["until"].(string))
+		if err != nil || until.Before(least) {
+			t.Errorf("%s: kept until %s, %v; something may be good until %s", body, made["until"], err, least)
+		}
 	}
 }

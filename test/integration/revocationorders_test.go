@@ -185,6 +185,7 @@ func TestRevocationOrdersAreRefused(t *testing.T) {
 		{http.MethodPost, "", `{"token": "opaque"}`, nil, http.StatusBadRequest, "issuer: the token does not show whose it is"},
 		{http.MethodPost, "?dryrun", good, nil, http.StatusBadRequest, "the query is not valid: an unknown parameter"},
 		{http.MethodPost, "?dry_run=false", good, nil, http.StatusBadRequest, "dry_run: neither nothing nor true"},
+		{http.MethodPost, "", `{"kind": "subject", "issuer": "main", "value": "a", "before": "1500-01-01T00:00:00Z"}`, nil, http.StatusBadRequest, "before: it lies before 1970"},
 		{http.MethodGet, "?limit=0", "", nil, http.StatusBadRequest, "limit: not a number"},
 		{http.MethodDelete, "", "", nil, http.StatusMethodNotAllowed, "use GET, POST"},
 		// Caddy's own protection: a page in the operator's browser cannot revoke.
@@ -207,6 +208,6 @@ func TestRevocationOrdersAreRefused(t *testing.T) {
 				failed++
 			}
 		}
-		return failed == 4
+		return failed == 5
 	})
 }

@@ -55,6 +55,7 @@ func TestRevokeCommand(t *testing.T) {
 		{"", []string{"revoke", "--token", token}, 1, "the argument is a file, never the token itself"},
 		{"", []string{"revoke", "subject", "alice"}, 1, "the gateway answered 400 Bad Request: the order to revoke is not valid: issuer: it is missing"},
 		{"", []string{"revoke", "subject", "alice", "--issuer", "nobody"}, 1, "trusts none of that name or URL"},
+		{"", []string{"revoke", "subject", "alice", "--issuer", "main", "--before", "0001-01-01T00:00:00Z"}, 1, "before: it lies before 1970"},
 		{token, []string{"revoke", "--token", "--dry-run"}, 0, "would revoke jti j1 of " + idp.URL},
 		{token, []string{"revoke", "--token", "--reason", "stolen"}, 0, "revoked jti j1 of " + idp.URL},
 		{"", []string{"revoke", "--token", file}, 0, "revoked jti j2 of " + idp.URL},
