@@ -118,7 +118,13 @@ func (c *Cache) put(digest Digest, entry *verified) {
 }
 
 // tokenOverhead estimates what a remembered token costs beside its claims.
-const tokenOverhead = 1024
+const tokenOverhead = 1152
 
-// weigh estimates the bytes that a token occupies.
-func weigh(t *Token) uint64 { return tokenOverhead + uint64(t.Claims.Size()) } //nolint:gosec // positive
+// weigh estimates the bytes that a token occupies, and the one that it was asked about.
+func weigh(t *Token) uint64 {
+	weight := tokenOverhead + uint64(t.Claims.Size()) //nolint:gosec // positive
+	if t.JWT != nil {
+		weight += weigh(t.JWT)
+	}
+	return weight
+}
