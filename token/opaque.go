@@ -120,9 +120,4 @@ func (c Claims) over(others Claims) (Claims, error) {
 }
 
 // Weight estimates the bytes of memory that a token takes, for those who keep it.
-func (t *Token) Weight() uint64 {
-	if t.JWT != nil {
-		return weigh(t) + weigh(t.JWT)
-	}
-	return weigh(t)
-}
+func (t *Token) Weight() uint64 { return weigh(t) }
