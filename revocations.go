@@ -114,15 +114,15 @@ func (a *App) publishRevocations() error {
 
 // Watch implements handlers.Services.
 func (a *App) Watch(held *token.Token, end func()) (stop func()) {
-	stop = a.revoked.Watch(held, end)
+	ofList := a.revoked.Watch(held, end)
 	known := a.issuers[held.Issuer]
 	if held.Status.IsZero() || known == nil {
-		return stop
+		return ofList
 	}
-	stopStatus := known.lists.Watch(held.Status, end)
+	ofStatus := known.lists.Watch(held.Status, end)
 	return func() {
-		stop()
-		stopStatus()
+		ofList()
+		ofStatus()
 	}
 }
 

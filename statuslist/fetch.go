@@ -36,9 +36,13 @@ func (l *Lists) fetch(one *entry) (*held, error) {
 }
 
 func (l *Lists) get(ctx context.Context, one *entry) (*held, Outcome, error) {
+	slots := l.config.State.slots
+	if one.held.Load() != nil || l.config.State.watches.count(one.uri) > 0 {
+		slots = l.config.State.renewals
+	}
 	select {
-	case l.config.State.slots <- struct{}{}:
-		defer func() { <-l.config.State.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-ctx.Done():
 		return nil, OutcomeUnreachable, ctx.Err()
 	}

@@ -205,7 +205,7 @@ func FuzzList(f *testing.F) {
 		header := []byte(`{"alg":"ES256","kid":"k1","typ":"statuslist+jwt"}`)
 		text := r.key.SignRaw(header, payload)
 		fresh := r.config
-		fresh.State, fresh.Fetcher = statuslist.NewState(), &rig{text: func(string) string { return text }}
+		fresh.State, fresh.Fetcher = statuslist.NewState(statuslist.NewWatches()), &rig{text: func(string) string { return text }}
 		lists := statuslist.New(fresh)
 		err := lists.Check(t.Context(), token.Status{URI: listURL})
 		for _, info := range lists.Snapshot() {

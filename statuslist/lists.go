@@ -54,7 +54,7 @@ type Config struct {
 	// Issuer is whose tokens they are about: the iss of a list that has one.
 	Issuer string
 	// State is what is known already. It is of one issuer, of its Places and of all
-	// that decides what is believed.
+	// that decides what is believed. Its Watches are of the issuer alone.
 	State *State
 	// Places are where lists may lie. Nothing is fetched from elsewhere.
 	Places Places
@@ -180,6 +180,11 @@ func (l *Lists) Run(ctx context.Context) {
 
 func (l *Lists) renew(now time.Time) {
 	for _, uri := range l.config.State.due(now) {
+		if !l.config.Places.Allow(uri) {
+			// Streams of a configuration that had other places: new tokens are refused.
+			l.config.State.watches.tell(uri, nil)
+			continue
+		}
 		var seen *held
 		if one := l.config.State.find(uri); one != nil {
 			seen = one.held.Load()

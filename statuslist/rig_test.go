@@ -45,7 +45,7 @@ type rig struct {
 func newRig(tb testing.TB) *rig {
 	tb.Helper()
 	r := &rig{
-		key: tokentest.NewKey(tb, "ES256", "k1"), state: statuslist.NewState(), keys: keys.NewState(),
+		key: tokentest.NewKey(tb, "ES256", "k1"), state: statuslist.NewState(statuslist.NewWatches()), keys: keys.NewState(),
 		packed: []byte{0b10, 0}, outcomes: map[statuslist.Outcome]int{},
 	}
 	places, err := statuslist.OriginOf(issuerURL)

@@ -66,7 +66,7 @@ func (l *Lists) Snapshot() []Info {
 	all := make([]Info, 0, len(*s.entries.Load()))
 	for uri, one := range *s.entries.Load() {
 		info := Info{
-			URI: uri, LastUsed: time.Unix(one.used.Load(), 0), Streams: len(s.watches[uri]), LastError: one.problem,
+			URI: uri, LastUsed: time.Unix(one.used.Load(), 0), Streams: s.watches.count(uri), LastError: one.problem,
 		}
 		if list := one.held.Load(); list != nil {
 			info.Fetched, info.Issued, info.Expires = list.fetched, list.issued, list.expires

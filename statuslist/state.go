@@ -20,7 +20,8 @@ const (
 	newBurst = 16
 	newEvery = time.Second
 	// maxAtOnce bounds the lists that are read at once, and what that takes of memory.
-	maxAtOnce = 4
+	maxAtOnce   = 4
+	maxRenewals = 2
 	// firstRetry and lastRetry bound the waits after a failure, which double.
 	firstRetry = time.Second
 	lastRetry  = 10 * time.Second
@@ -38,18 +39,23 @@ type State struct {
 	entries atomic.Pointer[map[string]*entry]
 	budget  *rate.Limiter
 	slots   chan struct{}
+	// renewals are slots of their own: addresses that hang, and that nobody knows yet,
+	// must not keep what is known from being renewed.
+	renewals chan struct{}
 
-	mu      sync.Mutex
-	bytes   int
-	watches map[string]map[*watch]struct{} // by the list's address
+	watches *Watches
+
+	mu    sync.Mutex
+	bytes int
 }
 
-// NewState returns an empty state with a full budget.
-func NewState() *State {
+// NewState returns an empty state with a full budget, which tells those watches.
+func NewState(watches *Watches) *State {
 	s := &State{
-		budget:  rate.NewLimiter(rate.Every(newEvery), newBurst),
-		slots:   make(chan struct{}, maxAtOnce),
-		watches: make(map[string]map[*watch]struct{}),
+		budget:   rate.NewLimiter(rate.Every(newEvery), newBurst),
+		slots:    make(chan struct{}, maxAtOnce),
+		renewals: make(chan struct{}, maxRenewals),
+		watches:  watches,
 	}
 	s.entries.Store(new(map[string]*entry))
 	return s
@@ -173,7 +179,7 @@ func (s *State) worth(one *entry) int64 {
 	if one.held.Load() != nil {
 		worth += more
 	}
-	if len(s.watches[one.uri]) > 0 {
+	if s.watches.count(one.uri) > 0 {
 		worth += more
 	}
 	return worth
@@ -213,5 +219,5 @@ func (s *State) land(one *entry, got *held, err error) {
 	for s.bytes > maxBytes {
 		s.evict(one)
 	}
-	s.tell(one.uri, got.List)
+	s.watches.tell(one.uri, got.List)
 }

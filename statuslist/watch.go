@@ -1,11 +1,24 @@
 package statuslist
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
+
+// Watches are the streams of one issuer's tokens that go on for as long as their lists
+// allow it. They outlive what a State knows: a configuration that believes other lists
+// has another State, and it is the one that learns what becomes of them.
+type Watches struct {
+	mu    sync.Mutex
+	byURI map[string]map[*watch]struct{}
+}
+
+// NewWatches returns none.
+func NewWatches() *Watches { return &Watches{byURI: make(map[string]map[*watch]struct{})} }
 
 // A watch is something that goes on for a token for as long as its list allows it.
 type watch struct {
@@ -21,33 +34,52 @@ func (w *watch) call() { w.once.Do(func() { go w.end() }) }
 // had ends nothing. The function returned ends the watch; end may be running then.
 func (l *Lists) Watch(status token.Status, end func()) (stop func()) {
 	s, one := l.config.State, &watch{index: status.Index, end: end}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.watches[status.URI] == nil {
-		s.watches[status.URI] = make(map[*watch]struct{})
-	}
-	s.watches[status.URI][one] = struct{}{}
+	s.watches.add(status.URI, one) // before the list is looked at: none may come between
 	if known := s.find(status.URI); known != nil {
 		if list := known.held.Load(); list != nil && list.judge(status.Index) != nil {
 			one.call()
 		}
 	}
-	return func() { s.unwatch(status.URI, one) }
+	return func() { s.watches.remove(status.URI, one) }
 }
 
-func (s *State) unwatch(uri string, one *watch) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.watches[uri], one)
-	if len(s.watches[uri]) == 0 {
-		delete(s.watches, uri)
+func (w *Watches) add(uri string, one *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.byURI[uri] == nil {
+		w.byURI[uri] = make(map[*watch]struct{})
+	}
+	w.byURI[uri][one] = struct{}{}
+}
+
+func (w *Watches) remove(uri string, one *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.byURI[uri], one)
+	if len(w.byURI[uri]) == 0 {
+		delete(w.byURI, uri)
 	}
 }
 
-// tell ends what a list says is over. It needs the lock.
-func (s *State) tell(uri string, list *List) {
-	for one := range s.watches[uri] {
-		if list.judge(one.index) != nil {
+func (w *Watches) count(uri string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.byURI[uri])
+}
+
+// lists are the addresses of those that streams depend on.
+func (w *Watches) lists() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.byURI))
+}
+
+// tell ends what a list says is over; without a list, all that depends on it.
+func (w *Watches) tell(uri string, list *List) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for one := range w.byURI[uri] {
+		if list == nil || list.judge(one.index) != nil {
 			one.call()
 		}
 	}
@@ -60,7 +92,7 @@ func (s *State) due(now time.Time) []string {
 	defer s.mu.Unlock()
 	var due []string
 	for uri, one := range *s.entries.Load() {
-		list, watched := one.held.Load(), len(s.watches[uri]) > 0
+		list, watched := one.held.Load(), s.watches.count(uri) > 0
 		switch {
 		case list == nil && !watched && one.underWay == nil && one.idleSince(now, idleFailed):
 			s.forget(one)
@@ -73,7 +105,7 @@ func (s *State) due(now time.Time) []string {
 			due = append(due, uri)
 		}
 	}
-	for uri := range s.watches {
+	for _, uri := range s.watches.lists() {
 		if s.find(uri) == nil {
 			due = append(due, uri)
 		}

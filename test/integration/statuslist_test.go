@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,8 +33,14 @@ var shortTTL = map[string]any{"ttl": 1}
 func TestStatusList(t *testing.T) {
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	upstream.Respond(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/ws" {
+		switch r.URL.Path {
+		case "/ws":
 			_ = harness.EchoWebSocket(w, r)
+		case "/long":
+			for range 3 {
+				_, _ = io.WriteString(w, strings.Repeat("long", 4096))
+				_ = http.NewResponseController(w).Flush()
+			}
 		}
 	})
 	list := idp.Lists("/statuslists/1")
@@ -59,7 +66,7 @@ func TestStatusList(t *testing.T) {
 	if err := gateway.Reload(strings.Replace(listed, "token_auth", "token_auth {\n\t\trealm another\n\t}", 1)); err != nil {
 		t.Fatal(err)
 	}
-	gateway.Get("/", good).Expect(t, http.StatusOK)
+	gateway.Await("/", good, http.StatusOK)
 	if list.Hits() != 1 {
 		t.Errorf("%d fetches after a reload, want 1", list.Hits())
 	}
@@ -70,6 +77,14 @@ func TestStatusList(t *testing.T) {
 	gateway.Get("/", good).Expect(t, http.StatusOK)
 	socket, _ := gateway.Upgrade("/ws", good)
 	defer socket.Close()
+	if answer := gateway.Get("/long", good).Expect(t, http.StatusOK); len(answer.Body) != 3*4*4096 {
+		t.Errorf("%d octets of a long answer", len(answer.Body))
+	}
+	// Another configuration, whose lists are another state, ends what is open too.
+	if err := gateway.Reload(strings.Replace(listed, "# PLACES", "leeway 11s", 1)); err != nil {
+		t.Fatal(err)
+	}
+	gateway.Await("/", good, http.StatusOK)
 
 	// The token is remembered, and refused all the same once the list says so. What it
 	// has open ends.
@@ -92,9 +107,9 @@ func TestStatusList(t *testing.T) {
 	}
 	for _, want := range []string{
 		`caddy_gatehouse_status_list_fetches_total{issuer="` + idp.URL + `",outcome="ok"}`,
-		`caddy_gatehouse_status_lists{issuer="` + idp.URL + `"} 2`,
+		`caddy_gatehouse_status_lists{issuer="` + idp.URL + `"} 1`,
 		`caddy_gatehouse_status_lists_stale{issuer="` + idp.URL + `"} 0`,
-		`caddy_gatehouse_status_list_bytes{issuer="` + idp.URL + `"} 500`,
+		`caddy_gatehouse_status_list_bytes{issuer="` + idp.URL + `"} 250`,
 		`caddy_gatehouse_status_list_age_seconds{issuer="` + idp.URL + `"}`,
 	} {
 		if !strings.Contains(gateway.Metrics(), want) {
