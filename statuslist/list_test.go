@@ -141,8 +141,8 @@ func TestRefusedLists(t *testing.T) {
 				r := newRig(t)
 				spoil(r)
 				r.check(t, 0, token.StatusUnknown)
-				if r.fetches() != 1 || r.outcomes[statuslist.OutcomeInvalid] != 1 {
-					t.Errorf("%d fetches, %v, %+v", r.fetches(), r.outcomes, r.Snapshot())
+				if r.fetches() != 1 || r.seen()[statuslist.OutcomeInvalid] != 1 {
+					t.Errorf("%d fetches, %v, %+v", r.fetches(), r.seen(), r.Snapshot())
 				}
 			})
 		})
@@ -151,6 +151,7 @@ func TestRefusedLists(t *testing.T) {
 
 // What is good in other spellings is good.
 func TestAcceptedLists(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(r *rig){
 		"application/":     func(r *rig) { r.header = map[string]any{"typ": "application/statuslist+jwt"} },
 		"iss":              func(r *rig) { r.changes = map[string]any{"iss": issuerURL} },

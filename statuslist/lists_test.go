@@ -185,8 +185,8 @@ func TestBudget(t *testing.T) {
 		if n := r.fetches(); n != 16 {
 			t.Errorf("%d fetches for 1000 lists, want a burst of 16", n)
 		}
-		if r.outcomes[statuslist.OutcomeRefused] != 985 {
-			t.Errorf("outcomes %v", r.outcomes)
+		if r.seen()[statuslist.OutcomeRefused] != 985 {
+			t.Errorf("outcomes %v", r.seen())
 		}
 		for i := range 100 {
 			elapse(time.Second)
@@ -206,6 +206,7 @@ func TestBudget(t *testing.T) {
 
 // All lists together have a bound; those that were asked for longest ago go.
 func TestBytes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.packed = make([]byte, 10<<20)
@@ -265,8 +266,8 @@ func TestOlderList(t *testing.T) {
 			elapse(time.Minute)
 			r.check(t, 0, token.StatusInvalid)
 		}
-		if r.fetches() < 2 || r.outcomes[statuslist.OutcomeInvalid] == 0 {
-			t.Errorf("%v of %d", r.outcomes, r.fetches())
+		if r.fetches() < 2 || r.seen()[statuslist.OutcomeInvalid] == 0 {
+			t.Errorf("%v of %d", r.seen(), r.fetches())
 		}
 	})
 }
@@ -302,6 +303,7 @@ func TestWatch(t *testing.T) {
 
 // A list that was forgotten for want of room comes again for whom it is still needed.
 func TestWatchOutlivesEviction(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.packed = make([]byte, 16<<20)

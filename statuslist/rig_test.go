@@ -109,6 +109,13 @@ func (r *rig) change(change func(*rig)) {
 	change(r)
 }
 
+// seen is how often each outcome was told of.
+func (r *rig) seen() map[statuslist.Outcome]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.outcomes)
+}
+
 func (r *rig) fetches() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
