@@ -29,13 +29,18 @@ type Info struct {
 	LastError string
 }
 
-// Sums are how many lists are there, how many bytes they take, and how many of them
-// should have been renewed by now.
+// Sums are how many lists are there, how many bytes they take, and how many should have
+// come by now and have not: another one of those that are there, or the first.
 func (l *Lists) Sums() (lists, bytes, stale int) {
-	now := time.Now()
-	for _, one := range *l.config.State.entries.Load() {
+	s, now := l.config.State, time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range *s.entries.Load() {
 		list := one.held.Load()
 		if list == nil {
+			if one.problem != "" {
+				stale++
+			}
 			continue
 		}
 		lists++

@@ -9,8 +9,8 @@ import (
 
 // StatusLists tell of the status lists of one issuer that are in memory.
 type StatusLists interface {
-	// Sums are how many there are, how many bytes they take, and how many of them
-	// should have been renewed by now.
+	// Sums are how many there are, how many bytes they take, and how many should have
+	// come by now and have not.
 	Sums() (lists, bytes, stale int)
 	// Oldest is how old the oldest is.
 	Oldest() time.Duration
@@ -38,7 +38,7 @@ func (m *Metrics) WatchStatusLists(issuer string, lists StatusLists) error {
 		lists: lists,
 		count: describe("status_lists", "Status lists of an issuer in memory; absent while there is none."),
 		bytes: describe("status_list_bytes", "What an issuer's status lists take of memory; absent while there is none."),
-		stale: describe("status_lists_stale", "Status lists of an issuer that should have been renewed by now; absent while there is none."),
+		stale: describe("status_lists_stale", "Status lists of an issuer that should have come by now, for the first time or anew; absent while there is none."),
 		age:   describe("status_list_age_seconds", "Age of an issuer's oldest status list; absent while there is none."),
 	}
 	if err := m.registry.Register(collector); err != nil {
@@ -62,7 +62,7 @@ func (c *statusListCollector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *statusListCollector) Collect(out chan<- prometheus.Metric) {
 	lists, bytes, stale := c.lists.Sums()
-	if lists == 0 {
+	if lists == 0 && stale == 0 {
 		return
 	}
 	gauge := func(desc *prometheus.Desc, value float64) {

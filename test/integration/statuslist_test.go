@@ -140,6 +140,9 @@ func TestStatusListOutage(t *testing.T) {
 	if listed := lookAt(t, gateway, "/gatehouse/status-lists", http.StatusOK); !strings.Contains(listed, `"uri":"`+held.URI+`","state":"fresh"`) {
 		t.Errorf("the lists are %s", listed)
 	}
+	if stale := `caddy_gatehouse_status_lists_stale{issuer="` + idp.URL + `"} 1`; !strings.Contains(gateway.Metrics(), stale) {
+		t.Error("the alert for lists does not see one that never came")
+	}
 	harness.Eventually(t, "renewals fail", func() bool { return held.Hits() > 1 })
 	gateway.Get("/", good).Expect(t, http.StatusOK)
 	harness.Eventually(t, "the list has ended", func() bool {
