@@ -33,7 +33,7 @@ func TestDroppedEventsAreSaid(t *testing.T) {
 			e.emit(eventRevoked, nil)
 		}
 		says(t, &said, "level=WARN msg=\"events are dropped: a handler of events is too slow\" event=token_revoked dropped=1")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		for range 10 {
 			e.emit(eventRevoked, nil)
 		}
