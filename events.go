@@ -3,6 +3,9 @@ package gatehouse
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -29,9 +32,13 @@ const maxEvents = 1024
 // An emitter hands events to Caddy, away from whoever brought them about: Caddy
 // runs an operator's handlers at once, and these may take their time.
 type emitter struct {
-	caddy   caddy.Context
-	app     *caddyevents.App
+	hand    func(event) // runs the handlers
+	log     *slog.Logger
 	waiting chan event
+
+	mu   sync.Mutex
+	lost int       // since events are dropped
+	said time.Time // when the log was last told of it
 }
 
 type event struct {
@@ -39,7 +46,7 @@ type event struct {
 	data map[string]any
 }
 
-func newEmitter(ctx caddy.Context) (*emitter, error) {
+func newEmitter(ctx caddy.Context, log *slog.Logger) (*emitter, error) {
 	found, err := ctx.App("events")
 	if err != nil {
 		return nil, err
@@ -48,7 +55,8 @@ func newEmitter(ctx caddy.Context) (*emitter, error) {
 	if !ok {
 		return nil, fmt.Errorf("the app events is a %T", found)
 	}
-	return &emitter{caddy: ctx, app: app, waiting: make(chan event, maxEvents)}, nil
+	hand := func(next event) { app.Emit(ctx, next.name, next.data) }
+	return &emitter{hand: hand, log: log, waiting: make(chan event, maxEvents)}, nil
 }
 
 // emit never waits: what does not fit is dropped.
@@ -56,6 +64,29 @@ func (e *emitter) emit(name string, data map[string]any) {
 	select {
 	case e.waiting <- event{name, data}:
 	default:
+		e.lose(name)
+	}
+}
+
+// lose notes a dropped event. A line for each would bury everything else.
+func (e *emitter) lose(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lost++
+	if e.lost > 1 && time.Since(e.said) < time.Minute {
+		return
+	}
+	e.said = time.Now()
+	e.log.Warn("events are dropped: a handler of events is too slow", "event", name, "dropped", e.lost)
+}
+
+// through notes that there is room again.
+func (e *emitter) through() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.lost > 0 && len(e.waiting) == 0 {
+		e.log.Info("events are handled again", "dropped", e.lost)
+		e.lost = 0
 	}
 }
 
@@ -66,7 +97,8 @@ func (e *emitter) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case next := <-e.waiting:
-			e.app.Emit(e.caddy, next.name, next.data)
+			e.hand(next)
+			e.through()
 		}
 	}
 }

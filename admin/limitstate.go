@@ -4,7 +4,7 @@ package admin
 const (
 	countsHere  = "node"
 	countsStore = "store"
-	countsAlone = "node_alone" // the store does not answer, so each node counts for itself
+	countsAlone = "node_alone" // the store did not answer the last request, so each node counts for itself
 )
 
 // limitState is one rule of a token_limit. Rules that are written alike are one.
@@ -16,7 +16,8 @@ type limitState struct {
 	Value  string `json:"value,omitempty"`
 	Events int    `json:"events"`
 	Window string `json:"window"`
-	// Counts is node, store, or node_alone while the store does not answer.
+	// Counts is node, store, or node_alone where the store did not answer at the last
+	// request: only the next one finds out that it is back.
 	Counts string `json:"counts"`
 	// Keys is how many keys this process remembers; those that a store counts are in it.
 	Keys    int    `json:"keys"`

@@ -51,7 +51,7 @@ func problemsOf(all *overview, lists *sections) []problem {
 	}
 	for i := range lists.limits {
 		if lists.limits[i].Counts == countsAlone {
-			p.add(severityWarning, "limit "+lists.limits[i].Key, "each node counts alone: the store does not answer")
+			p.add(severityWarning, "limit "+lists.limits[i].Key, "each node counts alone: the store did not answer at the last request")
 		}
 	}
 	slices.SortStableFunc(p.found, func(a, b problem) int { return rank(a.Severity) - rank(b.Severity) })

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -37,7 +38,8 @@ type EventsWebhook struct {
 	// writes it. It serves messages only and changes nothing.
 	Place string `json:"place,omitempty"`
 
-	sender *webhook.Sender
+	written string // the URL before its placeholders were filled; empty before that
+	sender  *webhook.Sender
 }
 
 // CaddyModule returns the Caddy module information.
@@ -70,9 +72,16 @@ func (w *EventsWebhook) options() []option {
 }
 
 func (w *EventsWebhook) settings() []setting {
-	settings := one("url", &w.URL, checkURL)
+	settings := one("url", &w.URL, w.checkURL)
 	settings = append(settings, one("secret_file", &w.SecretFile, checkText)...)
 	return append(settings, one("timeout", (*string)(&w.Timeout), checkWebhookTimeout)...)
+}
+
+func (w *EventsWebhook) checkURL(text string) error {
+	if w.written == "" {
+		return checkURL(text)
+	}
+	return checkURLIn(text, w.written)
 }
 
 func (*EventsWebhook) contradiction() error { return nil }
@@ -102,17 +111,15 @@ func checkWebhookTimeout(text string) error {
 func (w *EventsWebhook) Provision(ctx caddy.Context) error {
 	label := at(wordWebhook, w.Place)
 	// A copy: Caddy writes the handler itself into its log, and a URL may be a secret.
-	filled := &EventsWebhook{URL: w.URL, SecretFile: w.SecretFile, Timeout: w.Timeout}
+	filled := &EventsWebhook{URL: w.URL, SecretFile: w.SecretFile, Timeout: w.Timeout, written: w.URL}
 	if err := expandBlock(caddy.NewReplacer(), label, filled); err != nil {
 		return err
 	}
 	if err := checkBlock(label, filled); err != nil {
 		return err
 	}
-	if filled.SecretFile != "" {
-		if _, err := webhook.ReadSecret(filled.SecretFile); err != nil {
-			return fmt.Errorf("%s: secret_file: %w", label, err)
-		}
+	if err := checkSecretFile(filled.SecretFile, w.SecretFile); err != nil {
+		return fmt.Errorf("%s: secret_file: %w", label, err)
 	}
 	sender, err := webhook.NewSender(webhook.Config{
 		URL: filled.URL, SecretFile: filled.SecretFile, Timeout: filled.Timeout.Or(webhook.DefaultTimeout), Log: ctx.Slogger(),
@@ -122,6 +129,19 @@ func (w *EventsWebhook) Provision(ctx caddy.Context) error {
 	}
 	w.sender = sender
 	return nil
+}
+
+// checkSecretFile reads the secret. Whoever writes {file.*} here has the secret itself
+// in the place of a path, so what came out of a placeholder is not shown.
+func checkSecretFile(path, written string) error {
+	if path == "" {
+		return nil
+	}
+	_, err := webhook.ReadSecret(path)
+	if failed, ok := errors.AsType[*fs.PathError](err); ok && path != written {
+		return fmt.Errorf("opening the file that %s names: %w", written, failed.Err)
+	}
+	return err
 }
 
 // Handle implements caddyevents.Handler. It returns at once.

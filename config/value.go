@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
@@ -68,7 +69,15 @@ func checkIssuerURL(text string) error {
 
 // checkURL accepts a URL that the gateway may call: over TLS, or on this very
 // host. User names in it would end up in logs.
-func checkURL(text string) error {
+func checkURL(text string) error { return checkURLIn(text, text) }
+
+// checkURLIn is checkURL for a URL that may be a secret. If it is not what is
+// written, but came out of a placeholder there, messages show the placeholder only.
+func checkURLIn(text, written string) error {
+	value, name := strconv.Quote(text), "the URL "+strconv.Quote(text)
+	if text != written {
+		value, name = "the value of "+written, "the URL in "+written
+	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || strings.ContainsFunc(text, func(r rune) bool { return r == ' ' || isControl(r) }):
@@ -76,13 +85,13 @@ func checkURL(text string) error {
 	case u.User != nil:
 		return errors.New("the URL holds a user name or a password: leave them out")
 	case strings.Contains(text, "#"):
-		return fmt.Errorf("the URL %q holds a fragment: leave out what begins with #", text)
+		return fmt.Errorf("%s holds a fragment: leave out what begins with #", name)
 	case u.Scheme != "https" && u.Scheme != "http":
-		return fmt.Errorf("%q is not an https URL: write https://…", text)
+		return fmt.Errorf("%s is not an https URL: write https://…", value)
 	case u.Hostname() == "":
-		return fmt.Errorf("the URL %q has no host: write https://…", text)
+		return fmt.Errorf("%s has no host: write https://…", name)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return fmt.Errorf("the URL %q is plain http: write https, or use a loopback host", text)
+		return fmt.Errorf("%s is plain http: write https, or use a loopback host", name)
 	}
 	return nil
 }

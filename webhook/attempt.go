@@ -46,11 +46,9 @@ func (s *Sender) attempt(message Message) (again bool, err error) {
 	switch {
 	case s.ctx.Err() != nil:
 		return false, errGone
-	case errors.Is(err, httpx.ErrTooLarge):
-		return false, nil // it answered, and at length
 	case errors.Is(err, context.DeadlineExceeded):
 		return true, errTimeout
-	case err != nil:
+	case err != nil && !errors.Is(err, httpx.ErrTooLarge): // one that answers at length has answered
 		return true, errUnreachable
 	case answer.Status >= http.StatusOK && answer.Status < http.StatusMultipleChoices:
 		return false, nil

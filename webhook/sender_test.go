@@ -105,6 +105,34 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
+// An answer that is too long to be read counts by its status like any other.
+func TestLongAnswers(t *testing.T) {
+	for status, tt := range map[int]struct {
+		asked int32
+		says  string
+	}{
+		http.StatusOK:                 {1, ""},
+		http.StatusServiceUnavailable: {3, "cause=status_503"},
+		http.StatusForbidden:          {1, "cause=status_403"},
+	} {
+		var asked atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			asked.Add(1)
+			w.WriteHeader(status)
+			_, _ = w.Write(make([]byte, 2*maxAnswer))
+		}))
+		log := new(said)
+		sender := newSender(t, server.URL, log, "")
+		sender.Send(Message{ID: "1", Type: "t"})
+		eventually(t, "it is over", sender.idle)
+		if n, text := asked.Load(), log.String(); n != tt.asked || !strings.Contains(text, tt.says) || (text == "") != (tt.says == "") {
+			t.Errorf("%d: asked %d times, want %d; the log says %q, want %q", status, n, tt.asked, text, tt.says)
+		}
+		sender.Close()
+		server.Close()
+	}
+}
+
 // The same identifier at each attempt, and a signature that its receiver can check.
 func TestSignature(t *testing.T) {
 	type got struct{ id, at, signature, body string }

@@ -117,7 +117,8 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Do sends a request and reads the whole answer. A redirect comes back as it is.
 // Errors wrap ErrUnreachable, ErrTimeout, ErrTooLarge or, if the request's own
-// context was cancelled, that context's error. None holds a URL's query.
+// context was cancelled, that context's error. None holds a URL's query. Beside
+// ErrTooLarge stands the answer without its body.
 func (c *Client) Do(request *http.Request, maxBytes int64) (*Response, error) {
 	ctx, cancel := context.WithTimeout(request.Context(), c.timeout)
 	defer cancel()
@@ -141,9 +142,13 @@ func (c *Client) Do(request *http.Request, maxBytes int64) (*Response, error) {
 		return nil, classify(request, err)
 	}
 	if int64(len(body)) > maxBytes {
-		return nil, fmt.Errorf("%s %s: %w: more than %d bytes", request.Method, place(request), ErrTooLarge, maxBytes)
+		return whole(answer, nil), fmt.Errorf("%s %s: %w: more than %d bytes", request.Method, place(request), ErrTooLarge, maxBytes)
 	}
-	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}, nil
+	return whole(answer, body), nil
+}
+
+func whole(answer *http.Response, body []byte) *Response {
+	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}
 }
 
 // Get fetches a document.
