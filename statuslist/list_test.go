@@ -151,7 +151,6 @@ func TestRefusedLists(t *testing.T) {
 
 // What is good in other spellings is good.
 func TestAcceptedLists(t *testing.T) {
-	t.Parallel()
 	tests := map[string]func(r *rig){
 		"application/":     func(r *rig) { r.header = map[string]any{"typ": "application/statuslist+jwt"} },
 		"iss":              func(r *rig) { r.changes = map[string]any{"iss": issuerURL} },
