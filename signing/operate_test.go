@@ -131,6 +131,30 @@ func TestRetireOthers(t *testing.T) {
 	})
 }
 
+// A node died with the lock, which never grows stale: it is taken from it before the
+// keys come to their end.
+func TestLockOfADeadNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		w.start()
+		defer w.end()
+		w.watch(22*time.Hour, time.Minute)
+		before := w.nodes[0].kids(AccessTokens, Active)
+		if !w.shared.tryLock(Place(testIssuer)) {
+			t.Fatal("somebody has the lock")
+		}
+		w.watch(4*time.Hour, time.Minute)
+		if cmp.Equal(before, w.nodes[0].kids(AccessTokens, Active)) {
+			t.Error("the key of yesterday signs")
+		}
+		for _, n := range w.nodes {
+			if n.Status().Degraded {
+				t.Error("a node is in trouble still")
+			}
+		}
+	})
+}
+
 func TestOperatingWithoutStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1)

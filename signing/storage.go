@@ -25,6 +25,11 @@ const (
 	// lockTimeout bounds the wait for its lock. The lock of a node that was killed is
 	// stale after ten seconds in Caddy's file system.
 	lockTimeout = 15 * time.Second
+	// lostAfter is how many waits in a row the lock may outlast. No node holds it for as
+	// long: reading, writing and giving it back take three calls. It is a dead one's then,
+	// that does not grow stale: in Caddy's file system a process that had the lock just
+	// before keeps the file fresh of whoever has it next.
+	lostAfter = 4
 )
 
 // Place is where the key set of an issuer lies in the storage.
@@ -42,6 +47,7 @@ var errBusy = errors.New("an earlier call has not come back yet")
 type patient struct {
 	storage                            Storage
 	loading, storing, locking, freeing slot
+	waits                              atomic.Int32 // for the lock, that came to nothing in a row
 }
 
 // A slot is taken while a call of one kind is under way.
@@ -80,14 +86,27 @@ func (p *patient) locked(ctx context.Context, name string, do func() error) erro
 	unlock := func() error { return p.storage.Unlock(lasting, name) }
 	err := p.locking.call(ctx, lockTimeout, func(ctx context.Context) error { return p.storage.Lock(ctx, name) }, unlock)
 	if err != nil {
-		return fmt.Errorf("locking: %w", err)
+		return errors.Join(fmt.Errorf("locking: %w", err), p.free(lasting, err, unlock))
 	}
+	p.waits.Store(0)
 	done := do()
 	freed := p.freeing.call(lasting, callTimeout, func(context.Context) error { return unlock() }, nil)
 	if freed != nil {
 		freed = fmt.Errorf("unlocking: %w", freed)
 	}
 	return errors.Join(done, freed)
+}
+
+// free removes a lock that was waited for in vain too often; the next attempt gets it.
+func (p *patient) free(ctx context.Context, waited error, unlock func() error) error {
+	if !errors.Is(waited, context.DeadlineExceeded) || p.waits.Add(1) < lostAfter {
+		return nil
+	}
+	p.waits.Store(0)
+	if err := p.freeing.call(ctx, callTimeout, func(context.Context) error { return unlock() }, nil); err != nil {
+		return fmt.Errorf("freeing the lock of a node that is gone: %w", err)
+	}
+	return nil
 }
 
 // call makes one call. If it succeeds after it was given up, undo is called.

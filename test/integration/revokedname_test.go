@@ -104,7 +104,7 @@ func TestEitherSubjectEndsWhatWasMinted(t *testing.T) {
 	key := idp.Transmits(t)
 	caddyfile := strings.NewReplacer(
 		"audience https://api.example.com orders\n", "audience https://api.example.com orders\nclaims {\nsubject email\n}\n",
-		"$SEAL", "$SEAL\nclient gateway {\nissuer main\nclient_id gateway\nsecret canary-client-secret\n}\n",
+		"$AGE", "", "$SEAL", "$SEAL\nclient gateway {\nissuer main\nclient_id gateway\nsecret canary-client-secret\n}\n",
 		"\ttoken_service {", "token_events {\nbackchannel_logout main\nshared_signals main https://gateway.example.com/signals\n}\n\ttoken_service {",
 	).Replace(derivedOwnCaddyfile)
 	gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address, "$HASH", harness.ServiceHash(),
