@@ -193,17 +193,26 @@ func inflate(text string) ([]byte, error) {
 	if err != nil || strings.ContainsAny(text, "\r\n") {
 		return nil, errPacked
 	}
+	// Twice: it is measured before it gets its room, so that a bomb gets none, and a
+	// list no more than it has.
 	source := bytes.NewReader(compressed)
 	reader, err := zlib.NewReader(source)
 	if err != nil {
 		return nil, errPacked
 	}
-	packed, err := io.ReadAll(io.LimitReader(reader, maxListBytes+1))
+	size, err := io.Copy(io.Discard, io.LimitReader(reader, maxListBytes+1))
 	switch {
-	case len(packed) > maxListBytes:
+	case size > maxListBytes:
 		return nil, errLarge
 	case err != nil || source.Len() > 0:
 		return nil, errPacked
 	}
-	return bytes.Clone(packed), nil // without what ReadAll left room for
+	if reader, err = zlib.NewReader(bytes.NewReader(compressed)); err != nil {
+		return nil, errPacked
+	}
+	packed := make([]byte, size)
+	if _, err = io.ReadFull(reader, packed); err != nil {
+		return nil, errPacked
+	}
+	return packed, nil
 }
