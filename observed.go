@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/limit"
 	"github.com/caddy-gatehouse/gatehouse/store"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // observed is what the admin API shows, noted while the configuration is provisioned.
@@ -78,32 +79,20 @@ func withoutQuery(url string) string {
 
 // Caches implements admin.Observed.
 func (a *App) Caches() []admin.Cache {
-	remembered := a.cache.Value.Stats()
-	all := []admin.Cache{{
-		Kind: derivedRemembered, Entries: remembered.Entries, Bytes: remembered.Bytes, MaxBytes: remembered.MaxBytes,
-		Hits: remembered.Hits, Misses: remembered.Misses, Evictions: remembered.Evictions,
-	}}
+	all := []admin.Cache{{Kind: derivedRemembered, CacheStats: a.cache.Value.Stats()}}
 	answered, _ := a.derived.states()
 	for _, state := range answered {
-		stats := state.Stats()
-		all = append(all, admin.Cache{
-			Kind: derivedAnswers, Entries: stats.Entries, Bytes: stats.Bytes, MaxBytes: stats.MaxBytes,
-			Hits: stats.Hits, Misses: stats.Misses, Evictions: stats.Evictions,
-		})
+		all = append(all, admin.Cache{Kind: derivedAnswers, CacheStats: state.Stats()})
 	}
 	for _, one := range a.observed.exchanges {
 		if one.exchanger.Summary().Local {
 			continue // nothing is kept of what is minted here
 		}
 		stats := one.state.Stats()
-		all = append(all, admin.Cache{
-			Kind: derivedIssued, Name: one.label, Entries: stats.Entries, Bytes: stats.Bytes, MaxBytes: stats.MaxBytes,
-			Hits: stats.Hits, Misses: stats.Misses, Evictions: stats.Evictions,
-		})
+		all = append(all, admin.Cache{Kind: derivedIssued, Name: one.label, CacheStats: stats.CacheStats})
 		if a.second != nil {
-			all = append(all, admin.Cache{
-				Kind: admin.CacheShared, Name: one.label, Hits: stats.SharedHits, Misses: stats.SharedMisses, Failures: stats.SharedFailed,
-			})
+			shared := token.CacheStats{Hits: stats.SharedHits, Misses: stats.SharedMisses}
+			all = append(all, admin.Cache{Kind: admin.CacheShared, Name: one.label, CacheStats: shared, Failures: stats.SharedFailed})
 		}
 	}
 	return all

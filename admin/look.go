@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/limit"
 	"github.com/caddy-gatehouse/gatehouse/statuslist"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // Observed is what the admin API shows of the app. None of it asks anybody, and none
@@ -59,12 +60,9 @@ type Cache struct {
 	// Kind is remembered_tokens, introspection_answers, issued_tokens or CacheShared,
 	// Name that of the exchange.
 	Kind, Name string
-	// Entries and Bytes are about what it holds, MaxBytes what it may.
-	Entries         int
-	Bytes, MaxBytes uint64
-	Hits, Misses    uint64
-	// Evictions is how many entries had to go before their time for want of room.
-	Evictions uint64
+
+	token.CacheStats
+
 	// Failures is how often a store of several nodes could not be asked.
 	Failures uint64
 }

@@ -5,17 +5,15 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2/stats"
+
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // Stats are what a memory of issued tokens has done since it was made.
 type Stats struct {
-	// Entries and Bytes are about what it holds, MaxBytes what it may.
-	Entries         int
-	Bytes, MaxBytes uint64
 	// Hits and Misses count callers whose token was at hand, and others.
-	Hits, Misses uint64
-	// Evictions is how many tokens had to go before their time for want of room.
-	Evictions uint64
+	token.CacheStats
+
 	// SharedHits and SharedMisses count those of the misses whose token another node
 	// had, and others; SharedFailed those where nobody knows.
 	SharedHits, SharedMisses, SharedFailed uint64
@@ -26,10 +24,10 @@ func (s *State) Stats() Stats {
 	if s.issued == nil {
 		return Stats{}
 	}
-	counted := s.counts.used.Snapshot()
+	counted, callers := token.StatsOf(s.issued), s.counts.used.Snapshot()
+	counted.Hits, counted.Misses, counted.Evictions = callers.Hits, callers.Misses, s.counts.evictions.Load()
 	return Stats{
-		Entries: s.issued.EstimatedSize(), Bytes: s.issued.WeightedSize(), MaxBytes: s.issued.GetMaximum(),
-		Hits: counted.Hits, Misses: counted.Misses, Evictions: s.counts.evictions.Load(),
+		CacheStats: counted,
 		SharedHits: s.counts.sharedHits.Load(), SharedMisses: s.counts.sharedMisses.Load(), SharedFailed: s.counts.sharedFailed.Load(),
 	}
 }

@@ -111,25 +111,8 @@ func (s *State) CleanUp() {
 // Len is about how many good tokens are remembered.
 func (s *State) Len() int { return s.good.EstimatedSize() }
 
-// Stats are what the memory of good tokens has done since it was made.
-type Stats struct {
-	// Entries and Bytes are about what it holds, MaxBytes what it may.
-	Entries         int
-	Bytes, MaxBytes uint64
-	// Hits and Misses count the tokens that were looked for.
-	Hits, Misses uint64
-	// Evictions is how many had to go before their time for want of room.
-	Evictions uint64
-}
-
 // Stats tells what the memory of good tokens has done.
-func (s *State) Stats() Stats {
-	counted := s.good.Stats()
-	return Stats{
-		Entries: s.good.EstimatedSize(), Bytes: s.good.WeightedSize(), MaxBytes: s.good.GetMaximum(),
-		Hits: counted.Hits, Misses: counted.Misses, Evictions: counted.Evictions,
-	}
-}
+func (s *State) Stats() token.CacheStats { return token.StatsOf(s.good) }
 
 // Outdate keeps what is being asked just now from being remembered: an answer that is
 // under way may be older than the reason to forget. It costs next to nothing, whatever

@@ -59,7 +59,7 @@ func (c *Cache) CleanUp() { c.entries.CleanUp() }
 // Len is about how many tokens are remembered.
 func (c *Cache) Len() int { return c.entries.EstimatedSize() }
 
-// CacheStats are what a Cache has done since it was made.
+// CacheStats are what a memory of tokens has done since it was made.
 type CacheStats struct {
 	// Entries and Bytes are about what it holds, MaxBytes what it may.
 	Entries         int
@@ -70,14 +70,17 @@ type CacheStats struct {
 	Evictions uint64
 }
 
-// Stats tells what the cache has done.
-func (c *Cache) Stats() CacheStats {
-	counted := c.entries.Stats()
+// StatsOf tells what a memory has done that counts for itself and weighs bytes.
+func StatsOf[K comparable, V any](memory *otter.Cache[K, V]) CacheStats {
+	counted := memory.Stats()
 	return CacheStats{
-		Entries: c.entries.EstimatedSize(), Bytes: c.entries.WeightedSize(), MaxBytes: c.entries.GetMaximum(),
+		Entries: memory.EstimatedSize(), Bytes: memory.WeightedSize(), MaxBytes: memory.GetMaximum(),
 		Hits: counted.Hits, Misses: counted.Misses, Evictions: counted.Evictions,
 	}
 }
+
+// Stats tells what the cache has done.
+func (c *Cache) Stats() CacheStats { return StatsOf(c.entries) }
 
 // Evict forgets the tokens that match, and returns how many. Every check but the
 // signature runs on each request anyway: this frees memory. It looks at every token.

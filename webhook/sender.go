@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"sync"
 	"time"
 
@@ -79,10 +78,8 @@ func NewSender(config Config) (*Sender, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Sender{config: config, host: hostOf(checked), http: client, pauses: pauses, ctx: ctx, cancel: cancel}, nil
+	return &Sender{config: config, host: checked.Host, http: client, pauses: pauses, ctx: ctx, cancel: cancel}, nil
 }
-
-func hostOf(u *url.URL) string { return u.Host }
 
 // Send takes a message and never waits. One that finds no room is lost.
 func (s *Sender) Send(message Message) {

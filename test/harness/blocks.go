@@ -3,17 +3,19 @@ package harness
 // Blocks of the global option that several tests begin with. Each stands in the braces of
 // gatehouse.
 const (
-	// MainAndClient are the issuer $IDP, and the client that an AuthServer there knows.
-	MainAndClient = `
-		issuer main $IDP {
-			audience any
-		}
+	gatewayClient = `
 		client gateway {
 			issuer main
 			client_id gateway
 			secret canary-client-secret
 		}
 `
+	// MainAndClient are the issuer $IDP, and the client that an AuthServer there knows.
+	MainAndClient = `
+		issuer main $IDP {
+			audience any
+		}
+` + gatewayClient
 	// Orders is an exchange that goes with MainAndClient.
 	Orders = `
 		exchange orders {
@@ -31,17 +33,7 @@ const (
 				client gateway
 			}
 		}
-		client gateway {
-			issuer main
-			client_id gateway
-			secret canary-client-secret
-		}
-		exchange orders {
-			client gateway
-			audience orders
-			scope orders:read
-		}
-`
+` + gatewayClient + Orders
 	// TwoAsked are the issuers $ONE and $TWO, which are asked about tokens that begin
 	// with one_ and two_, as clients of one name and secret.
 	TwoAsked = `
