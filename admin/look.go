@@ -57,12 +57,11 @@ const (
 
 // A Cache is one memory of what was learned of tokens.
 type Cache struct {
+	token.CacheStats
+
 	// Kind is remembered_tokens, introspection_answers, issued_tokens or CacheShared,
 	// Name that of the exchange.
 	Kind, Name string
-
-	token.CacheStats
-
 	// Failures is how often a store of several nodes could not be asked.
 	Failures uint64
 }
