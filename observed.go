@@ -153,6 +153,7 @@ func (a *App) StatusLists() []admin.StatusList {
 	var all []admin.StatusList
 	for url, known := range a.issuers {
 		for _, info := range known.lists.Snapshot() {
+			info.URI = withoutQuery(info.URI)
 			all = append(all, admin.StatusList{Issuer: url, Info: info})
 		}
 	}

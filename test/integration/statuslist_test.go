@@ -133,14 +133,20 @@ func TestStatusListOutage(t *testing.T) {
 	if answer.Header.Get("Retry-After") != "5" || answer.Header.Get("WWW-Authenticate") != "" {
 		t.Errorf("%v", answer.Header)
 	}
-	seen, _ := look(t, gateway)
+	// An address may hold what is nobody's business.
+	gateway.Get("/", idp.Token(map[string]any{"status": tokentest.Status(idp.URL+"/asked?tenant=canary-query", 0)})).
+		Expect(t, http.StatusServiceUnavailable)
+	seen, shown := look(t, gateway)
+	if !strings.Contains(shown, idp.URL+"/asked") || strings.Contains(shown+gateway.Log(), "canary-query") {
+		t.Error("the query of a list is shown, or the list is not")
+	}
 	if said := seen.problem("status list " + missing.URI); !strings.HasPrefix(said, "error: it is not there, so tokens that name it are answered with 503: ") {
 		t.Errorf("an operator is told %q of %+v", said, seen.Problems)
 	}
 	if listed := lookAt(t, gateway, "/gatehouse/status-lists", http.StatusOK); !strings.Contains(listed, `"uri":"`+held.URI+`","state":"fresh"`) {
 		t.Errorf("the lists are %s", listed)
 	}
-	if stale := `caddy_gatehouse_status_lists_stale{issuer="` + idp.URL + `"} 1`; !strings.Contains(gateway.Metrics(), stale) {
+	if stale := `caddy_gatehouse_status_lists_stale{issuer="` + idp.URL + `"} 2`; !strings.Contains(gateway.Metrics(), stale) {
 		t.Error("the alert for lists does not see one that never came")
 	}
 	harness.Eventually(t, "renewals fail", func() bool { return held.Hits() > 1 })
