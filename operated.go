@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/config"
-	"github.com/caddy-gatehouse/gatehouse/exchange"
 	"github.com/caddy-gatehouse/gatehouse/signing"
 )
 
@@ -44,7 +43,7 @@ func (a *App) maxAge(bound time.Duration) time.Duration {
 	if bound <= 0 || a.Sign == nil {
 		return bound
 	}
-	return bound + exchange.MaxLifetime + config.MaxLeeway
+	return bound + admin.DerivedLife
 }
 
 // Unready implements admin.Operated and handlers.Services. It asks nobody: balancers

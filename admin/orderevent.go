@@ -17,9 +17,9 @@ const defaultLife = 30 * 24 * time.Hour
 // eventSource is what revocation.Event.By says of orders that came this way.
 const eventSource = revocation.ByOperator
 
-// derivedLife is how much longer than a token what the gateway made of it can be good:
+// DerivedLife is how much longer than a token what the gateway made of it can be good:
 // it may be made at the last moment, and whoever takes it may have a clock behind.
-const derivedLife = exchange.MaxLifetime + config.MaxLeeway
+const DerivedLife = exchange.MaxLifetime + config.MaxLeeway
 
 // event makes an order the event that the log gets.
 func (o *order) event(issuers Issuers, now time.Time) (revocation.Event, error) {
@@ -139,7 +139,7 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 		}
 		return until, nil
 	case issuer.MaxAge > 0 && !event.Before.IsZero():
-		until = event.Before.Add(issuer.MaxAge + issuer.Leeway + derivedLife)
+		until = event.Before.Add(issuer.MaxAge + issuer.Leeway + DerivedLife)
 		if !until.After(now) {
 			return until, bad("before", "tokens of then are older than max_token_age: there is nothing to revoke")
 		}
@@ -156,7 +156,7 @@ func (o *order) kept(event *revocation.Event, issuer Issuer, ends, now time.Time
 // leeway, up to a leeway beyond.
 func oneLife(issuer Issuer) time.Duration {
 	if issuer.MaxAge > 0 {
-		return issuer.MaxAge + 2*issuer.Leeway + derivedLife
+		return issuer.MaxAge + 2*issuer.Leeway + DerivedLife
 	}
 	return defaultLife
 }
