@@ -1,152 +1,17 @@
 package exchange
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/proof"
-	"github.com/caddy-gatehouse/gatehouse/store"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
-
-var errAway = errors.New("away")
-
-// A shelf is a store that nodes share, and what goes wrong with it.
-type shelf struct {
-	values store.Values
-
-	mu      sync.Mutex
-	held    map[string][]byte // as it was put last, by name
-	asked   int
-	fails   error
-	hangs   bool
-	landing func() // runs once, before a value is put
-}
-
-func newShelf() *shelf { return &shelf{values: store.NewMemory(0), held: make(map[string][]byte)} }
-
-func (s *shelf) Get(ctx context.Context, name string) ([]byte, bool, error) {
-	if err := s.fault(ctx); err != nil {
-		return nil, false, err
-	}
-	return s.values.Get(ctx, "test", name)
-}
-
-func (s *shelf) Put(ctx context.Context, name string, value []byte, until time.Time) error {
-	if err := s.fault(ctx); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	landing := s.landing
-	s.landing = nil
-	s.mu.Unlock()
-	if landing != nil {
-		landing()
-	}
-	s.mu.Lock()
-	s.held[name] = value
-	s.mu.Unlock()
-	return s.values.Put(ctx, "test", name, value, until)
-}
-
-func (s *shelf) Delete(ctx context.Context, name string) error {
-	if err := s.fault(ctx); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	delete(s.held, name)
-	s.mu.Unlock()
-	return s.values.Delete(ctx, "test", name)
-}
-
-func (s *shelf) fault(ctx context.Context) error {
-	s.mu.Lock()
-	s.asked++
-	err, hangs := s.fails, s.hangs
-	s.mu.Unlock()
-	if hangs {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	return err
-}
-
-func (s *shelf) set(change func(*shelf)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change(s)
-}
-
-func (s *shelf) count() (held, asked int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.held), s.asked
-}
-
-// A fleet is two nodes with one store and one authorization server.
-type fleet struct {
-	a, b  rig
-	shelf *shelf
-	// counted are the outcomes at both.
-	counted sync.Map
-}
-
-func (f *fleet) counts(outcome SharedOutcome) int64 {
-	count, ok := f.counted.Load(outcome)
-	if !ok {
-		return 0
-	}
-	return count.(*atomic.Int64).Load()
-}
-
-func (f *fleet) settle() {
-	f.a.config.Sharing.Level.running.Wait()
-	f.b.config.Sharing.Level.running.Wait()
-}
-
-const fleetKey = "a key that both nodes have"
-
-// newFleet makes a fleet. change is called for each node, by its number.
-func newFleet(tb testing.TB, change func(node int, c *Config)) *fleet {
-	tb.Helper()
-	f := &fleet{shelf: newShelf()}
-	fake, at := newSTS(tb), &clock{now: time.Now()} // the store has a clock of its own
-	node := func(number int) rig {
-		return rig{newExchanger(tb, fake, at, func(c *Config) {
-			c.Sharing = Sharing{
-				Level: NewSecondLevel(f.shelf, []byte(fleetKey)), Exchange: []byte("orders"),
-				Count: func(outcome SharedOutcome) {
-					count, _ := f.counted.LoadOrStore(outcome, new(atomic.Int64))
-					count.(*atomic.Int64).Add(1)
-				},
-			}
-			if change != nil {
-				change(number, c)
-			}
-		}), fake, at}
-	}
-	f.a, f.b = node(0), node(1)
-	return f
-}
-
-func (r rig) must(tb testing.TB, caller Caller) *Issued {
-	tb.Helper()
-	issued, err := r.Exchange(tb.Context(), caller)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return issued
-}
 
 // What one node got the other one finds, with all that is known of it, and then knows
 // by itself.
@@ -260,112 +125,6 @@ func TestSecondLevelHoldsNoSubjectToken(t *testing.T) {
 		if strings.Contains(name+string(value), "CANARY") || strings.Contains(name+string(value), "user of") {
 			t.Errorf("held under %q: %q", name, value)
 		}
-	}
-}
-
-// What cannot be read, or lies under another name, counts as not there.
-func TestSecondLevelDamaged(t *testing.T) {
-	for name, damage := range map[string]func(value, other []byte) []byte{
-		"cut":           func(value, _ []byte) []byte { return value[:len(value)-1] },
-		"longer":        func(value, _ []byte) []byte { return append(value, 0) },
-		"empty":         func([]byte, []byte) []byte { return nil },
-		"next release":  func(value, _ []byte) []byte { value[0]++; return value },
-		"another one's": func(_, other []byte) []byte { return other },
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFleet(t, nil)
-			other := f.a.caller("other", "orders:read")
-			f.a.must(t, other)
-			f.settle()
-			others := f.shelf.held[string(sliceOf(f.a.place(other).name))]
-			caller := f.a.caller("t", "orders:read")
-			f.a.must(t, caller)
-			f.settle()
-			at := string(sliceOf(f.a.place(caller).name))
-			if err := f.shelf.Put(t.Context(), at, damage(f.shelf.held[at], others), time.Now().Add(time.Hour)); err != nil {
-				t.Fatal(err)
-			}
-			f.b.must(t, caller)
-			f.settle()
-			if f.a.sts.calls() != 3 || f.counts(SharedUnreadable) != 1 {
-				t.Errorf("%d calls, %d unreadable", f.a.sts.calls(), f.counts(SharedUnreadable))
-			}
-		})
-	}
-}
-
-func sliceOf(name secondName) []byte { return name[:] }
-
-// A store that fails is asked once a second and fails no exchange.
-func TestSecondLevelDown(t *testing.T) {
-	f := newFleet(t, nil)
-	f.shelf.set(func(s *shelf) { s.fails = errAway })
-	for _, text := range []string{"t", "u", "v"} {
-		f.a.must(t, f.a.caller(text, "orders:read"))
-	}
-	f.settle()
-	if _, asked := f.shelf.count(); asked != 1 || f.counts(SharedError) != 1 || f.counts(SharedSkipped) != 5 {
-		t.Errorf("asked %d times: %d errors, %d skipped", asked, f.counts(SharedError), f.counts(SharedSkipped))
-	}
-}
-
-// After its rest one caller tries whether the store works again. One that hangs costs
-// what patience there is, once.
-func TestSecondLevelRests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		away := newShelf()
-		level := NewSecondLevel(away, []byte(fleetKey))
-		get := func() (time.Duration, error) {
-			began := time.Now()
-			_, _, err := level.get(t.Context(), secondName{})
-			return time.Since(began), err
-		}
-		away.set(func(s *shelf) { s.hangs = true })
-		if took, err := get(); took != readPatience || err == nil {
-			t.Errorf("a store that hangs: %v after %v", err, took)
-		}
-		if took, err := get(); took != 0 || !errors.Is(err, errRests) {
-			t.Errorf("right after: %v after %v", err, took)
-		}
-		<-time.After(secondRests)
-		var together sync.WaitGroup
-		var skipped atomic.Int64
-		for range 10 {
-			together.Go(func() {
-				if _, err := get(); errors.Is(err, errRests) {
-					skipped.Add(1)
-				}
-			})
-		}
-		together.Wait()
-		if skipped.Load() != 9 {
-			t.Errorf("%d of 10 were spared", skipped.Load())
-		}
-		away.set(func(s *shelf) { s.hangs = false })
-		<-time.After(secondRests)
-		for range 2 {
-			if _, err := get(); err != nil {
-				t.Error("it answers again:", err)
-			}
-		}
-	})
-}
-
-// Whoever leaves, and a store that is full, say nothing against reading it.
-func TestSecondLevelDoesNotRestInVain(t *testing.T) {
-	away := newShelf()
-	level := NewSecondLevel(away, []byte(fleetKey))
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	away.set(func(s *shelf) { s.hangs = true })
-	if _, found, err := level.get(gone, secondName{}); found || err == nil {
-		t.Error("something was found by nobody")
-	}
-	away.set(func(s *shelf) { s.hangs, s.fails = false, store.ErrFull })
-	_ = level.put(t.Context(), secondName{}, nil, time.Now())
-	away.set(func(s *shelf) { s.fails = nil })
-	if _, _, err := level.get(t.Context(), secondName{}); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -510,32 +269,4 @@ func TestAttack46FoundForRevoked(t *testing.T) {
 	if OutcomeOf(issued, err) != OutcomeSubjectRejected || f.b.state.Len() != 0 || f.a.sts.calls() != 1 {
 		t.Errorf("issued %v, error %v, %d kept", issued, err, f.b.state.Len())
 	}
-}
-
-// FuzzSecondValue reads whatever a store may give back: what is read at all is what was
-// written.
-func FuzzSecondValue(f *testing.F) {
-	name := secondName{1, 2, 3}
-	now := time.UnixMilli(1_700_000_000_000)
-	for _, value := range []secondValue{
-		{token: "t", sent: now, keep: now.Add(time.Minute), expiry: now.Add(time.Hour)},
-		{token: "t", id: "i", scope: []string{"a", ""}, sent: now, keep: now.Add(time.Minute), expiry: now.Add(time.Minute)},
-		{token: "t", scope: []string{}, sent: now, keep: now.Add(time.Minute), expiry: now.Add(time.Hour)},
-	} {
-		f.Add(value.encode(name))
-	}
-	f.Add([]byte{secondVersion})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		value, err := decodeSecond(name, data)
-		if err != nil {
-			return
-		}
-		if again := value.encode(name); !bytes.Equal(again, data) {
-			t.Errorf("%q was read, and would be written as %q", data, again)
-		}
-		life := value.life(value.sent.Add(time.Minute))
-		if life.keepUntil.Sub(life.sent) > time.Minute || life.freshUntil.After(life.keepUntil) {
-			t.Errorf("a life of %+v", life)
-		}
-	})
 }
