@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -115,6 +116,9 @@ func TestBreakerHeals(t *testing.T) {
 			if err := call(nil); err != nil {
 				t.Errorf("after the server is back: %v", err)
 			}
+		}
+		if states := guard.Endpoints(); len(states) != 1 || !maps.Equal(states[0].Openings, map[string]uint64{"timeout": 1}) {
+			t.Errorf("one outage, with a probe that failed, is told as %+v", states)
 		}
 	})
 }

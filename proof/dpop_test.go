@@ -206,6 +206,10 @@ func TestDPoPRefuses(t *testing.T) {
 		"iat a text":          {[]string{claim("iat", fmt.Sprint(now.Unix()))}, proof.BadProof},
 		"iat overflows":       {[]string{claim("iat", 1e300)}, proof.BadProof},
 		"iat negative":        {[]string{claim("iat", -1)}, proof.BadProof},
+		"exp has passed":      {[]string{claim("exp", now.Add(-31*time.Second).Unix())}, proof.BadProof},
+		"exp a text":          {[]string{claim("exp", "4102444800")}, proof.BadProof},
+		"exp overflows":       {[]string{claim("exp", 1e300)}, proof.BadProof},
+		"nbf in the future":   {[]string{claim("nbf", now.Add(40*time.Second).Unix())}, proof.BadProof},
 		"jti absent":          {[]string{claim("jti", nil)}, proof.BadProof},
 		"jti empty":           {[]string{claim("jti", "")}, proof.BadProof},
 		"jti a number":        {[]string{claim("jti", 7)}, proof.BadProof},
@@ -231,6 +235,10 @@ func TestDPoPRefuses(t *testing.T) {
 	}
 	if _, err := checker.Check(t.Context(), c.request(t, good)); err != nil {
 		t.Errorf("the good proof was used up by the bad ones: %v", err)
+	}
+	bounded := c.prove(nil, map[string]any{"exp": now.Add(time.Minute).Unix(), "nbf": now.Unix()})
+	if _, err := checker.Check(t.Context(), c.request(t, bounded)); err != nil {
+		t.Errorf("a proof with dates of its own: %v", err)
 	}
 }
 
@@ -302,7 +310,7 @@ func TestDPoPMarksAreApart(t *testing.T) {
 
 func TestDPoPNonce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nonces, err := proof.NewNonces(nil, time.Minute)
+		nonces, err := proof.NewNonces(time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,7 +319,7 @@ func TestDPoPNonce(t *testing.T) {
 		check := func(nonce any) (proof.Proved, error) {
 			return checker.Check(t.Context(), c.request(t, c.prove(nil, map[string]any{"nonce": nonce})))
 		}
-		foreign, err := proof.NewNonces(nil, time.Minute)
+		foreign, err := proof.NewNonces(time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -340,21 +348,38 @@ func TestDPoPNonce(t *testing.T) {
 }
 
 func TestNoncesOfOneKeyAreShared(t *testing.T) {
-	key := []byte(strings.Repeat("k", 32))
-	one, err := proof.NewNonces(key, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := proof.NewNonces(key, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if good, _ := other.Check(one.Offer()); !good {
-		t.Error("nodes with one key refuse each other's nonces")
-	}
-	if _, err := proof.NewNonces(key[1:], 0); err == nil {
-		t.Error("a short key is accepted")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		old, fresh := []byte(strings.Repeat("o", 32)), []byte(strings.Repeat("f", 32))
+		nonces := func(keys ...[]byte) *proof.Nonces {
+			made, err := proof.NewNonces(time.Minute, keys...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made
+		}
+		// Between the two stands a node that has both while the key rotates.
+		before, between, after := nonces(old), nonces(fresh, old), nonces(fresh)
+		for name, test := range map[string]struct {
+			made, checks *proof.Nonces
+			good         bool
+		}{
+			"one key":                 {before, nonces(old), true},
+			"the old one, rotating":   {before, between, true},
+			"the new one, rotating":   {after, between, true},
+			"made while it rotates":   {between, after, true},
+			"the old one, withdrawn":  {before, after, false},
+			"one that is not there":   {between, before, false},
+			"a process that is alone": {before, nonces(), false},
+			"two that are alone":      {nonces(), nonces(), false},
+		} {
+			if good, current := test.checks.Check(test.made.Offer()); good != test.good || current != test.good {
+				t.Errorf("%s: %t, %t", name, good, current)
+			}
+		}
+		if _, err := proof.NewNonces(0, fresh, old[1:]); err == nil {
+			t.Error("a short key is accepted")
+		}
+	})
 }
 
 // marks answers as it is told.
@@ -400,7 +425,7 @@ func TestNewDPoPRefuses(t *testing.T) {
 }
 
 func TestProve(t *testing.T) {
-	nonces, err := proof.NewNonces(nil, 0)
+	nonces, err := proof.NewNonces(0)
 	if err != nil {
 		t.Fatal(err)
 	}
