@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/webhook"
 )
 
@@ -121,8 +122,13 @@ func (w *EventsWebhook) Provision(ctx caddy.Context) error {
 	if err := checkSecretFile(filled.SecretFile, w.SecretFile); err != nil {
 		return fmt.Errorf("%s: secret_file: %w", label, err)
 	}
+	counts, err := metrics.NewWebhooks(ctx.GetMetricsRegistry(), string(webhook.Delivered), string(webhook.Failed), string(webhook.Dropped))
+	if err != nil {
+		return fmt.Errorf("%s: %w", label, err)
+	}
 	sender, err := webhook.NewSender(webhook.Config{
 		URL: filled.URL, SecretFile: filled.SecretFile, Timeout: filled.Timeout.Or(webhook.DefaultTimeout), Log: ctx.Slogger(),
+		Observe: func(outcome webhook.Outcome) { counts.Count(string(outcome)) },
 	})
 	if err != nil {
 		return fmt.Errorf("%s: url: %w", label, err)
