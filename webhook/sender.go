@@ -31,6 +31,8 @@ type Config struct {
 	// SecretFile holds the secret that signs messages. It is read for each of them.
 	// Default: they are not signed.
 	SecretFile string
+	// TrustCA are PEM bundles of certificate authorities; see httpx.Options.
+	TrustCA [][]byte
 	// Timeout bounds one attempt. Default: DefaultTimeout.
 	Timeout time.Duration
 	// Observe is told what became of each message. It must not block.
@@ -81,11 +83,13 @@ type Sender struct {
 	lost    int // since messages get lost
 }
 
-// NewSender makes a sender. Nothing is sent or read before the first message.
+// NewSender makes a sender. Nothing is sent or read before the first message. It fails
+// where URL is none of those that Config allows, or a bundle of TrustCA holds no
+// certificate.
 func NewSender(config Config) (*Sender, error) {
 	checked, err := httpx.CheckURL(config.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("url: %w", err)
 	}
 	if config.Timeout <= 0 {
 		config.Timeout = DefaultTimeout
@@ -93,9 +97,9 @@ func NewSender(config Config) (*Sender, error) {
 	if config.Observe == nil {
 		config.Observe = func(Outcome) {}
 	}
-	client, err := httpx.New(httpx.Options{Timeout: config.Timeout})
+	client, err := httpx.New(httpx.Options{TrustCA: config.TrustCA, Timeout: config.Timeout})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("trust_ca: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Sender{config: config, host: checked.Host, http: client, pauses: pauses, ctx: ctx, cancel: cancel}, nil

@@ -209,6 +209,14 @@ func TestBadSecrets(t *testing.T) {
 	}
 }
 
+// What a sender cannot be made of is said with the option's word.
+func TestBadBundles(t *testing.T) {
+	_, err := NewSender(Config{URL: "https://alerts.example.com", TrustCA: [][]byte{[]byte("canary")}})
+	if err == nil || !strings.HasPrefix(err.Error(), "trust_ca: ") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a bundle without a certificate: %v", err)
+	}
+}
+
 func TestBadURLs(t *testing.T) {
 	for _, url := range []string{"", "http://alerts.example.com", "https://me:pw@alerts.example.com", "ftp://localhost"} {
 		if _, err := NewSender(Config{URL: url}); err == nil {
