@@ -35,6 +35,7 @@ type emitter struct {
 	hand    func(event) // runs the handlers
 	log     *slog.Logger
 	waiting chan event
+	dropped func() // counts an event that is dropped
 
 	mu   sync.Mutex
 	lost int       // since events are dropped
@@ -46,7 +47,7 @@ type event struct {
 	data map[string]any
 }
 
-func newEmitter(ctx caddy.Context, log *slog.Logger) (*emitter, error) {
+func newEmitter(ctx caddy.Context, log *slog.Logger, dropped func()) (*emitter, error) {
 	found, err := ctx.App("events")
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func newEmitter(ctx caddy.Context, log *slog.Logger) (*emitter, error) {
 		return nil, fmt.Errorf("the app events is a %T", found)
 	}
 	hand := func(next event) { app.Emit(ctx, next.name, next.data) }
-	return &emitter{hand: hand, log: log, waiting: make(chan event, maxEvents)}, nil
+	return &emitter{hand: hand, log: log, waiting: make(chan event, maxEvents), dropped: dropped}, nil
 }
 
 // emit never waits: what does not fit is dropped.
@@ -70,6 +71,7 @@ func (e *emitter) emit(name string, data map[string]any) {
 
 // lose notes a dropped event. A line for each would bury everything else.
 func (e *emitter) lose(name string) {
+	e.dropped()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.lost++

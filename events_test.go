@@ -15,11 +15,12 @@ import (
 func TestDroppedEventsAreSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer
-		release, handled := make(chan struct{}), 0
+		release, handled, dropped := make(chan struct{}), 0, 0
 		e := &emitter{
 			hand:    func(event) { <-release; handled++ },
 			log:     slog.New(slog.NewTextHandler(&said, nil)),
 			waiting: make(chan event, maxEvents),
+			dropped: func() { dropped++ },
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		go e.run(ctx)
@@ -46,8 +47,8 @@ func TestDroppedEventsAreSaid(t *testing.T) {
 		says(t, &said, "")
 		stop()
 		synctest.Wait()
-		if handled != maxEvents+2 {
-			t.Errorf("%d events were handled, want %d", handled, maxEvents+2)
+		if handled != maxEvents+2 || dropped != 20 {
+			t.Errorf("%d events were handled and %d dropped, want %d and 20", handled, dropped, maxEvents+2)
 		}
 	})
 }

@@ -58,7 +58,7 @@ func (a *App) warnAnonymous(name, place string) {
 }
 
 func (a *App) client(block *config.Client) (*authserver.Client, error) {
-	bundles, err := readAll(block.TrustCA)
+	bundles, err := readBundles(block.TrustCA)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (a *App) clientServer(block *config.Client) (*authserver.Server, error) {
 	if _, issuer, ok := a.Issuer(block.Issuer); ok {
 		return a.server(issuer.URLs[0], issuer)
 	}
-	bundles, err := readAll(block.TrustCA)
+	bundles, err := readBundles(block.TrustCA)
 	if err != nil {
 		return nil, err
 	}

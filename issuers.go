@@ -146,7 +146,7 @@ func (a *App) server(url string, block *config.Issuer) (*authserver.Server, erro
 	if server := a.servers[url]; server != nil {
 		return server, nil
 	}
-	bundles, err := readAll(block.TrustCA)
+	bundles, err := readBundles(block.TrustCA)
 	if err != nil {
 		return nil, err
 	}
@@ -183,16 +183,12 @@ func (a *App) failedOver(issuer string) func(server string, err error) {
 	}
 }
 
-func readAll(files []string) ([][]byte, error) {
-	contents := make([][]byte, 0, len(files))
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("trust_ca: %w", err)
-		}
-		contents = append(contents, content)
+func readBundles(files []string) ([][]byte, error) {
+	bundles, err := config.ReadBundles(files)
+	if err != nil {
+		return nil, fmt.Errorf("trust_ca: %w", err)
 	}
-	return contents, nil
+	return bundles, nil
 }
 
 // TrustsMany implements handlers.Services.

@@ -122,7 +122,7 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 	if a.metrics, err = metrics.New(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	if a.emitter, err = newEmitter(ctx, a.log); err != nil {
+	if a.emitter, err = newEmitter(ctx, a.log, a.metrics.EventDropped); err != nil {
 		return err
 	}
 	a.leaseCache()

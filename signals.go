@@ -83,7 +83,7 @@ func (a *App) transmitterKeys(url string) (*keys.Source, error) {
 	if known := a.transmitters[url]; known != nil {
 		return known, nil
 	}
-	bundles, err := readAll(block.TrustCA)
+	bundles, err := readBundles(block.TrustCA)
 	if err != nil {
 		return nil, err
 	}

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/webhook"
 )
 
@@ -30,6 +33,11 @@ type EventsWebhook struct {
 	// Webhooks: the header `Webhook-Signature`. At least 16 octets; what begins with
 	// `whsec_` is base64. It is read again for each event. Default: it is not signed.
 	SecretFile string `json:"secret_file,omitempty"`
+
+	// PEM files with the certificate authorities that the endpoint's TLS certificate
+	// may come from; then only these. They are read when the configuration is loaded.
+	// Default: those of the system.
+	TrustCA []string `json:"trust_ca,omitempty"`
 
 	// How long one attempt may take, from 100ms to 30s. Default: 5s.
 	Timeout Duration `json:"timeout,omitempty"`
@@ -53,6 +61,7 @@ const wordWebhook = "gatehouse_webhook"
 //
 //	gatehouse_webhook <url> {
 //		secret_file <path>
+//		trust_ca    <pem file...>
 //		timeout     <duration>
 //	}
 func (w *EventsWebhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -67,14 +76,18 @@ func (w *EventsWebhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (w *EventsWebhook) options() []option {
 	return []option{
 		{word: "secret_file", read: readOne(&w.SecretFile)},
+		{word: "trust_ca", read: readList(&w.TrustCA)},
 		{word: "timeout", read: readOne(&w.Timeout)},
 	}
 }
 
 func (w *EventsWebhook) settings() []setting {
-	settings := one("url", &w.URL, w.checkURL)
-	settings = append(settings, one("secret_file", &w.SecretFile, checkText)...)
-	return append(settings, one("timeout", (*string)(&w.Timeout), checkWebhookTimeout)...)
+	return slices.Concat(
+		one("url", &w.URL, w.checkURL),
+		one("secret_file", &w.SecretFile, checkText),
+		list("trust_ca", w.TrustCA, checkText),
+		one("timeout", (*string)(&w.Timeout), checkWebhookTimeout),
+	)
 }
 
 func (w *EventsWebhook) checkURL(text string) error {
@@ -84,7 +97,14 @@ func (w *EventsWebhook) checkURL(text string) error {
 	return checkURLIn(text, w.written)
 }
 
-func (*EventsWebhook) contradiction() error { return nil }
+// contradiction refuses authorities where none is asked: whoever names them believes
+// that somebody vouches for the endpoint.
+func (w *EventsWebhook) contradiction() error {
+	if endpoint, err := url.Parse(w.URL); len(w.TrustCA) > 0 && err == nil && endpoint.Scheme == "http" {
+		return errors.New("trust_ca: the URL is plain http, where no certificate is shown: write https, or leave trust_ca out")
+	}
+	return nil
+}
 
 func (w *EventsWebhook) missing() error {
 	if w.URL == "" {
@@ -111,7 +131,7 @@ func checkWebhookTimeout(text string) error {
 func (w *EventsWebhook) Provision(ctx caddy.Context) error {
 	label := at(wordWebhook, w.Place)
 	// A copy: Caddy writes the handler itself into its log, and a URL may be a secret.
-	filled := &EventsWebhook{URL: w.URL, SecretFile: w.SecretFile, Timeout: w.Timeout, written: w.URL}
+	filled := &EventsWebhook{URL: w.URL, SecretFile: w.SecretFile, TrustCA: slices.Clone(w.TrustCA), Timeout: w.Timeout, written: w.URL}
 	if err := expandBlock(caddy.NewReplacer(), label, filled); err != nil {
 		return err
 	}
@@ -121,25 +141,44 @@ func (w *EventsWebhook) Provision(ctx caddy.Context) error {
 	if err := checkSecretFile(filled.SecretFile, w.SecretFile); err != nil {
 		return fmt.Errorf("%s: secret_file: %w", label, err)
 	}
+	bundles, err := ReadBundles(filled.TrustCA)
+	if err != nil {
+		return fmt.Errorf("%s: trust_ca: %w", label, hidePath(err, filled.TrustCA, w.TrustCA))
+	}
+	counts, err := metrics.NewWebhooks(ctx.GetMetricsRegistry(), string(webhook.Delivered), string(webhook.Failed), string(webhook.Dropped))
+	if err != nil {
+		return fmt.Errorf("%s: %w", label, err)
+	}
 	sender, err := webhook.NewSender(webhook.Config{
-		URL: filled.URL, SecretFile: filled.SecretFile, Timeout: filled.Timeout.Or(webhook.DefaultTimeout), Log: ctx.Slogger(),
+		URL: filled.URL, SecretFile: filled.SecretFile, TrustCA: bundles, Timeout: filled.Timeout.Or(webhook.DefaultTimeout), Log: ctx.Slogger(),
+		Observe: func(outcome webhook.Outcome) { counts.Count(string(outcome)) },
 	})
 	if err != nil {
-		return fmt.Errorf("%s: url: %w", label, err)
+		return fmt.Errorf("%s: %w", label, err)
 	}
 	w.sender = sender
 	return nil
 }
 
-// checkSecretFile reads the secret. Whoever writes {file.*} here has the secret itself
-// in the place of a path, so what came out of a placeholder is not shown.
+// checkSecretFile reads the secret.
 func checkSecretFile(path, written string) error {
 	if path == "" {
 		return nil
 	}
 	_, err := webhook.ReadSecret(path)
-	if failed, ok := errors.AsType[*fs.PathError](err); ok && path != written {
-		return fmt.Errorf("opening the file that %s names: %w", written, failed.Err)
+	return hidePath(err, []string{path}, []string{written})
+}
+
+// hidePath takes a path that came out of a placeholder out of an error: whoever writes
+// {file.*} has there what the file holds, which may be a secret. It shows what is
+// written in that place.
+func hidePath(err error, paths, written []string) error {
+	failed, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return err
+	}
+	if i := slices.Index(paths, failed.Path); i >= 0 && paths[i] != written[i] {
+		return fmt.Errorf("opening the file that %s names: %w", written[i], failed.Err)
 	}
 	return err
 }

@@ -31,6 +31,11 @@ func TestWebhookNeverShowsPlaceholders(t *testing.T) {
 		"url: the URL in http://a.example.com/{env.GATEHOUSE_TEST_HOOK} is plain http: write https, or use a loopback host")
 	refusesWebhook(t, &EventsWebhook{URL: "https://a.example.com", SecretFile: "{env.GATEHOUSE_TEST_HOOK}"}, canary,
 		"secret_file: opening the file that {env.GATEHOUSE_TEST_HOOK} names: no such file or directory")
+	refusesWebhook(t, &EventsWebhook{URL: "https://a.example.com", TrustCA: []string{"/dev/null", "{env.GATEHOUSE_TEST_HOOK}"}}, canary,
+		"trust_ca: opening the file that {env.GATEHOUSE_TEST_HOOK} names: no such file or directory")
+	t.Setenv("GATEHOUSE_TEST_HOOK", "http://localhost/"+canary)
+	refusesWebhook(t, &EventsWebhook{URL: "{env.GATEHOUSE_TEST_HOOK}", TrustCA: []string{"/dev/null"}}, canary,
+		"trust_ca: the URL is plain http, where no certificate is shown: write https, or leave trust_ca out")
 }
 
 func refusesWebhook(t *testing.T, hook *EventsWebhook, canary, want string) {

@@ -52,7 +52,7 @@ var domain = map[string][]string{
 // those of their rows alone.
 var around = map[string][]string{
 	"":                   {"config", "handlers", "admin", "internal/lease", "internal/metrics", "domain"},
-	"config":             {"domain"},
+	"config":             {"internal/metrics", "domain"},
 	"handlers":           {"config", "internal/metrics", "domain"},
 	"admin":              {"config", "domain"},
 	"internal/lease":     nil,

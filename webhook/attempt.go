@@ -33,6 +33,7 @@ var (
 	errTimeout     = errors.New("timeout")
 	errUnreachable = errors.New("unreachable")
 	errSecret      = errors.New("the secret cannot be read")
+	errNoRoom      = errors.New("too many wait")
 	errGone        = errors.New("the configuration is gone")
 )
 

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -30,12 +31,30 @@ type Config struct {
 	// SecretFile holds the secret that signs messages. It is read for each of them.
 	// Default: they are not signed.
 	SecretFile string
+	// TrustCA are PEM bundles of certificate authorities; see httpx.Options.
+	TrustCA [][]byte
 	// Timeout bounds one attempt. Default: DefaultTimeout.
 	Timeout time.Duration
+	// Observe is told what became of each message. It must not block.
+	// Default: nobody is.
+	Observe func(Outcome)
 	// Log is told when messages begin to be lost, and when they get through again.
 	// Required.
 	Log *slog.Logger
 }
+
+// An Outcome is what became of a message.
+type Outcome string
+
+// The outcomes.
+const (
+	// Delivered: the endpoint took it.
+	Delivered Outcome = "delivered"
+	// Failed: the endpoint took it in none of its attempts, or refused it.
+	Failed Outcome = "failed"
+	// Dropped: it found no room, or the configuration ended before its attempts did.
+	Dropped Outcome = "dropped"
+)
 
 // A Message is what is sent.
 type Message struct {
@@ -64,18 +83,23 @@ type Sender struct {
 	lost    int // since messages get lost
 }
 
-// NewSender makes a sender. Nothing is sent or read before the first message.
+// NewSender makes a sender. Nothing is sent or read before the first message. It fails
+// where URL is none of those that Config allows, or a bundle of TrustCA holds no
+// certificate.
 func NewSender(config Config) (*Sender, error) {
 	checked, err := httpx.CheckURL(config.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("url: %w", err)
 	}
 	if config.Timeout <= 0 {
 		config.Timeout = DefaultTimeout
 	}
-	client, err := httpx.New(httpx.Options{Timeout: config.Timeout})
+	if config.Observe == nil {
+		config.Observe = func(Outcome) {}
+	}
+	client, err := httpx.New(httpx.Options{TrustCA: config.TrustCA, Timeout: config.Timeout})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("trust_ca: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Sender{config: config, host: checked.Host, http: client, pauses: pauses, ctx: ctx, cancel: cancel}, nil
@@ -85,8 +109,12 @@ func NewSender(config Config) (*Sender, error) {
 func (s *Sender) Send(message Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.waiting) >= maxWaiting {
-		s.lose(message.Type, "too many wait")
+	switch {
+	case s.closed:
+		s.lose(message.Type, errGone)
+		return
+	case len(s.waiting) >= maxWaiting:
+		s.lose(message.Type, errNoRoom)
 		return
 	}
 	s.waiting = append(s.waiting, message)
@@ -144,7 +172,7 @@ func (s *Sender) work() {
 		err := s.deliver(message)
 		s.mu.Lock()
 		if err != nil {
-			s.lose(message.Type, err.Error())
+			s.lose(message.Type, err)
 		} else {
 			s.through()
 		}
@@ -154,15 +182,21 @@ func (s *Sender) work() {
 
 // lose notes a lost message. It needs the lock. Only the first of several is logged: a
 // line for each would bury everything else for as long as the endpoint is down.
-func (s *Sender) lose(kind, cause string) {
+func (s *Sender) lose(kind string, cause error) {
+	if errors.Is(cause, errNoRoom) || errors.Is(cause, errGone) {
+		s.config.Observe(Dropped)
+	} else {
+		s.config.Observe(Failed)
+	}
 	s.lost++
 	if s.lost == 1 {
-		s.config.Log.Warn("events do not get through to their webhook", "host", s.host, "event", kind, "cause", cause)
+		s.config.Log.Warn("events do not get through to their webhook", "host", s.host, "event", kind, "cause", cause.Error())
 	}
 }
 
 // through notes one that got through. It needs the lock.
 func (s *Sender) through() {
+	s.config.Observe(Delivered)
 	if s.lost > 0 {
 		s.config.Log.Info("events get through to their webhook again", "host", s.host, "lost", s.lost)
 		s.lost = 0
@@ -181,7 +215,7 @@ func (s *Sender) deliver(message Message) error {
 		case <-timer.C:
 		case <-s.ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("%w, and the configuration is gone", err)
+			return fmt.Errorf("%w, and %w", err, errGone)
 		}
 	}
 }

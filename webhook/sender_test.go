@@ -13,15 +13,36 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A said is a log that tests read.
+// A said is a log that tests read, and what became of messages.
 type said struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu     sync.Mutex
+	text   strings.Builder
+	became map[Outcome]int
+}
+
+func (s *said) count(outcome Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.became == nil {
+		s.became = make(map[Outcome]int)
+	}
+	s.became[outcome]++
+}
+
+// counted compares what became of all messages.
+func (s *said) counted(t *testing.T, want map[Outcome]int) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if diff := cmp.Diff(want, s.became); diff != "" {
+		t.Errorf("what became of messages (-want +got):\n%s", diff)
+	}
 }
 
 func (s *said) Write(line []byte) (int, error) {
@@ -39,7 +60,7 @@ func (s *said) String() string {
 func newSender(t *testing.T, url string, log *said, secretFile string) *Sender {
 	t.Helper()
 	sender, err := NewSender(Config{
-		URL: url, SecretFile: secretFile, Timeout: time.Second, Log: slog.New(slog.NewTextHandler(log, nil)),
+		URL: url, SecretFile: secretFile, Timeout: time.Second, Log: slog.New(slog.NewTextHandler(log, nil)), Observe: log.count,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,13 +93,14 @@ func TestAttempts(t *testing.T) {
 		statuses []int // of the answers, the last one again and again
 		asked    int32
 		says     string
+		became   Outcome
 	}{
-		"taken":             {[]int{204}, 1, ""},
-		"broken, then well": {[]int{500, 503, 200}, 3, ""},
-		"told to wait":      {[]int{429, 200}, 2, ""},
-		"broken":            {[]int{500}, 3, "cause=status_500"},
-		"refused":           {[]int{401}, 1, "cause=status_401"},
-		"elsewhere":         {[]int{307}, 1, "cause=status_307"},
+		"taken":             {[]int{204}, 1, "", Delivered},
+		"broken, then well": {[]int{500, 503, 200}, 3, "", Delivered},
+		"told to wait":      {[]int{429, 200}, 2, "", Delivered},
+		"broken":            {[]int{500}, 3, "cause=status_500", Failed},
+		"refused":           {[]int{401}, 1, "cause=status_401", Failed},
+		"elsewhere":         {[]int{307}, 1, "cause=status_307", Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked atomic.Int32
@@ -98,6 +120,7 @@ func TestAttempts(t *testing.T) {
 			if text := log.String(); !strings.Contains(text, tt.says) || (text == "") != (tt.says == "") {
 				t.Errorf("the log says %q, want %q", text, tt.says)
 			}
+			log.counted(t, map[Outcome]int{tt.became: 1})
 			if strings.Contains(log.String(), "canary-path") {
 				t.Error("the log holds the URL's path")
 			}
@@ -186,6 +209,14 @@ func TestBadSecrets(t *testing.T) {
 	}
 }
 
+// What a sender cannot be made of is said with the option's word.
+func TestBadBundles(t *testing.T) {
+	_, err := NewSender(Config{URL: "https://alerts.example.com", TrustCA: [][]byte{[]byte("canary")}})
+	if err == nil || !strings.HasPrefix(err.Error(), "trust_ca: ") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a bundle without a certificate: %v", err)
+	}
+}
+
 func TestBadURLs(t *testing.T) {
 	for _, url := range []string{"", "http://alerts.example.com", "https://me:pw@alerts.example.com", "ftp://localhost"} {
 		if _, err := NewSender(Config{URL: url}); err == nil {
@@ -221,6 +252,7 @@ func TestFullQueue(t *testing.T) {
 	if text := log.String(); strings.Count(text, "do not get through") != 1 || !strings.Contains(text, "lost=10") {
 		t.Errorf("the log says\n%s", text)
 	}
+	log.counted(t, map[Outcome]int{Delivered: maxWaiting + 1, Dropped: 10})
 }
 
 // What waits when the configuration goes is sent yet, and nothing that comes later.
@@ -234,7 +266,8 @@ func TestClose(t *testing.T) {
 		asked.Add(1)
 	}))
 	defer server.Close()
-	sender := newSender(t, server.URL, new(said), "")
+	log := new(said)
+	sender := newSender(t, server.URL, log, "")
 	sender.Send(Message{ID: "1"})
 	sender.Send(Message{ID: "2"})
 	<-begun
@@ -249,4 +282,40 @@ func TestClose(t *testing.T) {
 	if sender.ctx.Err() == nil {
 		t.Error("the sender has not ended")
 	}
+	log.counted(t, map[Outcome]int{Delivered: 2, Dropped: 1})
+}
+
+// What the configuration did not outlast is dropped: a message that is on its way, one
+// whose next attempt is due later, and those behind them.
+func TestGone(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(begun)
+		<-end
+	}))
+	defer hangs.Close()
+	defer close(end)
+	log := new(said)
+	sender := newSender(t, hangs.URL, log, "")
+	sender.Send(Message{ID: "1"})
+	sender.Send(Message{ID: "2"})
+	<-begun
+	sender.cancel()
+	eventually(t, "it is over", sender.idle)
+	log.counted(t, map[Outcome]int{Dropped: 2})
+
+	refused := make(chan struct{}, 1)
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		refused <- struct{}{}
+	}))
+	defer refuses.Close()
+	log = new(said)
+	sender = newSender(t, refuses.URL, log, "")
+	sender.pauses = []time.Duration{time.Hour}
+	sender.Send(Message{ID: "1"})
+	<-refused
+	sender.cancel()
+	eventually(t, "it is over", sender.idle)
+	log.counted(t, map[Outcome]int{Dropped: 1})
 }

@@ -37,6 +37,7 @@ type Metrics struct {
 	limited            *prometheus.CounterVec
 	limitedAlone       prometheus.Counter
 	statusLists        *prometheus.CounterVec
+	eventsDropped      prometheus.Counter
 
 	// The counters of what nearly every request counts, found once: to find one by
 	// its labels costs more than to count.
@@ -81,6 +82,8 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		"Requests that token_limit counted, by outcome."), []string{labelOutcome})
 	m.limitedAlone = prometheus.NewCounter(options("limit_alone_total",
 		"Requests that token_limit counted in this process alone, since the store did not answer."))
+	m.eventsDropped = prometheus.NewCounter(options("events_dropped_total",
+		"Events that were dropped, since a handler of events is too slow."))
 	m.validationDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Subsystem: subsystem, Name: "validation_duration_seconds",
 		Help: "Time that token_auth took to validate a credential.", Buckets: validationBuckets,
@@ -95,7 +98,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	})
 	for _, collector := range []prometheus.Collector{
 		m.validations, m.validationDuration, m.decisions, m.exchanges, m.exchangeDuration, m.shared, m.refreshes, m.lookupsRefused, m.introspections,
-		m.serviceRequests, m.propagation, m.limited, m.limitedAlone, m.signals, m.statusLists,
+		m.serviceRequests, m.propagation, m.limited, m.limitedAlone, m.signals, m.statusLists, m.eventsDropped,
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)

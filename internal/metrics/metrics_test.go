@@ -53,6 +53,7 @@ func TestMetrics(t *testing.T) {
 	m.Limited(true)
 	m.Limited(false)
 	m.LimitAlone()
+	m.EventDropped()
 	m.Exchanges("orders").Count("hit", time.Microsecond)
 	m.KeySetRefreshed("https://a.example.com", nil)
 	m.KeySetRefreshed("https://a.example.com", errors.New("down"))
@@ -73,6 +74,7 @@ func TestMetrics(t *testing.T) {
 		"limit_total outcome=allowed":                                        1,
 		"limit_total outcome=limited":                                        1,
 		"limit_alone_total":                                                  1,
+		"events_dropped_total":                                               1,
 	}
 	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
@@ -109,6 +111,7 @@ func TestNoMetrics(t *testing.T) {
 	none.Validated("ok", 0)
 	none.Limited(true)
 	none.LimitAlone()
+	none.EventDropped()
 	none.Decided("allowed", "")
 	none.Exchanges("orders").Count("ok", 0)
 	none.KeySetRefreshed("https://a.example.com", nil)
@@ -204,4 +207,37 @@ func TestRevocations(t *testing.T) {
 		t.Error(err)
 	}
 	(*metrics.Metrics)(nil).RevocationArrived(time.Second)
+}
+
+// The handlers of events are modules that know nothing of each other, and count in one
+// place.
+func TestWebhooks(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	for _, outcome := range []string{"delivered", "failed", "failed"} {
+		hook, err := metrics.NewWebhooks(registry, "delivered", "failed", "dropped")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hook.Count(outcome)
+	}
+	want := map[string]float64{
+		"webhook_events_total outcome=delivered": 1, "webhook_events_total outcome=failed": 2, "webhook_events_total outcome=dropped": 0,
+	}
+	if diff := cmp.Diff(want, gather(t, registry)); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+// Somebody else's metric of that name is not counted in.
+func TestWebhooksOfSomebodyElse(t *testing.T) {
+	for name, other := range map[string]prometheus.Collector{
+		"another kind": prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "caddy_gatehouse_webhook_events_total", Help: "Events for webhooks, by outcome."}, []string{"outcome"}),
+		"other labels": prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caddy_gatehouse_webhook_events_total", Help: "x"}, []string{"host"}),
+	} {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(other)
+		if _, err := metrics.NewWebhooks(registry); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
 }

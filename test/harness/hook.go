@@ -1,15 +1,21 @@
 package harness
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -18,8 +24,11 @@ import (
 type Hook struct {
 	// URL is where it listens.
 	URL string
+	// CA is the file with the authority of its certificate, where it listens by TLS.
+	CA string
 
 	secret string
+	failed failedHandshakes
 
 	mu    sync.Mutex
 	told  []Told
@@ -41,6 +50,39 @@ func NewHook(tb testing.TB, secret string) *Hook {
 	tb.Cleanup(server.Close)
 	hook.URL = server.URL + "/gatehouse"
 	return hook
+}
+
+// NewTLSHook starts a webhook that listens by TLS and takes everything.
+func NewTLSHook(tb testing.TB) *Hook {
+	tb.Helper()
+	hook := &Hook{CA: filepath.Join(tb.TempDir(), "ca.pem")}
+	server := httptest.NewUnstartedServer(hook)
+	server.Config.ErrorLog = log.New(&hook.failed, "", 0)
+	server.StartTLS()
+	tb.Cleanup(server.Close)
+	hook.URL = server.URL + "/gatehouse"
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(hook.CA, text, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return hook
+}
+
+// failedHandshakes counts what a server logs of them.
+type failedHandshakes struct{ count atomic.Int32 }
+
+// Write implements io.Writer.
+func (f *failedHandshakes) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("TLS handshake error")) {
+		f.count.Add(1)
+	}
+	return len(line), nil
+}
+
+// AwaitDistrust waits until somebody did not believe its certificate.
+func (h *Hook) AwaitDistrust(tb testing.TB) {
+	tb.Helper()
+	Eventually(tb, "somebody breaks off a handshake", func() bool { return h.failed.count.Load() > 0 })
 }
 
 // Fail makes it answer 503 to that many requests.
