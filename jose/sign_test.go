@@ -16,6 +16,7 @@ import (
 	"io"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,6 +24,9 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
+
+// rsaKey is one for all tests, as making one takes the longest part of a second.
+var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 func generate(tb testing.TB, alg jose.Algorithm) crypto.Signer {
 	tb.Helper()
@@ -38,7 +42,7 @@ func generate(tb testing.TB, alg jose.Algorithm) crypto.Signer {
 	case jose.EdDSA, jose.Ed25519:
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
+		key, err = rsaKey()
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -240,7 +244,7 @@ func TestParsePrivateKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsaKey, ok := generate(t, jose.RS256).(*rsa.PrivateKey)
+	rsaPrivate, ok := generate(t, jose.RS256).(*rsa.PrivateKey)
 	if !ok {
 		t.Fatal("not an RSA key")
 	}
@@ -250,9 +254,9 @@ func TestParsePrivateKey(t *testing.T) {
 		alg  jose.Algorithm
 	}{
 		"JWK":         {ecJWK, jose.PrivateKey{ID: "1", Algorithm: jose.ES256}, jose.ES256},
-		"PKCS 8":      {string(privatePEM(t, rsaKey)), jose.PrivateKey{}, jose.RS256},
+		"PKCS 8":      {string(privatePEM(t, rsaPrivate)), jose.PrivateKey{}, jose.RS256},
 		"PKCS 8 Ed":   {string(privatePEM(t, generate(t, jose.EdDSA))), jose.PrivateKey{}, jose.EdDSA},
-		"PKCS 1":      {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)), jose.PrivateKey{}, jose.RS256},
+		"PKCS 1":      {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaPrivate)), jose.PrivateKey{}, jose.RS256},
 		"SEC 1":       {block("EC PRIVATE KEY", sec1), jose.PrivateKey{}, jose.ES384},
 		"of openssl":  {block("EC PARAMETERS", []byte{6, 5}) + block("EC PRIVATE KEY", sec1), jose.PrivateKey{}, jose.ES384},
 		"with blanks": {"\n  " + ecJWK + "\n", jose.PrivateKey{ID: "1", Algorithm: jose.ES256}, jose.ES256},
