@@ -128,11 +128,11 @@ func TestExchangeShareConcurrently(t *testing.T) {
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
-			for i := range 200 {
+			for i := range 75 {
 				if _, err := r.Exchange(t.Context(), r.sameUser(fmt.Sprint(worker, i), testIssuer, fmt.Sprint(i%3), "")); err != nil {
 					t.Error(err)
 				}
-				if i%50 == 0 {
+				if i%25 == 0 {
 					r.Evict(func(o Origin) bool { return o.Subject == "1" })
 				}
 			}

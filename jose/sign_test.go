@@ -57,8 +57,13 @@ func TestSignEachAlgorithm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Many, so that an integer with a leading zero octet is among them.
-			for range 40 {
+			// Many, so that an integer with a leading zero octet is among them. Of ES512
+			// every second one has it, and of the others none is an integer of a curve.
+			rounds := 4
+			if alg == jose.ES256 || alg == jose.ES384 {
+				rounds = 40
+			}
+			for range rounds {
 				text, err := signer.Sign(map[string]any{"typ": "x+jwt"}, []byte(`{"a":1}`))
 				if err != nil {
 					t.Fatal(err)

@@ -338,18 +338,18 @@ func TestPersistentWritesAnew(t *testing.T) {
 }
 
 func TestPersistentWritesMarksAnew(t *testing.T) {
-	directory := t.TempDir()
-	m := store.NewPersistent(store.MemoryConfig{Path: directory})
-	m.RewriteMarksOften()
-	writesMarksAnew(t, m, directory, 1000, 256<<10)
+	writesMarksAnew(t, (*store.Memory).RewriteMarksOften, 1000, 256<<10)
 }
 
 // writesMarksAnew makes twenty times that many marks, which live for a moment: the file
 // grows under them to that many octets at most.
-func writesMarksAnew(t *testing.T, m *store.Memory, directory string, each int, most int64) {
+func writesMarksAnew(t *testing.T, prepare func(*store.Memory), each int, most int64) {
 	t.Helper()
 	const rounds = 20
+	directory := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
+		m := store.NewPersistent(store.MemoryConfig{Path: directory})
+		prepare(m)
 		if err := m.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
