@@ -24,9 +24,13 @@ export GATEHOUSE_TALLY := $(TALLY)
 # Without cgo and with trimmed paths, as xcaddy builds: Caddy's many packages
 # are compiled once for build, vet, lint and xcaddy together.
 PLAIN := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
+TESTSUM := $(BIN)/gotestsum --format standard-quiet --post-run-command dev/tools/tally.sh
 # The race detector needs cgo.
-RACE := CGO_ENABLED=1 $(BIN)/gotestsum --format standard-quiet --post-run-command dev/tools/tally.sh
+RACE := CGO_ENABLED=1 $(TESTSUM)
 RACEFLAGS := -race -count=1 -timeout=30m
+# What is about a large number takes minutes under the race detector and seconds without;
+# what it says about concurrency a small number says, too, in the unit tests.
+LARGE := $(patsubst %/,./%,$(dir $(wildcard */large_test.go */*/large_test.go)))
 
 # Real servers run beside the gateway: without the race detector, as users build.
 INTEROP := cd dev && $(BIN)/gotestsum --format testname --post-run-command tools/tally.sh -- -tags=interop -count=1 -timeout=30m \
@@ -56,12 +60,13 @@ demo: ## Walk through the main job with the embedded identity provider (CI=1: en
 	@cd dev && exec $(BIN)/gatehouse-demo $(if $(CI),-ci)
 
 .PHONY: test
-test: ## Check everything: build, vet, lint, all tests with -race, short fuzzing, xcaddy
+test: ## Check everything: build, vet, lint, all tests, most with -race, short fuzzing, xcaddy
 	@rm -rf $(TALLY) && mkdir -p $(TALLY)
 	@$(MAKE) needs
 	@$(MAKE) compile
 	@$(MAKE) lint
 	@$(MAKE) unit
+	@$(MAKE) large
 	@$(MAKE) dev-test
 	@$(MAKE) integration
 	@$(MAKE) fuzz-short
@@ -71,7 +76,13 @@ test: ## Check everything: build, vet, lint, all tests with -race, short fuzzing
 .PHONY: unit
 unit: needs $(BIN)/gotestsum ## Run the unit tests of every package with -race
 	@echo "== unit tests"
-	@$(RACE) -- $(RACEFLAGS) $$(go list ./... | grep -v '/gatehouse/test\(/\|$$\)')
+	@# Many of them wait, for a server or for the end of a life: more at once than there are processors.
+	@$(RACE) -- $(RACEFLAGS) -parallel=8 $$(go list ./... | grep -v '/gatehouse/test\(/\|$$\)')
+
+.PHONY: large
+large: needs $(BIN)/gotestsum ## Run the tests of large numbers without the race detector
+	@echo "== tests of large numbers"
+	@$(PLAIN) $(TESTSUM) -- -count=1 -timeout=30m -run='^TestLarge' $(LARGE)
 
 .PHONY: integration
 integration: needs $(BIN)/gotestsum ## Run adapt, integration, reload, import and attack tests with -race

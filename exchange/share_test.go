@@ -28,8 +28,8 @@ func (r rig) exchanged(t *testing.T, caller Caller) Outcome {
 // Section 3.5 of the rules for the cache: whoever comes with ever new tokens pushes
 // out its own and nobody else's.
 func TestExchangeShareOfOneCaller(t *testing.T) {
-	r := newRig(t, nil) // 1000 entries
-	const others, greedy = 300, 2000
+	r := newRig(t, func(c *Config) { c.State = newState(t, 200) })
+	const others, greedy = 60, 400
 	for i := range others {
 		r.exchanged(t, r.caller(fmt.Sprint("other ", i), "orders:read"))
 	}
@@ -128,11 +128,11 @@ func TestExchangeShareConcurrently(t *testing.T) {
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
-			for i := range 200 {
+			for i := range 75 {
 				if _, err := r.Exchange(t.Context(), r.sameUser(fmt.Sprint(worker, i), testIssuer, fmt.Sprint(i%3), "")); err != nil {
 					t.Error(err)
 				}
-				if i%50 == 0 {
+				if i%25 == 0 {
 					r.Evict(func(o Origin) bool { return o.Subject == "1" })
 				}
 			}

@@ -41,7 +41,7 @@ func TestParsePrivateKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rsaKey, ok := generate(t, jose.RS256).(*rsa.PrivateKey)
+	rsaPrivate, ok := generate(t, jose.RS256).(*rsa.PrivateKey)
 	if !ok {
 		t.Fatal("not an RSA key")
 	}
@@ -51,9 +51,9 @@ func TestParsePrivateKey(t *testing.T) {
 		alg  jose.Algorithm
 	}{
 		"JWK":         {ecJWK, jose.PrivateKey{ID: "1", Algorithm: jose.ES256}, jose.ES256},
-		"PKCS 8":      {string(privatePEM(t, rsaKey)), jose.PrivateKey{}, jose.RS256},
+		"PKCS 8":      {string(privatePEM(t, rsaPrivate)), jose.PrivateKey{}, jose.RS256},
 		"PKCS 8 Ed":   {string(privatePEM(t, generate(t, jose.EdDSA))), jose.PrivateKey{}, jose.EdDSA},
-		"PKCS 1":      {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)), jose.PrivateKey{}, jose.RS256},
+		"PKCS 1":      {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaPrivate)), jose.PrivateKey{}, jose.RS256},
 		"SEC 1":       {block("EC PRIVATE KEY", sec1), jose.PrivateKey{}, jose.ES384},
 		"of openssl":  {block("EC PARAMETERS", []byte{6, 5}) + block("EC PRIVATE KEY", sec1), jose.PrivateKey{}, jose.ES384},
 		"with blanks": {"\n  " + ecJWK + "\n", jose.PrivateKey{ID: "1", Algorithm: jose.ES256}, jose.ES256},

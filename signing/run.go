@@ -203,9 +203,8 @@ func (r *Ring) read(ctx context.Context) (read *set, current bool, err error) {
 // keep makes a set that was read the current one.
 func (r *Ring) keep(read *set, current bool, raw []byte) {
 	next := &view{set: read, raw: raw, read: r.now(), current: current}
-	r.config.State.replace(next, func(k *key) time.Duration {
-		return r.config.Timing.settle(k.from.Sub(k.created))
-	})
+	timing := r.config.Timing
+	r.config.State.replace(next, timing.skew(), func(k *key) time.Duration { return timing.settle(k.from.Sub(k.created)) })
 }
 
 // lost tells whether a set is older than the one that is known: a write that came

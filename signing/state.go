@@ -55,8 +55,10 @@ type view struct {
 	firm map[*key]bool
 }
 
-// replace makes what was read the current view.
-func (s *State) replace(next *view, settle func(*key) time.Duration) {
+// replace makes what was read the current view. skew is how far the clock of whoever made
+// a key may be behind: by that clock a key of this moment would seem to be settled, and
+// this node would hold on to it while another one writes over it.
+func (s *State) replace(next *view, skew time.Duration, settle func(*key) time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next.firm = make(map[*key]bool, len(next.set.keys))
@@ -68,7 +70,7 @@ func (s *State) replace(next *view, settle func(*key) time.Duration) {
 		}
 		wait := settle(k)
 		// By the clock of whoever made it, or by our own.
-		next.firm[k] = next.read.Sub(k.created) >= wait || next.read.Sub(first) >= wait
+		next.firm[k] = next.read.Sub(k.created) >= wait+skew || next.read.Sub(first) >= wait
 	}
 	maps.DeleteFunc(s.seen, func(kid string, _ time.Time) bool { return next.set.find(kid) == nil })
 	s.current.Store(next)

@@ -13,7 +13,7 @@ import (
 // Bounds of what is kept of one issuer.
 const (
 	maxLists = 64
-	maxBytes = 64 << 20
+	maxBytes = 64 << 20 // of all lists together
 	// newBurst and newEvery are the budget of fetches for lists that nobody has named
 	// lately: whoever holds many tokens must not be able to make the gateway call
 	// around.
@@ -47,6 +47,7 @@ type State struct {
 
 	mu    sync.Mutex
 	bytes int
+	most  int // of bytes
 }
 
 // NewState returns an empty state with a full budget, which tells those watches.
@@ -56,6 +57,7 @@ func NewState(watches *Watches) *State {
 		slots:    make(chan struct{}, maxAtOnce),
 		renewals: make(chan struct{}, maxRenewals),
 		watches:  watches,
+		most:     maxBytes,
 	}
 	s.entries.Store(new(map[string]*entry))
 	return s
@@ -216,7 +218,7 @@ func (s *State) land(one *entry, got *held, err error) {
 		s.bytes -= len(had.packed)
 	}
 	s.bytes += len(got.packed)
-	for s.bytes > maxBytes {
+	for s.bytes > s.most {
 		s.evict(one)
 	}
 	s.watches.tell(one.uri, got.List)

@@ -36,6 +36,7 @@ var errLocked = errors.New("another process has it open")
 type disk struct {
 	directory    string
 	slack, grace int64 // how much past there may be in the file of records
+	marksSlack   int64 // and in the file of marks
 
 	opening sync.Mutex
 	state   atomic.Int32
@@ -63,7 +64,7 @@ const (
 
 func newDisk(directory string) *disk {
 	return &disk{
-		directory: directory, slack: recordsSlack,
+		directory: directory, slack: recordsSlack, marksSlack: marksSlack,
 		queue: make(chan *change, batchChanges), ended: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }

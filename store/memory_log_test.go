@@ -20,11 +20,19 @@ func TestMemoryKeepsTheContractOfLogs(t *testing.T) {
 	t.Run("another life", func(t *testing.T) { storetest.Reset(t, store.NewMemory(0), store.NewMemory(0)) })
 }
 
-// What has not ended is never dropped for what is new, and what has ended makes room.
 func TestMemoryBoundsRecords(t *testing.T) {
+	const records = 1 << 14
+	boundsRecords(t, store.NewBounded(records), records)
+}
+
+// boundsRecords fills a store whose logs hold that many records with such as are as
+// large as can be. What has not ended is never dropped for what is new, and what has
+// ended makes room.
+func boundsRecords(t *testing.T, m *store.Memory, records int) {
+	t.Helper()
+	most := records * store.RecordBytes / store.MaxRecord
 	synctest.Test(t, func(t *testing.T) {
-		const most = store.DefaultRecordBytes / store.MaxRecord
-		m, data, until := store.NewMemory(0), make([]byte, store.MaxRecord-8), time.Now().Add(time.Minute)
+		data, until := make([]byte, store.MaxRecord-8), time.Now().Add(time.Minute)
 		for i := range most {
 			if err := m.Append(t.Context(), purpose, fmt.Sprintf("%08d", i), data, until); err != nil {
 				t.Fatalf("record %d: %v", i, err)

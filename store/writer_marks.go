@@ -14,7 +14,7 @@ func (m *Memory) writeMarks() {
 	defer d.written.Done()
 	every := time.NewTicker(flushEvery)
 	defer every.Stop()
-	slack := int64(marksSlack)
+	slack := d.marksSlack
 	for {
 		select {
 		case <-d.ended:
@@ -28,7 +28,7 @@ func (m *Memory) writeMarks() {
 		if err := m.rewriteMarks(); err != nil {
 			slack += d.marks.size / 4
 		} else {
-			slack = marksSlack
+			slack = d.marksSlack
 		}
 	}
 }

@@ -41,6 +41,7 @@ func each(ctx context.Context, s *redis.Store) map[string]error {
 // A server that is gone, or that holds connections and says nothing, is an error within
 // the limit. It is never an answer.
 func TestServerThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*storetest.Redis){
 		"killed": (*storetest.Redis).Kill,
 		"frozen": (*storetest.Redis).Freeze,
@@ -75,6 +76,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 // A reader that waits when the server dies is told at once, and not at the end of its
 // wait.
 func TestServerDiesUnderAReader(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	s := open(t, redis.Config{URLs: []string{server.URL()}})
 	failed := make(chan error, 1)
@@ -93,6 +95,7 @@ func TestServerDiesUnderAReader(t *testing.T) {
 
 // Close ends the wait of a reader.
 func TestCloseEndsTheWait(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	s := open(t, redis.Config{URLs: []string{server.URL()}})
 	failed := make(chan error, 1)
@@ -118,6 +121,7 @@ func TestCloseEndsTheWait(t *testing.T) {
 
 // A store opens while its server is away, and works once it is there.
 func TestOpensWithoutAServer(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	server.Kill()
 	s := open(t, redis.Config{URLs: []string{server.URL()}})
@@ -129,6 +133,7 @@ func TestOpensWithoutAServer(t *testing.T) {
 
 // What only an operator can mend is an error of Open, in words without a password.
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	const password = "the-password-itself"
 	server := storetest.StartRedis(t, storetest.RedisOptions{Password: password})
 	secured := storetest.StartRedis(t, storetest.RedisOptions{TLS: true})
@@ -202,6 +207,7 @@ func ancient(listener net.Listener) {
 
 // A server without memory left is full, and drops nothing to make room.
 func TestServerWithoutMemory(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	s := open(t, redis.Config{URLs: []string{server.URL()}})
 	if fresh, err := s.Mark(t.Context(), purpose, "before", time.Now().Add(time.Minute)); !fresh || err != nil {
@@ -234,6 +240,7 @@ func TestServerWithoutMemory(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	good := []string{secret}
 	for name, tt := range map[string]struct {
 		config redis.Config

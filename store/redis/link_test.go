@@ -52,6 +52,7 @@ func readUntil(t *testing.T, s *redis.Store, so func(error) bool) {
 
 // Where INFO is forbidden nobody can tell, and the operator is told so once.
 func TestReplicaThatDoesNotSay(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	server.CLI("acl", "setuser", "gateway", "on", ">pass word", "~gatehouse:*", "+@all", "-info")
 	var said bytes.Buffer
@@ -69,6 +70,7 @@ func TestReplicaThatDoesNotSay(t *testing.T) {
 
 // The last sixteenth is not for those who must leave it.
 func TestLogHoldsRoomBack(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	s := open(t, redis.Config{URLs: []string{server.URL()}, Records: 32})
 	until := time.Now().Add(time.Minute)

@@ -15,9 +15,9 @@ import (
 const (
 	// maxPage is how many records one answer holds at most.
 	maxPage = 1000
-	// slice is the longest that one call waits in Redis. Between two the life of the
-	// log is looked at again, and a reader that went away leaves its connection.
-	slice = time.Second
+	// defaultSlice is the longest that one call waits in Redis. Between two the life of
+	// the log is looked at again, and a reader that went away leaves its connection.
+	defaultSlice = time.Second
 	// sweepEvery and sweepSome are how often a reader that meets ended records clears
 	// some away, and how many. Each Append clears some, too.
 	sweepEvery = 10 * time.Second
@@ -144,7 +144,7 @@ func (r *reader) read(ctx context.Context, deadline time.Time) (records []store.
 		case len(records) > 0, left < time.Millisecond:
 			return records, nil
 		}
-		if entries, err = r.wait(ctx, min(left, slice)); err != nil {
+		if entries, err = r.wait(ctx, min(left, r.store.slice)); err != nil {
 			return nil, err
 		}
 		if records = r.open(ctx, entries); len(records) > 0 {

@@ -15,6 +15,7 @@ var onceAnHour = store.Rate{Events: 1, Window: time.Hour}
 // While secrets rotate, nodes that have both and nodes that have the first one alone
 // count together: otherwise everybody would have twice as much meanwhile.
 func TestRatesWhileSecretsRotate(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	before := open(t, redis.Config{URLs: []string{server.URL()}})
 	both := open(t, redis.Config{URLs: []string{server.URL()}, Seals: []string{secret, newer}})
@@ -29,6 +30,7 @@ func TestRatesWhileSecretsRotate(t *testing.T) {
 // What somebody else wrote under a key, or a clock that was set back, locks it for one
 // window at most.
 func TestRatesOfAStrangeValue(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	s := open(t, redis.Config{URLs: []string{server.URL()}})
 	take := func() store.Taken {

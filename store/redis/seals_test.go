@@ -31,6 +31,7 @@ func neighbours(t *testing.T, f func(t *testing.T, before, after *redis.Store)) 
 }
 
 func TestRotationOfMarks(t *testing.T) {
+	t.Parallel()
 	neighbours(t, func(t *testing.T, one, other *redis.Store) {
 		until := time.Now().Add(time.Minute)
 		for i := range 20 {
@@ -46,6 +47,7 @@ func TestRotationOfMarks(t *testing.T) {
 
 // Of nodes at two steps exactly one is told that an identifier is fresh.
 func TestRotationOfMarksAtOnce(t *testing.T) {
+	t.Parallel()
 	neighbours(t, func(t *testing.T, one, other *redis.Store) {
 		until := time.Now().Add(time.Minute)
 		const rounds = 200
@@ -72,6 +74,7 @@ func TestRotationOfMarksAtOnce(t *testing.T) {
 }
 
 func TestRotationOfValues(t *testing.T) {
+	t.Parallel()
 	neighbours(t, func(t *testing.T, one, other *redis.Store) {
 		until := time.Now().Add(time.Minute)
 		for i, pair := range [][2]*redis.Store{{one, other}, {other, one}, {one, other}} {
@@ -87,6 +90,7 @@ func TestRotationOfValues(t *testing.T) {
 }
 
 func TestRotationOfLogs(t *testing.T) {
+	t.Parallel()
 	neighbours(t, func(t *testing.T, one, other *redis.Store) {
 		add(t, one, "a")
 		add(t, other, "b")
@@ -103,6 +107,7 @@ func TestRotationOfLogs(t *testing.T) {
 // A value that was put before the rotation is there until its end, as long as the old
 // secret is.
 func TestValueOfBefore(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	old := open(t, redis.Config{URLs: []string{server.URL()}, Seals: steps[0]})
 	if err := old.Put(t.Context(), purpose, "a", []byte("1"), time.Now().Add(time.Minute)); err != nil {

@@ -37,6 +37,7 @@ func names(t *testing.T, c *goredis.Client) []string {
 // Whoever reads all of Redis finds no identifier, no value and no secret, in no
 // spelling.
 func TestRedisLearnsNothing(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	for _, seals := range [][]string{{secret}, {secret, newer}} {
 		s := open(t, redis.Config{URLs: []string{server.URL()}, Seals: seals})
@@ -90,6 +91,7 @@ func TestRedisLearnsNothing(t *testing.T) {
 
 // Each name has an end in Redis, but for the log's, whose records have.
 func TestEverythingEnds(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	s := open(t, redis.Config{URLs: []string{server.URL()}})
 	c := reader(t, server)
@@ -106,6 +108,7 @@ func TestEverythingEnds(t *testing.T) {
 
 // What somebody else wrote is not there, whatever he did to what was.
 func TestTamperedValuesAreNotThere(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	told := 0
 	s := open(t, redis.Config{URLs: []string{server.URL()}, Unreadable: func(u redis.Unreadable) {
@@ -159,6 +162,7 @@ func TestTamperedValuesAreNotThere(t *testing.T) {
 // The end is sealed with the value: whoever gives it a longer life in Redis gains
 // nothing.
 func TestEndIsSealed(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	s := open(t, redis.Config{URLs: []string{server.URL()}})
 	if err := s.Put(t.Context(), purpose, "a", nil, time.Now().Add(time.Second)); err != nil {
@@ -176,6 +180,7 @@ func TestEndIsSealed(t *testing.T) {
 
 // A record that does not open is passed over and told of: the log goes on.
 func TestTamperedRecords(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	var told []redis.Unreadable
 	s := open(t, redis.Config{URLs: []string{server.URL()}, Unreadable: func(u redis.Unreadable) { told = append(told, u) }})

@@ -55,6 +55,7 @@ func TestPasswordAndTLS(t *testing.T) {
 
 // A node of the Cluster that is gone takes its part along, and nothing else.
 func TestClusterWithoutANode(t *testing.T) {
+	t.Parallel()
 	nodes := storetest.StartRedisCluster(t)
 	s := open(t, redis.Config{URLs: []string{nodes[0].URL(), nodes[1].URL()}, Timeout: time.Second})
 	if err := s.Probe(t.Context()); err != nil {
@@ -128,6 +129,7 @@ func caughtUp(t *testing.T, replica *storetest.Redis) {
 
 // Each call is one round trip, and a script that is known already is not sent again.
 func TestRoundTrips(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	until := time.Now().Add(time.Hour)
 	one := open(t, redis.Config{URLs: []string{server.URL()}})

@@ -28,6 +28,7 @@ type Store struct {
 	ring   *ring
 	calls  redis.UniversalClient
 	waits  redis.UniversalClient
+	slice  time.Duration // the longest that one call waits
 
 	gate    sync.Mutex // for waiting and closed: nobody begins to wait after Close
 	waiting sync.WaitGroup
@@ -55,7 +56,7 @@ func New(config Config) (*Store, error) {
 	}
 	quiet()
 	return &Store{
-		config: config, ring: keyring, closed: make(chan struct{}),
+		config: config, ring: keyring, slice: defaultSlice, closed: make(chan struct{}),
 		calls: config.callClient(addresses), waits: config.waitClient(addresses),
 	}, nil
 }
