@@ -24,8 +24,9 @@ export GATEHOUSE_TALLY := $(TALLY)
 # Without cgo and with trimmed paths, as xcaddy builds: Caddy's many packages
 # are compiled once for build, vet, lint and xcaddy together.
 PLAIN := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
+TESTSUM := $(BIN)/gotestsum --format standard-quiet --post-run-command dev/tools/tally.sh
 # The race detector needs cgo.
-RACE := CGO_ENABLED=1 $(BIN)/gotestsum --format standard-quiet --post-run-command dev/tools/tally.sh
+RACE := CGO_ENABLED=1 $(TESTSUM)
 # `make compile` has vetted everything, with all analyzers: to vet again what Caddy's
 # packages say of themselves, built with -race, takes minutes on a new machine.
 RACEFLAGS := -race -vet=off -count=1 -timeout=30m
@@ -163,7 +164,7 @@ fuzz-short: ## Fuzz every target with 10000 inputs
 .PHONY: xcaddy
 xcaddy: needs $(BIN)/gotestsum $(BIN)/xcaddy ## Build with xcaddy from the working tree and serve one request
 	@echo "== xcaddy"
-	@XCADDY=$(BIN)/xcaddy $(RACE) -- $(RACEFLAGS) -tags=xcaddy -run='^TestXcaddy' ./test
+	@XCADDY=$(BIN)/xcaddy $(PLAIN) $(TESTSUM) -- -vet=off -count=1 -timeout=30m -tags=xcaddy -run='^TestXcaddy' ./test
 
 # The tools are pinned in dev/tools/go.mod, a module of its own. They are built
 # again when a pin or the Go release changes, by content and not by date: a
