@@ -31,6 +31,10 @@ RACE := CGO_ENABLED=1 $(TESTSUM)
 # packages say of themselves, built with -race, takes minutes on a new machine.
 RACEFLAGS := -race -vet=off -count=1 -timeout=30m
 
+# These begin, or they run alone at the end. Their tests wait for gateways more than they
+# compute: more packages at once than there are cores.
+LONGEST := ./test/integration ./test/attack ./test
+
 # Real servers run beside the gateway: without the race detector, as users build.
 INTEROP := cd dev && $(BIN)/gotestsum --format testname --post-run-command tools/tally.sh -- -tags=interop -vet=off -count=1 -timeout=30m \
 	-exec='env CGO_ENABLED=0 GOFLAGS=-trimpath'
@@ -79,7 +83,7 @@ unit: needs $(BIN)/gotestsum ## Run the unit tests of every package with -race
 .PHONY: integration
 integration: needs $(BIN)/gotestsum ## Run adapt, integration, reload, import and attack tests with -race
 	@echo "== adapt, integration, import and attack tests"
-	@$(RACE) -- $(RACEFLAGS) ./test/...
+	@$(RACE) -- $(RACEFLAGS) -p=4 -parallel=4 $(LONGEST) ./test/...
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Lint both modules
