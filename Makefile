@@ -27,13 +27,20 @@ PLAIN := CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 TESTSUM := $(BIN)/gotestsum --format standard-quiet --post-run-command dev/tools/tally.sh
 # The race detector needs cgo.
 RACE := CGO_ENABLED=1 $(TESTSUM)
-RACEFLAGS := -race -count=1 -timeout=30m
+# `make compile` has vetted everything, with all analyzers: to vet again what Caddy's
+# packages say of themselves, built with -race, takes minutes on a new machine.
+RACEFLAGS := -race -vet=off -count=1 -timeout=30m
+
 # What is about a large number takes minutes under the race detector and seconds without;
 # what it says about concurrency a small number says, too, in the unit tests.
 LARGE := $(patsubst %/,./%,$(dir $(wildcard */large_test.go */*/large_test.go)))
 
+# These begin, or they run alone at the end. Their tests wait for gateways more than they
+# compute: more packages at once than there are cores.
+LONGEST := ./test/integration ./test/attack ./test
+
 # Real servers run beside the gateway: without the race detector, as users build.
-INTEROP := cd dev && $(BIN)/gotestsum --format testname --post-run-command tools/tally.sh -- -tags=interop -count=1 -timeout=30m \
+INTEROP := cd dev && $(BIN)/gotestsum --format testname --post-run-command tools/tally.sh -- -tags=interop -vet=off -count=1 -timeout=30m \
 	-exec='env CGO_ENABLED=0 GOFLAGS=-trimpath'
 
 # Several gateways with one Redis: as users build them, too. What they measure goes
@@ -87,7 +94,7 @@ large: needs $(BIN)/gotestsum ## Run the tests of large numbers without the race
 .PHONY: integration
 integration: needs $(BIN)/gotestsum ## Run adapt, integration, reload, import and attack tests with -race
 	@echo "== adapt, integration, import and attack tests"
-	@$(RACE) -- $(RACEFLAGS) ./test/...
+	@$(RACE) -- $(RACEFLAGS) -p=4 -parallel=4 $(LONGEST) ./test/...
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Lint both modules
@@ -172,7 +179,7 @@ fuzz-short: ## Fuzz every target with 10000 inputs
 .PHONY: xcaddy
 xcaddy: needs $(BIN)/gotestsum $(BIN)/xcaddy ## Build with xcaddy from the working tree and serve one request
 	@echo "== xcaddy"
-	@XCADDY=$(BIN)/xcaddy $(RACE) -- $(RACEFLAGS) -tags=xcaddy -run='^TestXcaddy' ./test
+	@XCADDY=$(BIN)/xcaddy $(PLAIN) $(TESTSUM) -- -vet=off -count=1 -timeout=30m -tags=xcaddy -run='^TestXcaddy' ./test
 
 # The tools are pinned in dev/tools/go.mod, a module of its own. They are built
 # again when a pin or the Go release changes, by content and not by date: a

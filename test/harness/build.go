@@ -1,11 +1,14 @@
 package harness
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -13,31 +16,60 @@ var build struct {
 	once sync.Once
 	path string
 	err  error
-	out  []byte
 }
 
 // Binary builds gatehouse-dev, once in a run, and returns its path.
 func Binary(tb testing.TB) string {
 	tb.Helper()
-	build.once.Do(func() {
-		folder, err := os.MkdirTemp("", "gatehouse-test-") //nolint:usetesting // it outlives the test that asks first
-		if err != nil {
-			build.err = err
-			return
-		}
-		build.path = filepath.Join(folder, "gatehouse-dev")
-		arguments := append([]string{"build", "-buildvcs=false", "-o", build.path}, raceFlags...)
-		command := exec.Command("go", append(arguments, "./cmd/gatehouse-dev")...)
-		command.Dir = filepath.Join(Root(), "dev")
-		build.out, build.err = command.CombinedOutput()
-	})
+	build.once.Do(func() { build.path, build.err = built() })
 	if build.err != nil {
-		tb.Fatalf("building gatehouse-dev: %v\n%s", build.err, build.out)
+		tb.Fatalf("building gatehouse-dev: %v", build.err)
 	}
 	return build.path
 }
 
-// Discard removes what Binary built. TestMain calls it at the end.
+// built is a name of this run's own for the gateway. The packages with tests share one
+// build: to link Caddy again takes longer than many of their tests, and Go leaves a
+// file as it is that nothing has changed since. As each run holds the file by a name of
+// its own, a later build takes it from none.
+func built() (path string, err error) {
+	folder := filepath.Join(Root(), ".cache", "harness")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lock(filepath.Join(folder, "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	shared := filepath.Join(folder, "gatehouse-dev"+raceSuffix)
+	arguments := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", shared}, raceFlags...)
+	command := exec.Command("go", append(arguments, "./cmd/gatehouse-dev")...)
+	command.Dir = filepath.Join(Root(), "dev")
+	if out, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	own, err := os.MkdirTemp(folder, "run-")
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(own, "gatehouse-dev")
+	return path, os.Link(shared, path)
+}
+
+// lock waits until no other process holds a file.
+func lock(path string) (unlock func() error, err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file.Close, nil
+}
+
+// Discard removes the name that Binary made. TestMain calls it at the end.
 func Discard() {
 	if build.path != "" {
 		_ = os.RemoveAll(filepath.Dir(build.path))

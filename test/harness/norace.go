@@ -3,3 +3,5 @@
 package harness
 
 var raceFlags []string
+
+const raceSuffix = ""

@@ -4,3 +4,5 @@ package harness
 
 // raceFlags build the gateway with the race detector where the tests have it.
 var raceFlags = []string{"-race"}
+
+const raceSuffix = "-race"

@@ -1,11 +1,10 @@
 package harness
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 )
@@ -95,10 +94,9 @@ func (g *Gateway) Lines(message string) []map[string]any {
 
 func (g *Gateway) lines(want func(map[string]any) bool) []map[string]any {
 	var found []map[string]any
-	for text := range strings.SplitSeq(g.Log(), "\n") {
-		var line map[string]any
-		if json.Unmarshal([]byte(text), &line) == nil && want(line) {
-			found = append(found, line)
+	for _, line := range g.process.said.lines() {
+		if want(line) {
+			found = append(found, maps.Clone(line)) // tests take members out
 		}
 	}
 	return found

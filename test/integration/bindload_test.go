@@ -83,6 +83,7 @@ func TestBindDPoPIsCheckedAtLoad(t *testing.T) {
 // An upstream that is not shown the certificate is a warning: there may be
 // something in between.
 func TestBindMTLSWarnsAtLoad(t *testing.T) {
+	t.Parallel()
 	idp, upstream, folder := harness.NewAuthServer(t), harness.NewUpstream(t), t.TempDir()
 	harness.NewCertificate(t).Write(t, filepath.Join(folder, "cert"), filepath.Join(folder, "cert.key"))
 	harness.NewCertificate(t).Write(t, filepath.Join(folder, "other"), filepath.Join(folder, "other.key"))
@@ -98,6 +99,7 @@ func TestBindMTLSWarnsAtLoad(t *testing.T) {
 		"who knows which, not HTTP ": {"transport fastcgi", false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			routes := "token_exchange shown\nreverse_proxy $FIRST {\n" + test.transport + "\n}"
 			gateway := harness.Start(t, strings.Replace(bindSites, "$ROUTES", strings.ReplaceAll(routes, "$FOLDER", folder), 1),
 				"$IDP", idp.URL, "$FIRST", upstream.Address, "$FOLDER", folder)

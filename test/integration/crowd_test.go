@@ -13,7 +13,8 @@ import (
 // A thousand callers with twenty tokens, a server that takes a second, and nothing
 // remembered: one call for each token. The same crowd once more asks nobody.
 func TestExchangeCrowdOnAColdCache(t *testing.T) {
-	site := exchangesSite(t, map[string]string{"orders": "audience orders"})
+	const client = "\t\tclient gateway {\n" // which waits until a slow machine has answered them all
+	site := exchangesSite(t, map[string]string{"orders": "audience orders"}, client, client+"\t\t\ttimeout 60s\n")
 	site.idp.Answer(func(form url.Values, w http.ResponseWriter) {
 		<-time.After(time.Second)
 		_ = json.NewEncoder(w).Encode(site.idp.Issued(form, nil))

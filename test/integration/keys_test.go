@@ -212,6 +212,7 @@ func (w *witness) seen() int {
 // Two gateways on one storage rotate under load, one is killed while a key is being
 // replaced, and comes back: nobody ever sees a token whose key is not published.
 func TestKeysRotateUnderLoadAndKill(t *testing.T) {
+	t.Parallel()
 	storage := t.TempDir()
 	var a, b atomic.Pointer[signingNode]
 	address := harness.FreeAddress(t)

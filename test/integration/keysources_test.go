@@ -181,6 +181,7 @@ $SITE {
 // Known keys serve while the issuer is down, until jwks_max_stale. The outage is
 // told once, when it begins and when it ends: by a log line and by a Caddy event.
 func TestOutageAndRecovery(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, `{
 	debug

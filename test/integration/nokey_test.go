@@ -104,6 +104,7 @@ func (b *keylessBench) expectSigning(t *testing.T) {
 // The only key is retired in an emergency: until its successor may sign nobody gets
 // a token.
 func TestNoKeyAfterRetirement(t *testing.T) {
+	t.Parallel()
 	b := newKeylessBench(t, "overlap 20s")
 	b.expectSigning(t)
 	n := &signingNode{Gateway: b.Gateway}
