@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/internal/lease"
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
@@ -24,10 +25,10 @@ func (a *App) guard(block *config.Client) (*authserver.Guard, error) {
 	}
 	a.watched[server] = true
 	a.observed.guards = append(a.observed.guards, observedGuard{server, held.Value})
-	return held.Value, a.metrics.WatchBreakers(server, func() iter.Seq2[string, bool] {
-		return func(yield func(string, bool) bool) {
+	return held.Value, a.metrics.WatchBreakers(server, func() iter.Seq[metrics.Breaker] {
+		return func(yield func(metrics.Breaker) bool) {
 			for _, endpoint := range held.Value.Endpoints() {
-				if !yield(endpoint.URL, endpoint.Open) {
+				if !yield(metrics.Breaker{Endpoint: endpoint.URL, Open: endpoint.Open, Openings: endpoint.Openings}) {
 					return
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -33,13 +34,14 @@ type breaker struct {
 	circuit *gobreaker.CircuitBreaker[struct{}]
 
 	mu    sync.Mutex
-	cause string    // of the last failure, and then of having opened
-	until time.Time // when the next probe is due
-	told  bool      // whether the last that was told is that it opened
+	cause string            // of the last failure, and then of having opened
+	opens map[string]uint64 // times that it opened, by cause
+	until time.Time         // when the next probe is due
+	told  bool              // whether the last that was told is that it opened
 }
 
 func newBreaker() *breaker {
-	b := new(breaker)
+	b := &breaker{opens: make(map[string]uint64)}
 	b.circuit = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:   1,
 		Interval:      breakerWindow,
@@ -59,11 +61,15 @@ func readyToTrip(counts gobreaker.Counts) bool {
 }
 
 // changed is called with the circuit's own lock held.
-func (b *breaker) changed(_ string, _, to gobreaker.State) {
+func (b *breaker) changed(_ string, from, to gobreaker.State) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if to == gobreaker.StateOpen {
-		b.until = time.Now().Add(breakerOpen)
+	if to != gobreaker.StateOpen {
+		return
+	}
+	b.until = time.Now().Add(breakerOpen)
+	if from == gobreaker.StateClosed { // a probe that failed is the same outage
+		b.opens[b.cause]++
 	}
 }
 
@@ -116,6 +122,7 @@ func (b *breaker) look(url string) EndpointState {
 	state := EndpointState{URL: url, Open: circuit == gobreaker.StateOpen, Probing: circuit == gobreaker.StateHalfOpen}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	state.Openings = maps.Clone(b.opens)
 	if !b.until.IsZero() {
 		state.Cause = b.cause
 	}

@@ -66,6 +66,9 @@ type EndpointState struct {
 	// Cause is what opened the breaker: timeout, unreachable, or status_503 and
 	// the like; "" if it never opened.
 	Cause string
+	// Openings is how often it was left alone, by Cause. Probes that failed are not
+	// counted: they are the same outage.
+	Openings map[string]uint64
 }
 
 // Endpoints tells how the endpoints that have been called are doing, in no order.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -66,7 +67,7 @@ func TestBreaker(t *testing.T) {
 				if pause.Reason != PauseOpen || pause.Cause != test.cause || pause.RetryAfter != breakerOpen {
 					t.Errorf("%+v", pause)
 				}
-				if states := guard.Endpoints(); len(states) != 1 || !states[0].Open || states[0].Cause != test.cause {
+				if states := guard.Endpoints(); len(states) != 1 || !states[0].Open || states[0].Cause != test.cause || states[0].Openings[test.cause] != 1 {
 					t.Errorf("%+v", states)
 				}
 				if err := guard.call(t.Context(), testPlace+"2", fine); errors.As(err, &pause) {
@@ -115,6 +116,9 @@ func TestBreakerHeals(t *testing.T) {
 			if err := call(nil); err != nil {
 				t.Errorf("after the server is back: %v", err)
 			}
+		}
+		if states := guard.Endpoints(); len(states) != 1 || !maps.Equal(states[0].Openings, map[string]uint64{"timeout": 1}) {
+			t.Errorf("one outage, with a probe that failed, is told as %+v", states)
 		}
 	})
 }

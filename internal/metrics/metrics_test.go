@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,13 +143,21 @@ func TestBreakers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	states := map[string]bool{}
-	if err := m.WatchBreakers("https://idp.example.com", func() iter.Seq2[string, bool] { return maps.All(states) }); err != nil {
+	var states []metrics.Breaker
+	if err := m.WatchBreakers("https://idp.example.com", func() iter.Seq[metrics.Breaker] { return slices.Values(states) }); err != nil {
 		t.Fatal(err)
 	}
 	const token, introspection = "https://idp.example.com/token", "https://idp.example.com/introspect"
-	states[token], states[introspection] = true, false
+	states = []metrics.Breaker{
+		{Endpoint: token, Open: true, Openings: map[string]uint64{"timeout": 2, "status_503": 1}}, {Endpoint: introspection},
+	}
 	got := gather(t, registry)
+	for reason, want := range map[string]float64{"timeout": 2, "status_503": 1} {
+		name := "breaker_openings_total endpoint=" + token + " reason=" + reason + " server=https://idp.example.com"
+		if value := got[name]; value != want {
+			t.Errorf("%s is %v, want %v", name, value, want)
+		}
+	}
 	for endpoint, want := range map[string]float64{token: 1, introspection: 0} {
 		name := "breaker_open endpoint=" + endpoint + " server=https://idp.example.com"
 		if value, ok := got[name]; !ok || value != want {

@@ -190,6 +190,10 @@ func TestServerIsLeftAlone(t *testing.T) {
 	if lines := gateway.Lines("leaving an endpoint alone that does not work"); len(lines) == 0 || lines[0]["reason"] != "status_503" {
 		t.Errorf("log: %v", lines)
 	}
+	opened := `caddy_gatehouse_breaker_openings_total{endpoint="` + idp.URL + `/token",reason="status_503",server="` + idp.URL + `"} 1`
+	if !strings.Contains(gateway.Metrics(), opened) {
+		t.Errorf("no metric %s", opened)
+	}
 	idp.Answer(nil)
 	gateway.Await("/", token, http.StatusOK)
 }
