@@ -70,9 +70,9 @@ func inspect(flags caddycmd.Flags) (int, error) {
 	if !ok {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("app %s is a %T, not Gatehouse's", appName, app)
 	}
-	doors := chosen(gate.Doors(), flags.String("at"))
-	if len(doors) == 0 {
-		return caddy.ExitCodeFailedStartup, errors.New("no token_auth to ask: the configuration has none, or --at fits none")
+	doors, err := toAsk(gate.Doors(), flags.String("at"))
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -97,9 +97,8 @@ func readToken(file string, stdin io.Reader) (token.Raw, error) {
 		return token.Raw{}, errors.New("reading the token: the input cannot be read")
 	}
 	text := strings.TrimSpace(string(content))
-	const scheme = "bearer "
-	if len(text) > len(scheme) && strings.EqualFold(text[:len(scheme)], scheme) {
-		text = strings.TrimSpace(text[len(scheme):])
+	if scheme, rest, ok := strings.Cut(text, " "); ok && (strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "DPoP")) {
+		text = strings.TrimSpace(rest)
 	}
 	switch {
 	case text == "":
@@ -108,6 +107,22 @@ func readToken(file string, stdin io.Reader) (token.Raw, error) {
 		return token.Raw{}, fmt.Errorf("reading the token: it is longer than the %d bytes that token_auth takes", token.MaxLength)
 	}
 	return token.NewRaw(text), nil
+}
+
+// toAsk are the doors that --at chooses. Whoever misses them all is told where they are.
+func toAsk(all []Door, text string) ([]Door, error) {
+	if len(all) == 0 {
+		return nil, errors.New("no token_auth to ask: the configuration has none")
+	}
+	doors := chosen(all, text)
+	if len(doors) > 0 {
+		return doors, nil
+	}
+	var places []string
+	for _, door := range chosen(all, "") {
+		places = append(places, door.Place)
+	}
+	return nil, fmt.Errorf("no token_auth to ask: --at %s fits none of %s, nor an issuer of them", text, strings.Join(places, ", "))
 }
 
 // chosen are the doors whose place or issuer holds the text, in the order of the
