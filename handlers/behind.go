@@ -118,6 +118,7 @@ func (w *walk) handlers(list []caddyhttp.MiddlewareHandler, passed []crossing) [
 			passed = w.answerer(handler, passed)
 		case *TokenAuth:
 			w.certificateHeader(handler)
+			w.clientCertificates(handler)
 		case *reverseproxy.Handler:
 			w.upstream(handler, passed)
 		case *caddyhttp.Subroute:

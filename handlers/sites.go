@@ -90,6 +90,20 @@ func (w *walk) certificateHeader(auth *TokenAuth) {
 	}
 }
 
+// clientCertificates warns of tokens that must be bound to a certificate where nobody is
+// asked for one: every one of them would be refused.
+func (w *walk) clientCertificates(auth *TokenAuth) {
+	asks := func(policy *caddytls.ConnectionPolicy) bool {
+		return policy.ClientAuthentication != nil && policy.ClientAuthentication.Active()
+	}
+	wanted := auth.SenderConstrained
+	if len(wanted) != 1 || wanted[0] != config.BoundMTLS || auth.ClientCertificate != "" || slices.ContainsFunc(w.server.TLSConnPolicies, asks) {
+		return
+	}
+	w.services.Log().Warn("sender_constrained mtls, and this site asks for no client certificates: "+
+		"write tls { client_auth { mode request } } in the site, or client_certificate", "place", auth.Place)
+}
+
 // trustsNobody tells whether a server is known to have no trusted proxies. Caddy drops
 // what was written once it has made the source, and shows the source to nobody, so
 // its field is looked for by name. Should it be called otherwise one day, nobody

@@ -166,6 +166,40 @@ func TestCertificateHeaderWarnsAtLoad(t *testing.T) {
 	}
 }
 
+// Tokens that must be bound to a certificate, where nobody is asked for one, are a
+// warning.
+func TestMutualTLSWarnsAtLoad(t *testing.T) {
+	const (
+		wanted = "token_auth {\nsender_constrained mtls\n}\nrespond in"
+		asks   = "tls internal {\nclient_auth {\nmode request\n}\n}"
+		warned = "sender_constrained mtls, and this site asks for no client certificates: write tls { client_auth { mode request } } in the site, or client_certificate"
+	)
+	for name, test := range map[string]struct {
+		tls, routes string
+		warns       bool
+	}{
+		"nobody is asked": {"tls internal", wanted, true},
+		"in a handle":     {"tls internal", "handle {\n" + wanted + "\n}", true},
+		"asked for":       {asks, wanted, false},
+		"from a proxy":    {"tls internal", strings.Replace(wanted, "mtls", "mtls\nclient_certificate Client-Cert", 1), false},
+		"or by DPoP":      {"tls internal", strings.Replace(wanted, "mtls", "dpop mtls", 1), false},
+		"not wanted":      {"tls internal", "token_auth\nrespond in", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, port, _ := strings.Cut(harness.FreeAddress(t), ":")
+			idp := harness.NewAuthServer(t)
+			gateway := harness.Start(t, strings.NewReplacer("$GLOBAL", "", "$ROUTES", "respond out", "$TLS", test.tls+"\n"+test.routes, "$PORT", port).Replace(siteWords), "$IDP", idp.URL)
+			lines := gateway.Lines(warned)
+			if len(lines) > 0 != test.warns {
+				t.Fatalf("%d warnings", len(lines))
+			}
+			if place, _ := lineField(lines, "place").(string); test.warns && !strings.Contains(place, "Caddyfile:") {
+				t.Errorf("the warning has the place %q", place)
+			}
+		})
+	}
+}
+
 func lineField(lines []map[string]any, name string) any {
 	if len(lines) == 0 {
 		return nil
