@@ -1,6 +1,8 @@
 package gatehouse
 
 import (
+	"crypto/hkdf"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -52,14 +54,25 @@ func (a *App) shares() *proof.Shares {
 	return held.Value
 }
 
+// nonces are those of a process alone, or with a seal those of all nodes that have it:
+// a client that got one of a node's may come to another one next.
 func (a *App) nonces() (*proof.Nonces, error) {
+	seals := a.Seal.Reveal()
+	keys := make([][]byte, len(seals))
+	for i, seal := range seals {
+		key, err := hkdf.Key(sha256.New, []byte(seal), nil, "gatehouse DPoP nonces", sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("deriving the key of nonces: %w", err)
+		}
+		keys[i] = key
+	}
 	// Made here, because the pool's constructors must not fail; one that came too
 	// late is dropped unused.
-	fresh, err := proof.NewNonces(nil, 0)
+	fresh, err := proof.NewNonces(0, keys...)
 	if err != nil {
 		return nil, err
 	}
-	held := nonces.Acquire(lease.KeyOf("nonces"), func() *proof.Nonces { return fresh }, nil)
+	held := nonces.Acquire(lease.KeyOf(append([]string{"nonces"}, seals...)...), func() *proof.Nonces { return fresh }, nil)
 	a.releases = append(a.releases, held.Release)
 	return held.Value, nil
 }

@@ -11,8 +11,8 @@ import (
 const minSeal = 32
 
 // Seal is the secret that protects what the gateway stores: its private keys in
-// Caddy's storage, and everything in Redis. A key is derived from it for each purpose. All nodes have the
-// same.
+// Caddy's storage, and everything in Redis. With it the nodes take each other's DPoP nonces. A key is
+// derived from it for each purpose. All nodes have the same.
 type Seal struct {
 	// The secret, as a list, each at least 32 bytes; while it rotates, the new one
 	// and the old one. The first seals, and each opens. A change has three steps, each

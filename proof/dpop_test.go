@@ -302,7 +302,7 @@ func TestDPoPMarksAreApart(t *testing.T) {
 
 func TestDPoPNonce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nonces, err := proof.NewNonces(nil, time.Minute)
+		nonces, err := proof.NewNonces(time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,7 +311,7 @@ func TestDPoPNonce(t *testing.T) {
 		check := func(nonce any) (proof.Proved, error) {
 			return checker.Check(t.Context(), c.request(t, c.prove(nil, map[string]any{"nonce": nonce})))
 		}
-		foreign, err := proof.NewNonces(nil, time.Minute)
+		foreign, err := proof.NewNonces(time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -340,21 +340,38 @@ func TestDPoPNonce(t *testing.T) {
 }
 
 func TestNoncesOfOneKeyAreShared(t *testing.T) {
-	key := []byte(strings.Repeat("k", 32))
-	one, err := proof.NewNonces(key, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := proof.NewNonces(key, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if good, _ := other.Check(one.Offer()); !good {
-		t.Error("nodes with one key refuse each other's nonces")
-	}
-	if _, err := proof.NewNonces(key[1:], 0); err == nil {
-		t.Error("a short key is accepted")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		old, fresh := []byte(strings.Repeat("o", 32)), []byte(strings.Repeat("f", 32))
+		nonces := func(keys ...[]byte) *proof.Nonces {
+			made, err := proof.NewNonces(time.Minute, keys...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made
+		}
+		// Between the two stands a node that has both while the key rotates.
+		before, between, after := nonces(old), nonces(fresh, old), nonces(fresh)
+		for name, test := range map[string]struct {
+			made, checks *proof.Nonces
+			good         bool
+		}{
+			"one key":                 {before, nonces(old), true},
+			"the old one, rotating":   {before, between, true},
+			"the new one, rotating":   {after, between, true},
+			"made while it rotates":   {between, after, true},
+			"the old one, withdrawn":  {before, after, false},
+			"one that is not there":   {between, before, false},
+			"a process that is alone": {before, nonces(), false},
+			"two that are alone":      {nonces(), nonces(), false},
+		} {
+			if good, current := test.checks.Check(test.made.Offer()); good != test.good || current != test.good {
+				t.Errorf("%s: %t, %t", name, good, current)
+			}
+		}
+		if _, err := proof.NewNonces(0, fresh, old[1:]); err == nil {
+			t.Error("a short key is accepted")
+		}
+	})
 }
 
 // marks answers as it is told.
@@ -400,7 +417,7 @@ func TestNewDPoPRefuses(t *testing.T) {
 }
 
 func TestProve(t *testing.T) {
-	nonces, err := proof.NewNonces(nil, 0)
+	nonces, err := proof.NewNonces(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -27,19 +28,21 @@ const (
 // nonces of everyone else who has it. Nonces are immutable and safe for concurrent
 // use.
 type Nonces struct {
-	key      []byte
+	keys     [][]byte // the one that makes them first
 	lifetime time.Duration
 }
 
-// NewNonces makes the nonces of a key, of at least 32 octets that nobody can guess;
-// nil makes a random one, for a process alone. Zero lifetime means
+// NewNonces makes nonces with the first of the keys and accepts those of all, for
+// keys that rotate. A key has at least 32 octets that nobody can guess; without any
+// there is a random one, for a process alone. Zero lifetime means
 // DefaultNonceLifetime.
-func NewNonces(key []byte, lifetime time.Duration) (*Nonces, error) {
-	switch {
-	case key == nil:
-		key = make([]byte, minNonceKey)
-		rand.Read(key)
-	case len(key) < minNonceKey:
+func NewNonces(lifetime time.Duration, keys ...[]byte) (*Nonces, error) {
+	if len(keys) == 0 {
+		random := make([]byte, minNonceKey)
+		rand.Read(random)
+		keys = [][]byte{random}
+	}
+	if slices.ContainsFunc(keys, func(key []byte) bool { return len(key) < minNonceKey }) {
 		return nil, errors.New("a key for nonces has at least 32 octets")
 	}
 	switch {
@@ -48,11 +51,15 @@ func NewNonces(key []byte, lifetime time.Duration) (*Nonces, error) {
 	case lifetime < time.Second:
 		return nil, errors.New("a nonce lives at least a second")
 	}
-	return &Nonces{key: append([]byte(nil), key...), lifetime: lifetime}, nil
+	own := make([][]byte, len(keys))
+	for i, key := range keys {
+		own[i] = slices.Clone(key)
+	}
+	return &Nonces{keys: own, lifetime: lifetime}, nil
 }
 
 // Offer returns the nonce for the next proof, for the DPoP-Nonce header.
-func (n *Nonces) Offer() string { return n.make(n.slot()) }
+func (n *Nonces) Offer() string { return n.make(n.keys[0], n.slot()) }
 
 // Check tells whether a nonce is good and, if so, whether it is the one that is
 // offered now: if not, the answer should offer that one (RFC 9449, section 8.2).
@@ -66,21 +73,24 @@ func (n *Nonces) Check(nonce string) (good, current bool) {
 	}
 	// Which stretch it claims to be of is not secret; the HMAC is compared in
 	// constant time, and over the only spelling that it has.
+	// One of the next stretch is from a node whose clock is ahead.
 	slot, now := binary.BigEndian.Uint64(head[:nonceSlot]), n.slot()
-	if slot != now && slot+1 != now {
+	if slot != now && slot+1 != now && slot != now+1 {
 		return false, false
 	}
-	good = hmac.Equal([]byte(nonce), []byte(n.make(slot)))
-	return good, good && slot == now
+	good = slices.ContainsFunc(n.keys, func(key []byte) bool {
+		return hmac.Equal([]byte(nonce), []byte(n.make(key, slot)))
+	})
+	return good, good && slot >= now
 }
 
 func (n *Nonces) slot() uint64 {
 	return uint64(max(time.Now().UnixNano(), 0)) / uint64(n.lifetime) //nolint:gosec // neither is negative
 }
 
-func (n *Nonces) make(slot uint64) string {
+func (*Nonces) make(key []byte, slot uint64) string {
 	text := binary.BigEndian.AppendUint64(make([]byte, 0, nonceSlot+sha256.Size), slot)
-	mac := hmac.New(sha256.New, n.key)
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("dpop nonce\x00")) // the key may serve other purposes as well
 	mac.Write(text)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(text)[:nonceSlot+nonceMAC])
