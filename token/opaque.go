@@ -62,13 +62,39 @@ func Introspected(said Introspection) (*Token, error) {
 	if !said.Claims.Has("iss") {
 		found.Issuer = said.Issuer
 	}
-	if said.JWT != nil && !found.namedAs(said.JWT) {
-		found.JWT = said.JWT
-	}
 	if !said.Claims.Has("exp") {
 		found.Expiry = said.Until
 	}
+	if said.JWT == nil {
+		return found, nil
+	}
+	if !found.namedAs(said.JWT) {
+		found.JWT = said.JWT
+	}
+	if err := found.within(said.JWT); err != nil {
+		return nil, err
+	}
 	return found, nil
+}
+
+// within holds an answer to what the issuer signed: an answer binds the token to more
+// and ends it sooner, and takes nothing of either back.
+func (t *Token) within(jwt *Token) error {
+	if !jwt.Expiry.IsZero() && jwt.Expiry.Before(t.Expiry) {
+		t.Expiry = jwt.Expiry
+	}
+	for said, signed := range map[*Thumbprint]Thumbprint{
+		&t.Confirmation.Key: jwt.Confirmation.Key, &t.Confirmation.Certificate: jwt.Confirmation.Certificate,
+	} {
+		switch {
+		case signed.IsZero():
+		case said.IsZero():
+			*said = signed
+		case !said.Is(signed):
+			return fmt.Errorf("%w: the issuer binds the token to another key than the token itself does", BadClaim)
+		}
+	}
+	return nil
 }
 
 // namedAs tells whether whoever knows a token by its names and its date knows the other

@@ -266,6 +266,18 @@ func TestIntrospectionAlways(t *testing.T) {
 	}
 	a.endpoint.Issue(light, map[string]any{"aud": "https://x.example.com"})
 	a.Get("/", light).Expect(t, http.StatusUnauthorized)
+	// The key that the issuer signed into the JWT counts, whatever the answer says.
+	holder, another := harness.NewHolder(t), harness.NewHolder(t)
+	bound := a.idp.Token(map[string]any{"cnf": holder.Binding(), "jti": "bound"})
+	prove := func(who *harness.Holder) harness.Answer {
+		return a.Do(who.Prove(a.Request(http.MethodGet, "/", ""), a.URL+"/", bound, ""))
+	}
+	a.endpoint.Issue(bound, nil)
+	prove(holder).Expect(t, http.StatusOK)
+	prove(another).Expect(t, http.StatusUnauthorized)
+	a.endpoint.Issue(bound, map[string]any{"cnf": another.Binding()})
+	prove(holder).Expect(t, http.StatusUnauthorized)
+	prove(another).Expect(t, http.StatusUnauthorized)
 	asked := len(a.endpoint.Asked())
 	thief := tokentest.NewKey(t, "ES256", "k1")
 	for _, bad := range []string{thief.Sign(nil, a.idp.Claims(nil)), a.idp.Token(map[string]any{"exp": 1}), good + "x"} {
