@@ -93,10 +93,11 @@ func badAnswer(cause error) *Error {
 
 // refused reads an answer with an error status. A token that is not good is no
 // error (RFC 7662, section 2.2), yet there are servers that answer 400 to a text
-// that they cannot read: where they have just understood others, that is about
-// the token, and whoever sends such texts gets no 503 out of it.
+// that they cannot read, or say that it is too long or not of their form: where they
+// have just understood others, that is about the token, and whoever sends such texts
+// gets no 503 out of it.
 func (i *Introspector) refused(refusal *authserver.Refusal, now time.Time) *Error {
-	if refusal.Status == http.StatusBadRequest && !aboutClient(refusal.Code) && i.config.State.proven(i.shape, now) {
+	if slices.Contains(aboutText, refusal.Status) && !aboutClient(refusal.Code) && i.config.State.proven(i.shape, now) {
 		return newError(token.Inactive, refusal)
 	}
 	failure := newError(token.IntrospectionUnavailable, refusal)
@@ -105,6 +106,9 @@ func (i *Introspector) refused(refusal *authserver.Refusal, now time.Time) *Erro
 	}
 	return failure
 }
+
+// aboutText are statuses that may be about the text that was sent.
+var aboutText = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity}
 
 func aboutClient(code string) bool {
 	return code == "invalid_client" || code == "unauthorized_client"
