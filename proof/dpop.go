@@ -196,6 +196,10 @@ type parsed struct {
 	issued time.Time
 	token  string // ath
 	nonce  string
+
+	// No proof needs these. What its maker bounds by them is bounded (RFC 7519,
+	// sections 4.1.4 and 4.1.5); zero where it says nothing.
+	expires, notBefore time.Time
 }
 
 // parseProof wants exactly one proof, of the right shape.
@@ -245,15 +249,36 @@ func readClaims(proof *parsed, claims jose.Object) (*parsed, error) {
 		}
 		*claim.to = text
 	}
-	value, _ := claims.Get("iat")
+	return readDates(proof, claims)
+}
+
+func readDates(proof *parsed, claims jose.Object) (*parsed, error) {
+	for _, claim := range []struct {
+		name     string
+		to       *time.Time
+		optional bool
+	}{{"iat", &proof.issued, false}, {"exp", &proof.expires, true}, {"nbf", &proof.notBefore, true}} {
+		if claim.optional && !claims.Has(claim.name) {
+			continue
+		}
+		var ok bool
+		if *claim.to, ok = readDate(claims, claim.name); !ok {
+			return nil, fmt.Errorf("%w: %s is absent or not a date", BadProof, claim.name)
+		}
+	}
+	return proof, nil
+}
+
+// readDate reads a NumericDate (RFC 7519, section 2).
+func readDate(claims jose.Object, name string) (time.Time, bool) {
+	value, _ := claims.Get(name)
 	number, _ := value.(json.Number)
 	seconds, err := number.Float64()
 	if err != nil || math.IsNaN(seconds) || seconds < 0 || seconds > farFuture {
-		return nil, fmt.Errorf("%w: iat is absent or not a date", BadProof)
+		return time.Time{}, false
 	}
 	whole, fraction := math.Modf(seconds)
-	proof.issued = time.Unix(int64(whole), int64(fraction*float64(time.Second)))
-	return proof, nil
+	return time.Unix(int64(whole), int64(fraction*float64(time.Second))), true
 }
 
 // checkClaims compares the proof with the request, in the order of RFC 9449, section
@@ -273,6 +298,10 @@ func (d *DPoP) checkClaims(proof *parsed, request Request, now time.Time) (next 
 		return "", fmt.Errorf("%w: iat is too long ago", BadProof)
 	case proof.issued.After(now.Add(d.config.Leeway)):
 		return "", fmt.Errorf("%w: iat lies in the future", BadProof)
+	case !proof.expires.IsZero() && !now.Before(proof.expires.Add(d.config.Leeway)):
+		return "", fmt.Errorf("%w: exp has passed", BadProof)
+	case proof.notBefore.After(now.Add(d.config.Leeway)):
+		return "", fmt.Errorf("%w: nbf lies in the future", BadProof)
 	case !sameToken(proof.token, request.Token):
 		return "", fmt.Errorf("%w: ath is not the hash of the token", BadProof)
 	}

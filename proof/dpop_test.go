@@ -206,6 +206,10 @@ func TestDPoPRefuses(t *testing.T) {
 		"iat a text":          {[]string{claim("iat", fmt.Sprint(now.Unix()))}, proof.BadProof},
 		"iat overflows":       {[]string{claim("iat", 1e300)}, proof.BadProof},
 		"iat negative":        {[]string{claim("iat", -1)}, proof.BadProof},
+		"exp has passed":      {[]string{claim("exp", now.Add(-31*time.Second).Unix())}, proof.BadProof},
+		"exp a text":          {[]string{claim("exp", "4102444800")}, proof.BadProof},
+		"exp overflows":       {[]string{claim("exp", 1e300)}, proof.BadProof},
+		"nbf in the future":   {[]string{claim("nbf", now.Add(40*time.Second).Unix())}, proof.BadProof},
 		"jti absent":          {[]string{claim("jti", nil)}, proof.BadProof},
 		"jti empty":           {[]string{claim("jti", "")}, proof.BadProof},
 		"jti a number":        {[]string{claim("jti", 7)}, proof.BadProof},
@@ -231,6 +235,10 @@ func TestDPoPRefuses(t *testing.T) {
 	}
 	if _, err := checker.Check(t.Context(), c.request(t, good)); err != nil {
 		t.Errorf("the good proof was used up by the bad ones: %v", err)
+	}
+	bounded := c.prove(nil, map[string]any{"exp": now.Add(time.Minute).Unix(), "nbf": now.Unix()})
+	if _, err := checker.Check(t.Context(), c.request(t, bounded)); err != nil {
+		t.Errorf("a proof with dates of its own: %v", err)
 	}
 }
 
