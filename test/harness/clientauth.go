@@ -99,8 +99,8 @@ func (s *AuthServer) MutualTLS(tb testing.TB) *httptest.Server {
 	tb.Cleanup(second.Close)
 	s.Handle("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(tokentest.JSON(map[string]any{
-			"issuer": s.URL, "jwks_uri": s.URL + "/jwks", "token_endpoint": s.URL + "/token",
-			"mtls_endpoint_aliases": map[string]string{"token_endpoint": second.URL + "/token"},
+			"issuer": s.URL, "jwks_uri": s.URL + "/jwks", "token_endpoint": s.URL + "/token", "introspection_endpoint": s.URL + "/introspect",
+			"mtls_endpoint_aliases": map[string]string{"token_endpoint": second.URL + "/token", "introspection_endpoint": second.URL + "/introspect"},
 		}))
 	})
 	return second

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"encoding/pem"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,17 +48,49 @@ func TestPrefixRouting(t *testing.T) {
 	}
 }
 
-// The gateway proves itself by key to the endpoint too.
-func TestIntrospectionByKey(t *testing.T) {
+// The gateway proves itself to the endpoint as it does at the token endpoint.
+func TestIntrospectionAuthentication(t *testing.T) {
 	key := tokentest.NewKey(t, "ES256", "client-1")
-	file := filepath.Join(t.TempDir(), "key.pem")
-	if err := os.WriteFile(file, key.PEM(t), 0o600); err != nil {
-		t.Fatal(err)
+	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
+	endpoint, alias := idp.Introspects(t), idp.MutualTLS(t)
+	folder := t.TempDir()
+	file := func(name string, content []byte) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	a := startAsking(t, "", "auth private_key_jwt\nkey "+file+" ES256 client-1")
-	rule := &harness.AssertionRule{Key: key, Audience: a.idp.URL, Type: "client-authentication+jwt"}
-	a.idp.Authenticate(func(r *http.Request) bool { return rule.Accepts(t, r) })
-	a.Get("/", a.endpoint.Issue("by-key", nil)).Expect(t, http.StatusOK)
+	certificate := func(der []byte) []byte {
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	}
+	keyFile, caFile := file("key", key.PEM(t)), file("ca", certificate(alias.Certificate().Raw))
+	certFile := file("cert", certificate(selfSigned(t, key)))
+	rule := &harness.AssertionRule{Key: key, Audience: idp.URL, Type: "client-authentication+jwt"}
+	for name, test := range map[string]struct {
+		words string
+		known func(*http.Request) bool // nil: by HTTP Basic
+	}{
+		"basic": {"secret " + harness.ClientSecret, nil},
+		"post": {"auth post\nsecret " + harness.ClientSecret, func(r *http.Request) bool {
+			return r.PostForm.Get("client_id") == harness.ClientID && r.PostForm.Get("client_secret") == harness.ClientSecret && r.Header.Get("Authorization") == ""
+		}},
+		"private_key_jwt": {"auth private_key_jwt\nkey " + keyFile + " ES256 client-1", func(r *http.Request) bool { return rule.Accepts(t, r) }},
+		// At the address for that, which the metadata names beside the other.
+		"tls": {"auth tls\ncertificate " + certFile + " " + keyFile + "\ntrust_ca " + caFile, func(r *http.Request) bool {
+			return r.TLS != nil && r.TLS.PeerCertificates[0].Subject.CommonName == "client-1" && r.PostForm.Get("client_id") == harness.ClientID
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			idp.Authenticate(test.known)
+			gateway := harness.Start(t, fitOpaque("cache_ttl 0s", test.words), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
+			token := endpoint.Issue("asked-by-"+name, nil)
+			gateway.Get("/", token).Expect(t, http.StatusOK)
+			// Another who knows nobody: the token may be fine.
+			idp.Authenticate(func(*http.Request) bool { return false })
+			gateway.Get("/", token).Expect(t, http.StatusServiceUnavailable)
+		})
+	}
 }
 
 // An endpoint that is down is left alone after a few questions, across a reload
