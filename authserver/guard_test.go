@@ -67,7 +67,7 @@ func TestBreaker(t *testing.T) {
 				if pause.Reason != PauseOpen || pause.Cause != test.cause || pause.RetryAfter != breakerOpen {
 					t.Errorf("%+v", pause)
 				}
-				if states := guard.Endpoints(); len(states) != 1 || !states[0].Open || states[0].Cause != test.cause {
+				if states := guard.Endpoints(); len(states) != 1 || !states[0].Open || states[0].Cause != test.cause || states[0].Openings[test.cause] != 1 {
 					t.Errorf("%+v", states)
 				}
 				if err := guard.call(t.Context(), testPlace+"2", fine); errors.As(err, &pause) {
