@@ -16,7 +16,7 @@ func TestRotationInACalmWorld(t *testing.T) { calm(t, 2, 6) }
 
 // calm lets nodes rotate, that many days after the first turn too: no more than most keys
 // are there then.
-func calm(t *testing.T, days time.Duration, most int) {
+func calm(t *testing.T, days, most int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
@@ -45,7 +45,7 @@ func calm(t *testing.T, days time.Duration, most int) {
 				t.Errorf("node %d told of %d rotations, want one for each purpose", i, turns)
 			}
 		}
-		w.watch(days*24*time.Hour, time.Minute)
+		w.watch(time.Duration(days)*24*time.Hour, time.Minute)
 		if got := len(w.nodes[0].Keys()); got > most {
 			t.Errorf("%d keys after %d days: old ones do not leave", got, days+1)
 		}

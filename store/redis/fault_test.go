@@ -47,6 +47,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 		"frozen": (*storetest.Redis).Freeze,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := storetest.StartRedis(t, storetest.RedisOptions{})
 			s := open(t, redis.Config{URLs: []string{server.URL()}, Timeout: 200 * time.Millisecond})
 			end(server)
@@ -141,7 +142,7 @@ func TestOpenRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = foreign.Close() }()
+	t.Cleanup(func() { _ = foreign.Close() })
 	go ancient(foreign)
 	for name, tt := range map[string]struct {
 		config redis.Config
@@ -153,6 +154,7 @@ func TestOpenRefuses(t *testing.T) {
 		"ancient":        {redis.Config{URLs: []string{"redis://" + foreign.Addr().String()}, Password: "canary-ancient"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var said strings.Builder
 			tt.config.Seals, tt.config.Timeout = []string{secret}, 5*time.Second
 			tt.config.Log = slog.New(slog.NewTextHandler(&said, nil))
@@ -240,7 +242,6 @@ func TestServerWithoutMemory(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	t.Parallel()
 	good := []string{secret}
 	for name, tt := range map[string]struct {
 		config redis.Config

@@ -56,6 +56,7 @@ func TestLogOfARestartedServer(t *testing.T) {
 		"with what it had": (*storetest.Redis).Restart,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := storetest.StartRedis(t, storetest.RedisOptions{AppendOnly: true})
 			s := open(t, redis.Config{URLs: []string{server.URL()}})
 			add(t, s, "a")
@@ -105,7 +106,6 @@ func TestLogWithAnEntryAtTheLastPlace(t *testing.T) {
 // hear of it once, and put back what they hold. What nobody holds is not missed again
 // and again.
 func TestLogThatLostEntries(t *testing.T) {
-	t.Parallel()
 	const stream = "gatehouse:{l:testlog}:stream"
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	s := open(t, redis.Config{URLs: []string{server.URL()}})
@@ -180,7 +180,6 @@ func TestLogTakesManyAtOnce(t *testing.T) {
 
 // A log that was emptied under a running server, all of it or the stream alone.
 func TestLogThatWasEmptied(t *testing.T) {
-	t.Parallel()
 	server := storetest.StartRedis(t, storetest.RedisOptions{})
 	for _, command := range [][]string{{"flushall"}, {"del", "gatehouse:{l:testlog}:stream"}, {"del", "gatehouse:{l:testlog}:epoch"}} {
 		t.Run(fmt.Sprint(command), func(t *testing.T) {

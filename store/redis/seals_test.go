@@ -22,6 +22,7 @@ func neighbours(t *testing.T, f func(t *testing.T, before, after *redis.Store)) 
 	for i := range len(steps) - 1 {
 		for j, order := range [][2]int{{i, i + 1}, {i + 1, i}} {
 			t.Run(fmt.Sprint("steps ", order), func(t *testing.T) {
+				t.Parallel()
 				prefix := fmt.Sprintf("step%d%d:", i, j)
 				f(t, open(t, redis.Config{URLs: []string{server.URL()}, Seals: steps[order[0]], Prefix: prefix}),
 					open(t, redis.Config{URLs: []string{server.URL()}, Seals: steps[order[1]], Prefix: prefix}))
