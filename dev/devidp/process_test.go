@@ -15,32 +15,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-gatehouse/gatehouse/test/harness"
 )
 
-// binary is gatehouse-dev, built once for all tests of the process.
-var binary string
-
 func TestMain(m *testing.M) {
-	code, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func buildAndRun(m *testing.M) (int, error) {
-	dir, err := os.MkdirTemp("", "gatehouse-dev")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "gatehouse-dev")
-	build := exec.Command("go", "build", "-o", binary, "../cmd/gatehouse-dev")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("building gatehouse-dev: %w\n%s", err, out)
-	}
-	return m.Run(), nil
+	status := m.Run()
+	harness.Discard()
+	os.Exit(status)
 }
 
 // patience bounds every wait for the process. It is no assertion: a machine that
@@ -109,7 +91,7 @@ func (p *process) command(ctx context.Context, config string, args ...string) *e
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	command := exec.CommandContext(ctx, binary, append(args, "--config", file, "--adapter", "caddyfile")...)
+	command := exec.CommandContext(ctx, harness.Binary(p.t), append(args, "--config", file, "--adapter", "caddyfile")...)
 	command.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
 	return command
 }
