@@ -3,7 +3,6 @@ package authserver
 import (
 	"context"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -17,83 +16,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// What must never be seen in an error.
-const (
-	testSecret  = "s3cr3t-CANARY-of-the-client"
-	testSubject = "CANARY-of-the-caller"
-)
-
-// endpoint is a token endpoint that is as strict as real ones: it answers only a
-// request that RFC 6749 allows.
-func endpoint(t *testing.T, handler http.HandlerFunc) *httptest.Server {
-	t.Helper()
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if fault := requestFault(r); fault != "" {
-			t.Errorf("request: %s", fault)
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		handler(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return server
-}
-
-func requestFault(r *http.Request) string {
-	if err := r.ParseForm(); err != nil {
-		return err.Error()
-	}
-	_, _, basic := r.BasicAuth()
-	switch {
-	case r.Method != http.MethodPost:
-		return "method " + r.Method
-	case r.URL.RawQuery != "":
-		return "a query"
-	case r.Header.Get("Content-Type") != "application/x-www-form-urlencoded":
-		return "content type " + r.Header.Get("Content-Type")
-	case r.Header.Get("Accept") != "application/json":
-		return "accept " + r.Header.Get("Accept")
-	case basic == r.PostForm.Has("client_secret"):
-		return "not exactly one client authentication"
-	}
-	return ""
-}
-
-func trust(server *httptest.Server) [][]byte {
-	return [][]byte{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})}
-}
-
-func newTestClient(t *testing.T, options ClientOptions) *Client {
-	t.Helper()
-	if options.ID == "" {
-		options.ID = "gateway"
-	}
-	if options.Auth == nil {
-		options.Auth = Basic(NewSecret(testSecret))
-	}
-	client, err := NewClient(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return client
-}
-
-func clientOf(t *testing.T, server *httptest.Server) *Client {
-	t.Helper()
-	return newTestClient(t, ClientOptions{TokenEndpoint: server.URL + "/token", TrustCA: trust(server)})
-}
-
-func subjectForm() url.Values { return url.Values{"subject_token": {testSubject}} }
-
-const goodAnswer = `{"access_token":"issued","token_type":"Bearer","issued_token_type":"urn:x","expires_in":60,"scope":"a b"}`
-
-func writeJSON(w http.ResponseWriter, status int, body string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, body)
-}
 
 func TestClientAuthentication(t *testing.T) {
 	// RFC 6749, section 2.3.1: what would break the pair apart is encoded first.
@@ -354,94 +276,6 @@ func TestTokenErrorsHoldNoSecret(t *testing.T) {
 				t.Errorf("a secret is in %q", text)
 			}
 		})
-	}
-}
-
-// With an issuer the endpoint is discovered, and looked for again when it is
-// gone.
-func TestTokenByDiscovery(t *testing.T) {
-	var path atomic.Value
-	path.Store("/old")
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		issuer := "https://" + r.Host
-		switch r.URL.Path {
-		case "/.well-known/openid-configuration":
-			writeJSON(w, 200, fmt.Sprintf(`{"issuer":%q,"token_endpoint":%q}`, issuer, issuer+path.Load().(string)))
-		case path.Load():
-			writeJSON(w, 200, goodAnswer)
-		default:
-			w.WriteHeader(http.StatusNotFound)
-		}
-	}))
-	defer server.Close()
-	found, err := NewServer(ServerOptions{Issuer: server.URL, TrustCA: trust(server)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer found.Close()
-	client := newTestClient(t, ClientOptions{Server: found, TrustCA: trust(server)})
-	if _, err := client.Token(t.Context(), subjectForm()); err != nil {
-		t.Fatal(err)
-	}
-	path.Store("/new")
-	var refusal *Refusal
-	if _, err := client.Token(t.Context(), subjectForm()); !errors.As(err, &refusal) {
-		t.Fatalf("the old endpoint: %v", err)
-	}
-	if _, err := client.Token(t.Context(), subjectForm()); err != nil {
-		t.Errorf("the new endpoint: %v", err)
-	}
-	if client.Issuer() != server.URL {
-		t.Errorf("issuer %q", client.Issuer())
-	}
-}
-
-func TestTokenByDiscoveryFails(t *testing.T) {
-	var metadata atomic.Value
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, 200, metadata.Load().(string))
-	}))
-	defer server.Close()
-	for name, document := range map[string]string{
-		"no endpoint":    fmt.Sprintf(`{"issuer":%q}`, server.URL),
-		"another issuer": `{"issuer":"https://other.example","token_endpoint":"https://other.example/t"}`,
-		"plain http":     fmt.Sprintf(`{"issuer":%q,"token_endpoint":"http://idp.example/t"}`, server.URL),
-	} {
-		t.Run(name, func(t *testing.T) {
-			metadata.Store(document)
-			found, err := NewServer(ServerOptions{Issuer: server.URL, TrustCA: trust(server)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer found.Close()
-			client := newTestClient(t, ClientOptions{Server: found, TrustCA: trust(server)})
-			if _, err := client.Token(t.Context(), subjectForm()); !errors.Is(err, ErrBadAnswer) {
-				t.Errorf("error %v", err)
-			}
-		})
-	}
-}
-
-// The client's timeout bounds discovery too, whatever the server's own is.
-func TestTokenTimeoutBoundsDiscovery(t *testing.T) {
-	release := make(chan struct{})
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		select {
-		case <-release:
-		case <-time.After(3 * time.Second): // a client that waits so long gets an answer, and the wrong error
-		}
-		writeJSON(w, 200, `{}`)
-	}))
-	t.Cleanup(server.Close)
-	t.Cleanup(func() { close(release) })
-	found, err := NewServer(ServerOptions{Issuer: server.URL, TrustCA: trust(server), Timeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(found.Close)
-	client := newTestClient(t, ClientOptions{Server: found, TrustCA: trust(server), Timeout: 50 * time.Millisecond})
-	if _, err := client.Token(t.Context(), subjectForm()); !errors.Is(err, ErrTimeout) {
-		t.Errorf("error %v", err)
 	}
 }
 
