@@ -134,6 +134,7 @@ func TestMetrics(t *testing.T) {
 		`validation_duration_seconds_count`:                                                 10,
 		`decisions_total{outcome="allowed",rule=""}`:                                        3,
 		`decisions_total{outcome="denied",rule="scope"}`:                                    1,
+		`events_dropped_total`:                                                              0,
 		`breaker_open{endpoint="` + site.idp.URL + `/token",server="` + site.idp.URL + `"}`: 0,
 		`breaker_open{endpoint="discovery",server="` + site.idp.URL + `"}`:                  0,
 		`exchanges_total{exchange="orders",outcome="ok"}`:                                   1,
