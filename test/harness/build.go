@@ -33,23 +33,19 @@ func Binary(tb testing.TB) string {
 // file as it is that nothing has changed since. As each run holds the file by a name of
 // its own, a later build takes it from none.
 func built() (path string, err error) {
-	folder := filepath.Join(Root(), ".cache", "harness")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return "", err
-	}
-	unlock, err := lock(filepath.Join(folder, "lock"))
+	unlock, err := Lock("build")
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	shared := filepath.Join(folder, "gatehouse-dev"+raceSuffix)
+	shared := filepath.Join(shelf(), "gatehouse-dev"+raceSuffix)
 	arguments := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", shared}, raceFlags...)
 	command := exec.Command("go", append(arguments, "./cmd/gatehouse-dev")...)
 	command.Dir = filepath.Join(Root(), "dev")
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
-	own, err := os.MkdirTemp(folder, "run-")
+	own, err := os.MkdirTemp(shelf(), "run-")
 	if err != nil {
 		return "", err
 	}
@@ -57,9 +53,16 @@ func built() (path string, err error) {
 	return path, os.Link(shared, path)
 }
 
-// lock waits until no other process holds a file.
-func lock(path string) (unlock func() error, err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+// shelf is the folder of what the packages with tests share.
+func shelf() string { return filepath.Join(Root(), ".cache", "harness") }
+
+// Lock waits until no other process holds the lock of that name, for what the packages
+// with tests share: Go tests several at once.
+func Lock(name string) (unlock func() error, err error) {
+	if err := os.MkdirAll(shelf(), 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(shelf(), name+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -28,9 +28,15 @@ func Install(tb testing.TB, folder string) {
 	once.(*sync.Once).Do(func() { install(tb, folder) }) //nolint:forcetypeassert // the only type that is put there
 }
 
-// install runs none of the packages' own scripts: nothing here needs them.
+// install runs none of the packages' own scripts: nothing here needs them. Runs of other
+// packages, which need the same folder, wait: npm begins by emptying it.
 func install(tb testing.TB, folder string) {
 	tb.Helper()
+	unlock, err := harness.Lock("npm-" + filepath.Base(folder))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = unlock() }()
 	lock, err := os.ReadFile(filepath.Join(folder, "package-lock.json"))
 	if err != nil {
 		tb.Fatal(err)
