@@ -247,7 +247,9 @@ func newWorld(life *lifetime) *world {
 }
 
 var (
-	jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{16,}`)
+	// No part of a token is that short; the random names of tokens, thousands of which
+	// are in the log, are.
+	jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{20,}`)
 	// What a caller writes into a URL is in Caddy's logs, and the caller's doing.
 	inURL = regexp.MustCompile(`access_token=[A-Za-z0-9._-]+`)
 	// Caddy's picture of the request for its logs is older than any handler, and hides
