@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -158,24 +159,30 @@ func Eventually(tb testing.TB, what string, condition func() bool) {
 func pause() { <-time.After(10 * time.Millisecond) }
 
 // FreeAddress is a loopback address with a port that was free a moment ago.
+//
+// It is below the ports that systems choose from, for servers of tests and for
+// connections (32768 and up on Linux, RFC 6335 says 49152): one of those could take it
+// before the gateway listens there.
 func FreeAddress(tb testing.TB) string {
 	tb.Helper()
-	for {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	const lowest, highest, attempts = 12_000, 32_000, 1000
+	for range attempts {
+		address := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(highest-lowest))
+		listener, err := net.Listen("tcp", address)
 		if err != nil {
-			tb.Fatal(err)
+			continue
 		}
-		address := listener.Addr().String()
 		_ = listener.Close()
 		if _, given := given.LoadOrStore(address, nil); !given {
 			return address
 		}
 	}
+	tb.Fatal("there is no free port")
+	return ""
 }
 
-// given are the addresses that this process has handed out. The system may offer a
-// port twice, and Caddy shares ports: a site would be answered by another one, or by
-// the admin endpoint.
+// given are the addresses that this process has handed out. Caddy shares ports: a site
+// would be answered by another one, or by the admin endpoint.
 var given sync.Map
 
 // Kill ends the gateway as a power failure would: it cleans nothing up.

@@ -74,6 +74,7 @@ $ROUTED {
 // Where no token_auth looked, what the caller presents ends at the exchange all the
 // same: in trailers, in the routes for errors, and whatever becomes of the exchange.
 func TestExchangeAnonymousKeepsTheCallersToken(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	routed := "http://" + harness.FreeAddress(t)
 	gateway := harness.Start(t, anonymousSites, "$IDP", idp.URL, "$UPSTREAM", upstream.Address, "$ROUTED", routed,
@@ -99,6 +100,7 @@ func TestExchangeAnonymousKeepsTheCallersToken(t *testing.T) {
 
 // Each of several exchanges fills its own header, and none fills another's.
 func TestExchangeAnonymousTwice(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, anonymousSites, "$IDP", idp.URL, "$UPSTREAM", upstream.Address,
 		"$ROUTED", "http://"+harness.FreeAddress(t), "$NOWHERE", harness.FreeAddress(t))

@@ -74,6 +74,7 @@ var (
 )
 
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	stranger := tokentest.NewKey(t, "ES256", "k1")
 	plain := "http://" + harness.FreeAddress(t)
@@ -178,6 +179,7 @@ func (want expected) expect(t *testing.T, got harness.Answer, routed bool, metho
 // While an issuer is down a good token is not a bad one; when it is back, so is
 // the API, by itself.
 func TestIssuerIsDownAtStart(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	idp.Fail(http.StatusBadGateway)
 	plain := "http://" + harness.FreeAddress(t)

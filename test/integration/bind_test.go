@@ -131,6 +131,7 @@ func (j *judge) tokens(idp *harness.AuthServer, changes map[string]any) http.Han
 // own for the URL that its upstream sees, and the nonce of the server is used. The
 // answer can be verified all the same.
 func TestBindDPoP(t *testing.T) {
+	t.Parallel()
 	caddyfile := strings.Replace(boundExchange, "bind dpop\n", "bind dpop\n\t\t\taccept {\n\t\t\t\tverify main\n\t\t\t}\n", 1)
 	idp, first, second, judge := harness.NewAuthServer(t), harness.NewUpstream(t), harness.NewUpstream(t), newJudge(t)
 	idp.Handle("/bound-token", judge.tokens(idp, nil))
@@ -170,6 +171,7 @@ func TestBindDPoP(t *testing.T) {
 // A reverse_proxy without the transport sends nothing at all: the token would be
 // useless there, and a request without one is another request.
 func TestBindDPoPNeedsTheTransport(t *testing.T) {
+	t.Parallel()
 	idp, upstream, judge := harness.NewAuthServer(t), harness.NewUpstream(t), newJudge(t)
 	idp.Handle("/bound-token", judge.tokens(idp, nil))
 	gateway := harness.Start(t, boundExchange, "$IDP", idp.URL, "$FIRST", upstream.Address, "$SECOND", upstream.Address)
@@ -186,6 +188,7 @@ func TestBindDPoPNeedsTheTransport(t *testing.T) {
 // RFC 9449, section 5: what comes back unbound, or bound to somebody else's key, is
 // not used.
 func TestBindDPoPRefusesOtherAnswers(t *testing.T) {
+	t.Parallel()
 	for name, changes := range map[string]map[string]any{
 		"bearer": {"token_type": "Bearer"},
 		"other key": {"access_token": harness.NewAuthServer(t).Token(map[string]any{
@@ -206,6 +209,7 @@ func TestBindDPoPRefusesOtherAnswers(t *testing.T) {
 
 // RFC 9449, section 9: an upstream that wants a nonce gets it.
 func TestBindDPoPUpstreamNonce(t *testing.T) {
+	t.Parallel()
 	idp, upstream, judge := harness.NewAuthServer(t), harness.NewUpstream(t), newJudge(t)
 	idp.Handle("/bound-token", judge.tokens(idp, nil))
 	upstream.Respond(func(w http.ResponseWriter, r *http.Request) {
@@ -228,6 +232,7 @@ func TestBindDPoPUpstreamNonce(t *testing.T) {
 // The gateway's own token goes back to the server that made it, and to nobody else:
 // it is a bearer token, while the upstream's is bound.
 func TestBindDPoPLeavesTheActorUnbound(t *testing.T) {
+	t.Parallel()
 	idp, upstream, judge := harness.NewAuthServer(t), harness.NewUpstream(t), newJudge(t)
 	exchange, own := judge.tokens(idp, nil), idp.Token(map[string]any{"sub": "gateway"})
 	idp.Handle("/bound-token", func(w http.ResponseWriter, r *http.Request) {

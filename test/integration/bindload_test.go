@@ -49,6 +49,7 @@ const (
 // A route on which no request could succeed is refused at load; one on which some
 // can is not.
 func TestBindDPoPIsCheckedAtLoad(t *testing.T) {
+	t.Parallel()
 	const refused, loads = "no reverse_proxy behind it has transport gatehouse: write it there", ""
 	idp, upstream, folder := harness.NewAuthServer(t), harness.NewUpstream(t), t.TempDir()
 	harness.NewCertificate(t).Write(t, filepath.Join(folder, "cert"), filepath.Join(folder, "cert.key"))

@@ -166,6 +166,7 @@ const clientSecret = "secret " + harness.ClientSecret
 // RFC 8705, sections 3 and 5: a certificate is shown at the alias, however the
 // client proves itself, and the upstream gets a token that is bound to it.
 func TestExchangeC15AliasForBoundTokens(t *testing.T) {
+	t.Parallel()
 	key := tokentest.NewKey(t, "ES256", "client-1")
 	for name, test := range map[string]struct {
 		auth, files string
@@ -225,6 +226,7 @@ func pemOf(t *testing.T, key *tokentest.Key) []byte {
 // What comes back bound to nothing or to something else is not used; nor is any
 // token of a server that never looked at the certificate.
 func TestBindMTLSRefusesOtherAnswers(t *testing.T) {
+	t.Parallel()
 	foreign := harness.NewCertificate(t)
 	for name, test := range map[string]struct {
 		claims map[string]any
@@ -260,6 +262,7 @@ func TestBindMTLSRefusesOtherAnswers(t *testing.T) {
 // A token is no good over a connection that shows another certificate: the
 // upstream says no, and the caller learns that it is not its fault.
 func TestBindMTLSNeedsTheSameCertificate(t *testing.T) {
+	t.Parallel()
 	w := newCertifiedWorld(t)
 	w.tokens(nil, byClientSecret)
 	gateway := w.start(clientSecret, "$FOLDER/cert $FOLDER/cert.key", "")
@@ -270,6 +273,7 @@ func TestBindMTLSNeedsTheSameCertificate(t *testing.T) {
 
 // A token that is verified may be bound to what was shown, and to nothing else.
 func TestBindMTLSVerified(t *testing.T) {
+	t.Parallel()
 	const verify = "accept {\nverify main\n}"
 	w := newCertifiedWorld(t)
 	w.tokens(nil, byClientSecret)
@@ -280,6 +284,7 @@ func TestBindMTLSVerified(t *testing.T) {
 // When the files change, tokens are asked for anew, bound to what they hold then,
 // and transport gatehouse shows the same: not one request fails.
 func TestBindMTLSRotates(t *testing.T) {
+	t.Parallel()
 	for name, versions := range map[string]string{"HTTP/1.1": "1.1", "HTTP/2": "1.1 2"} {
 		t.Run(name, func(t *testing.T) {
 			w := newCertifiedWorld(t)

@@ -11,6 +11,7 @@ import (
 // Section 5, a sender-constrained subject at a server that refuses it: the caller can
 // mend nothing, nothing goes upstream, and the operator reads what would help.
 func TestExchangeBoundSubject(t *testing.T) {
+	t.Parallel()
 	site := exchangesSite(t, map[string]string{"one": "audience orders"})
 	holder := harness.NewHolder(t)
 	token := site.idp.Token(map[string]any{"cnf": holder.Binding()})

@@ -48,6 +48,7 @@ const jwtSecret = "canary-client-secret-of-32-bytes-and-more"
 // Each way to prove the gateway, before a server that is as strict as the
 // strictest.
 func TestClientAuthentication(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	key := tokentest.NewKey(t, "ES256", "client-1")
 	workload := tokentest.NewKey(t, "RS256", "")
@@ -149,6 +150,7 @@ func selfSigned(t *testing.T, key *tokentest.Key) []byte {
 
 // A secret that changes on disk needs no reload.
 func TestClientSecretRotates(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	path := filepath.Join(t.TempDir(), "secret")
 	put := func(text string) {
@@ -172,6 +174,7 @@ func TestClientSecretRotates(t *testing.T) {
 // A server that is down is left alone after a few calls; callers are told when to
 // come back, and the log says why, once.
 func TestServerIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	caddyfile := strings.ReplaceAll(clientAuth, "$AUTH", "secret "+harness.ClientSecret)
 	gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)

@@ -122,6 +122,7 @@ func refuseToken(w http.ResponseWriter, _ *http.Request) {
 // What encode compresses is one caller's answer still, and an answer that is held
 // back leaves nothing of itself in the one that follows.
 func TestEncode(t *testing.T) {
+	t.Parallel()
 	c := startAnswers(t)
 	c.respondOnce(refuseToken)
 	request := c.Request(http.MethodGet, "/encoded", c.token(nil))
@@ -147,6 +148,7 @@ func TestEncode(t *testing.T) {
 // Rules and upstreams see the path without its prefix, and a request that is sent
 // once more loses it once.
 func TestStrippedPrefix(t *testing.T) {
+	t.Parallel()
 	c := startAnswers(t)
 	for _, prefix := range []string{"/stripped", "/uri"} {
 		c.respondOnce(refuseToken)
@@ -169,6 +171,7 @@ func TestStrippedPrefix(t *testing.T) {
 // intercept stands behind token_auth and around token_exchange: it gets what the
 // caller would, never the upstream's own refusal, and no refusal of token_auth.
 func TestIntercept(t *testing.T) {
+	t.Parallel()
 	c := startAnswers(t)
 	token := c.token(nil)
 	c.respondOnce(refuseToken)
@@ -208,6 +211,7 @@ func TestIntercept(t *testing.T) {
 // Answers that reverse_proxy hands to routes of its own are the upstream's still:
 // a 401 that they copy is about the exchanged token.
 func TestHandleResponse(t *testing.T) {
+	t.Parallel()
 	c := startAnswers(t)
 	token := c.token(nil)
 	c.respondOnce(refuseToken)
@@ -242,6 +246,7 @@ func TestHandleResponse(t *testing.T) {
 // A second upstream in handle_response gets the token of the first: it stands
 // behind the same token_exchange.
 func TestSecondUpstreamInHandleResponse(t *testing.T) {
+	t.Parallel()
 	c := startAnswers(t)
 	token := c.token(nil)
 	c.upstream.Respond(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Accel-Redirect", "/files") })

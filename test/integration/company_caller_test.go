@@ -77,6 +77,7 @@ func basic(request *http.Request, credential string) *http.Request {
 // Two schemes on one header: token_auth takes the header, whatever its scheme, so
 // basic_auth behind it lets nobody in.
 func TestBasicAuthBehindTokenAuth(t *testing.T) {
+	t.Parallel()
 	c := startCompany(t, "", basicAuth, "$HASH", passwordHash)
 	for _, path := range []string{"/both/1", "/optional/1"} {
 		got := c.Get(path, c.token(nil)).Expect(t, http.StatusUnauthorized)
@@ -100,6 +101,7 @@ func TestBasicAuthBehindTokenAuth(t *testing.T) {
 
 // Where either will do, a matcher parts them.
 func TestBasicAuthOrToken(t *testing.T) {
+	t.Parallel()
 	c := startCompany(t, "", basicAuth, "$HASH", passwordHash)
 	token := c.token(nil)
 	c.Get("/either/1", token).Expect(t, http.StatusOK)
@@ -121,6 +123,7 @@ func TestBasicAuthOrToken(t *testing.T) {
 // basic_auth has read is taken off before token_auth, which allows no credential
 // beside its own.
 func TestBasicAuthAndToken(t *testing.T) {
+	t.Parallel()
 	c := startCompany(t, "", basicAuth, "$HASH", passwordHash)
 	token := c.token(nil)
 	tests := map[string]struct {
@@ -166,6 +169,7 @@ const ordered = "$SITE {" + ready + `
 // between token_auth and token_exchange: it knows the caller, sees no token, and
 // what it refuses costs no exchange. In front of token_auth it knows nobody.
 func TestOrderedDirectives(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		order, body string
 		bad, status int // for a bad token, and for a good one
@@ -224,6 +228,7 @@ const logAppended = "$SITE {" + ready + `
 // log_append fills its fields when the answer is there, and then the caller is
 // known and its token is gone; in the early form nobody is known yet.
 func TestLogAppend(t *testing.T) {
+	t.Parallel()
 	sites := strings.Replace(logAppended, "\t\tlog\n", "", 1)
 	c := startCompany(t, "", strings.Replace(sites, "$SITE {", "$SITE {\n\tlog", 1))
 	token := c.token(nil)
@@ -274,6 +279,7 @@ const limitedBody = "$SITE {" + ready + `
 // A body that request_body cuts off is the caller's fault: an answer of Caddy's,
 // and nothing that the exchange is tried once more for.
 func TestRequestBody(t *testing.T) {
+	t.Parallel()
 	c := startCompany(t, "", limitedBody)
 	token := c.token(nil)
 	for body, status := range map[string]int{"short": http.StatusOK, "longer than it may be": http.StatusRequestEntityTooLarge} {

@@ -118,6 +118,7 @@ func startFastCGI(t *testing.T) (company, *script) {
 // PHP gets the exchanged token and the caller's name, and no other spelling of
 // either: for CGI all of X-Token, X_Token and X.Token are HTTP_X_TOKEN.
 func TestFastCGI(t *testing.T) {
+	t.Parallel()
 	c, s := startFastCGI(t)
 	token := c.token(nil)
 	request := c.Request(http.MethodGet, "/orders/1?a=1", token)
@@ -157,6 +158,7 @@ func TestFastCGI(t *testing.T) {
 
 // REMOTE_USER is the token's subject, also where a password was asked for before.
 func TestFastCGIRemoteUser(t *testing.T) {
+	t.Parallel()
 	c, s := startFastCGI(t)
 	request := basic(c.Request(http.MethodGet, "/password/1", ""), bobsPassword)
 	request.Header.Set("X-Access-Token", c.token(nil))
@@ -168,6 +170,7 @@ func TestFastCGIRemoteUser(t *testing.T) {
 
 // A 401 of PHP's is about the exchanged token, as one of any upstream is.
 func TestFastCGIRefusesTheToken(t *testing.T) {
+	t.Parallel()
 	c, s := startFastCGI(t)
 	s.refuse = 1
 	got := c.Get("/orders/1", c.token(nil)).Expect(t, http.StatusOK)

@@ -58,6 +58,7 @@ func startTemplates(t *testing.T) company {
 
 // A page knows its caller and no token: templates stand before token_exchange.
 func TestTemplates(t *testing.T) {
+	t.Parallel()
 	c := startTemplates(t)
 	token := c.token(nil)
 	got := c.Get("/page.html", token).Expect(t, http.StatusOK)
@@ -88,6 +89,7 @@ func TestTemplates(t *testing.T) {
 // A page that includes another goes through the routes once more, with the request
 // as it is then: without the caller's token, which token_auth has taken.
 func TestTemplatesInclude(t *testing.T) {
+	t.Parallel()
 	c := startTemplates(t)
 	token := c.token(nil)
 	got := c.Get("/outer.html", token).Expect(t, http.StatusInternalServerError) // Caddy's, for an include that is refused

@@ -135,6 +135,7 @@ const forwardAuth = "$SITE {" + ready + `
 // The server of forward_auth is asked without any token in the order that nobody
 // has to write, and with the one that is there where the operator puts it elsewhere.
 func TestForwardAuth(t *testing.T) {
+	t.Parallel()
 	c := startCompany(t, "", forwardAuth)
 	token := c.token(nil)
 	c.side.Respond(func(w http.ResponseWriter, _ *http.Request) {
@@ -201,6 +202,7 @@ func TestForwardAuth(t *testing.T) {
 
 // What forward_auth's server refuses goes no further, and is nobody else's answer.
 func TestForwardAuthRefuses(t *testing.T) {
+	t.Parallel()
 	c := startCompany(t, "", forwardAuth)
 	c.side.Respond(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", "Side")

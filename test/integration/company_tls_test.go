@@ -161,6 +161,7 @@ func (c tlsCompany) ask(t *testing.T, way http.RoundTripper, version int, name, 
 // serve the plugin's sites over each version of HTTP. Names that the ask endpoint
 // refuses get no certificate, and it hears of no token.
 func TestAutomaticHTTPS(t *testing.T) {
+	t.Parallel()
 	c := startTLSCompany(t)
 	token := c.token(nil)
 	for version, way := range c.ways(t) {
@@ -188,6 +189,7 @@ func TestAutomaticHTTPS(t *testing.T) {
 
 // What comes without TLS is sent to the same name with it, and goes no further.
 func TestAutomaticRedirect(t *testing.T) {
+	t.Parallel()
 	c := startTLSCompany(t)
 	token := c.token(nil)
 	request := at(t, c.Gateway, "http://"+c.plain, "/1", token)

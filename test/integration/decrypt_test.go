@@ -28,6 +28,7 @@ $SITE {
 // Encrypted tokens open with the old key and the new one; what is inside must be
 // a good token, and without decrypt they are refused.
 func TestEncryptedTokens(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	fresh, old := tokentest.NewKey(t, "RS256", ""), tokentest.NewKey(t, "ES256", "")
 	folder := t.TempDir()
@@ -77,6 +78,7 @@ func TestEncryptedTokens(t *testing.T) {
 
 // A revoked token is refused in every envelope: whoever has it can make another one.
 func TestRevokedInEveryEnvelope(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	key, file := tokentest.NewKey(t, "RS256", ""), filepath.Join(t.TempDir(), "key.pem")
 	if err := os.WriteFile(file, key.PEM(t), 0o600); err != nil {

@@ -15,6 +15,7 @@ import (
 // The actor is named by a token of the gateway's own, and both of its fields are
 // there (C3).
 func TestExchangeC3Actor(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "workload")
 	write := func(text string) {
 		if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
@@ -59,6 +60,7 @@ func TestExchangeC3Actor(t *testing.T) {
 
 // may_act says who may act, and a chain of actors has an end.
 func TestExchangeDelegation(t *testing.T) {
+	t.Parallel()
 	site := exchangesSite(t, map[string]string{"self": "audience a\nactor self", "none": "audience a"})
 	site.idp.Answer(func(form url.Values, w http.ResponseWriter) {
 		changes := map[string]any{}
@@ -120,6 +122,7 @@ func TestExchangeDelegation(t *testing.T) {
 // A token for nobody in particular: only where the exchange says so, also where no
 // token_auth asks anybody.
 func TestExchangeAnonymous(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {

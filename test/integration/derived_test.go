@@ -41,6 +41,7 @@ func wantCleared(t *testing.T, gateway *harness.Gateway, nth int, remembered, an
 // One revocation clears what was derived from the tokens that it is about, and
 // nothing of anybody else.
 func TestRevocationClearsWhatIsDerived(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	opaque := idp.Introspects(t)
 	gateway := harness.Start(t, derivedCaddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
@@ -72,6 +73,7 @@ func TestRevocationClearsWhatIsDerived(t *testing.T) {
 
 // What was derived by a configuration of before goes as well: a reload hands it on.
 func TestRevocationClearsAfterReload(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	idp.Introspects(t)
 	gateway := harness.Start(t, derivedCaddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
@@ -91,6 +93,7 @@ func TestRevocationClearsAfterReload(t *testing.T) {
 
 // A bound by time and one by key find what was issued as they find the token.
 func TestRevocationClearsByTimeAndKey(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	idp.Introspects(t)
 	gateway := harness.Start(t, derivedCaddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)

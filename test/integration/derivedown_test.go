@@ -132,6 +132,7 @@ func (o *own) reload() {
 // What a client revokes at the token service is refused everywhere: at the token
 // endpoint, by introspection, and at the gateway's own door.
 func TestServiceRevocationIsAnEvent(t *testing.T) {
+	t.Parallel()
 	o := newOwn(t, "")
 	form := harness.ServiceForm("orders", "grant_type", "client_credentials", "audience", "stock", "scope", "orders:read")
 	token := o.Post("/oauth2/token", form).Expect(t, http.StatusOK).AccessToken()
@@ -147,6 +148,7 @@ func TestServiceRevocationIsAnEvent(t *testing.T) {
 // What the gateway minted from a token ends with it, along a chain as well: every
 // node knows of it by the token alone. Nobody else's ends.
 func TestMintedTokensEndWithTheirOrigin(t *testing.T) {
+	t.Parallel()
 	for name, seal := range map[string]string{"plain": "", "sealed": "seal 0123456789abcdef0123456789abcdef-canary"} {
 		t.Run(name, func(t *testing.T) {
 			o := newOwn(t, seal)
@@ -180,6 +182,7 @@ func TestMintedTokensEndWithTheirOrigin(t *testing.T) {
 // A link in the middle of a chain takes along what came after it, and nothing of what
 // came before.
 func TestMintedTokensEndWithALink(t *testing.T) {
+	t.Parallel()
 	o := newOwn(t, "seal 0123456789abcdef0123456789abcdef-canary")
 	held := o.idp.Token(map[string]any{"aud": "orders"})
 	first := o.exchanged("orders", held, "stock")
@@ -193,6 +196,7 @@ func TestMintedTokensEndWithALink(t *testing.T) {
 // Services that compare the tokens of one caller find nothing in common: with a seal
 // the origin is another text each time.
 func TestOriginOfMintedTokensIsCovered(t *testing.T) {
+	t.Parallel()
 	o := newOwn(t, "seal 0123456789abcdef0123456789abcdef-canary")
 	held := o.idp.Token(map[string]any{"aud": "orders"})
 	one, _ := harness.Claims(t, o.exchanged("orders", held, "stock"))["gho"].(string)
@@ -204,6 +208,7 @@ func TestOriginOfMintedTokensIsCovered(t *testing.T) {
 
 // What was made of the token of who acts ends with what that was made of.
 func TestMintedTokensEndWithTheOriginOfTheirActor(t *testing.T) {
+	t.Parallel()
 	o := newOwn(t, "seal 0123456789abcdef0123456789abcdef-canary")
 	robot := o.idp.Token(map[string]any{"aud": "stock", "sub": "robot", "jti": "robot-1"})
 	acts := o.exchanged("stock", robot, "orders")
@@ -223,6 +228,7 @@ func TestMintedTokensEndWithTheOriginOfTheirActor(t *testing.T) {
 
 // A dry run counts what ends by what it was made of.
 func TestMintedTokensAreCounted(t *testing.T) {
+	t.Parallel()
 	o := newOwn(t, "")
 	minted := o.minted(o.idp.Token(map[string]any{"sub": "carol"}))
 	o.Get("/in/", minted).Expect(t, http.StatusOK)
@@ -236,6 +242,7 @@ func TestMintedTokensAreCounted(t *testing.T) {
 // A revocation is kept until nothing is good any more that was made of the token at the
 // last moment: max_token_age bounds the token, and not that.
 func TestRevocationOutlivesWhatIsDerived(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, derivedOwnCaddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address, "$HASH", harness.ServiceHash(),
 		"$SEAL", "", "$AGE", "max_token_age 40s\n\t\t\tleeway 0s")

@@ -143,6 +143,7 @@ func (s exchangeSite) partner(claims map[string]any) string {
 }
 
 func TestExchangeRequests(t *testing.T) {
+	t.Parallel()
 	site := startExchanges(t)
 	const grant, accessToken = "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:token-type:access_token"
 	tests := []struct {
@@ -184,6 +185,7 @@ func TestExchangeRequests(t *testing.T) {
 
 // One request to the server for one token, and for another caller another one.
 func TestExchangeIsCached(t *testing.T) {
+	t.Parallel()
 	site := startExchanges(t)
 	alice, bob := site.idp.Token(nil), site.idp.Token(map[string]any{"sub": "bob"})
 	for _, token := range []string{alice, bob, alice, bob} {
@@ -201,6 +203,7 @@ func TestExchangeIsCached(t *testing.T) {
 }
 
 func TestInject(t *testing.T) {
+	t.Parallel()
 	site := startExchanges(t)
 	token := site.idp.Token(map[string]any{"scope": "a b"})
 	site.Get("/txn", token).Expect(t, http.StatusOK)
@@ -231,6 +234,7 @@ func TestInject(t *testing.T) {
 // What the caller writes into the header that the gateway fills, under whatever
 // spelling, does not reach the upstream, and cannot take the gateway's away.
 func TestInjectedHeaderIsTheGatewaysAlone(t *testing.T) {
+	t.Parallel()
 	site := startExchanges(t)
 	request := site.Request(http.MethodGet, "/txn", site.idp.Token(nil))
 	for _, name := range []string{"X-Upstream-Token", "X_Upstream_Token", "x-upstream_token", "X.Upstream.Token"} {
@@ -253,6 +257,7 @@ func TestInjectedHeaderIsTheGatewaysAlone(t *testing.T) {
 
 // Tokens of issuers that subject_issuer does not name are sent nowhere.
 func TestSubjectIssuer(t *testing.T) {
+	t.Parallel()
 	site := startExchanges(t)
 	reached := len(site.upstream.Received())
 	for _, path := range []string{"/named", "/inline", "/txn", "/called"} {
@@ -274,6 +279,7 @@ func TestSubjectIssuer(t *testing.T) {
 
 // Without a scope that the exchange may ask for, nothing is asked.
 func TestNothingIsLeftOfTheScope(t *testing.T) {
+	t.Parallel()
 	site := startExchanges(t)
 	for _, scope := range []any{"c", nil, "A B"} {
 		got := site.Get("/named", site.idp.Token(map[string]any{"scope": scope})).Expect(t, http.StatusForbidden)

@@ -176,6 +176,7 @@ func loggedExchanges(near, far string) []loggedExchange {
 // it and how long it took, how many act for the user, and which leg failed; of grants
 // at DEBUG, of denials always, and never a token or secret.
 func TestExchangeIsLogged(t *testing.T) {
+	t.Parallel()
 	idp, far, upstream := harness.NewAuthServer(t), harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, logged, "$IDP", idp.URL, "$FAR", far.URL, "$UPSTREAM", upstream.Address)
 	gateway.Await("/", idp.Token(nil), http.StatusOK)

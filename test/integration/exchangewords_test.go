@@ -66,6 +66,7 @@ $SITE {
 func (s exchangeSite) newForms(before int) []url.Values { return s.idp.Forms()[before:] }
 
 func TestExchangeGrantsAndWords(t *testing.T) {
+	t.Parallel()
 	type words struct {
 		options, held string
 		want          url.Values // beside the caller's token
@@ -120,6 +121,7 @@ func TestExchangeGrantsAndWords(t *testing.T) {
 
 // With client_credentials all callers with the same scopes share one token.
 func TestExchangeClientCredentialsIsShared(t *testing.T) {
+	t.Parallel()
 	site := exchangesSite(t, map[string]string{"mine": "grant client_credentials\nscope a b"})
 	for i := range 4 {
 		site.Get("/mine", site.idp.Token(map[string]any{"sub": fmt.Sprint("user", i), "scope": "a"})).Expect(t, http.StatusOK)
@@ -134,6 +136,7 @@ func TestExchangeClientCredentialsIsShared(t *testing.T) {
 // A chain: the first leg's result goes to the second server, in the second
 // client's name, and only the last one's to the upstream.
 func TestExchangeChain(t *testing.T) {
+	t.Parallel()
 	site := exchangesSite(t, map[string]string{"chain": `audience $IDP/other
 		requested_type jwt
 		then {
@@ -186,6 +189,7 @@ func TestExchangeChain(t *testing.T) {
 // The second leg refuses what the first one got: the caller is not to blame. Where
 // it came from the memory, it is dropped and asked for once more (section 5).
 func TestExchangeLegRefused(t *testing.T) {
+	t.Parallel()
 	chain := "audience $IDP/other\nrequested_type jwt\nmax_ttl 1m\nthen {\ngrant jwt_bearer\nclient other\nscope_exact far:read\n}"
 	site := exchangesSite(t, map[string]string{
 		"one": chain, "two": strings.Replace(chain, "1m", "2m", 1), // another one, so that it remembers nothing of the first

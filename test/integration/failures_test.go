@@ -154,6 +154,7 @@ func failuresCaddyfile(count int) string {
 }
 
 func TestExchangeFailures(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	end := make(chan struct{})
 	t.Cleanup(func() { close(end) })

@@ -96,6 +96,7 @@ func bearing(ctx context.Context, token string, pairs ...string) context.Context
 
 // A refused call gets gRPC's own code and our text, beside the HTTP status.
 func TestRefusedCalls(t *testing.T) {
+	t.Parallel()
 	site := startCalls(t)
 	tests := map[string]struct {
 		token     string
@@ -148,6 +149,7 @@ func TestRefusedCalls(t *testing.T) {
 
 // The HTTP status is that of every other answer.
 func TestRefusedCallsKeepTheirStatus(t *testing.T) {
+	t.Parallel()
 	site := startCalls(t)
 	request := site.Request(http.MethodPost, "/grpc.health.v1.Health/Check", "")
 	request.Header.Set("Content-Type", "application/grpc+proto")
@@ -163,6 +165,7 @@ func TestRefusedCallsKeepTheirStatus(t *testing.T) {
 
 // A call that streams ends with the token.
 func TestCallEndsWithTheToken(t *testing.T) {
+	t.Parallel()
 	site := startCalls(t)
 	ends := time.Now().Add(3 * time.Second).Truncate(time.Millisecond)
 	token := site.idp.Token(map[string]any{"exp": float64(ends.UnixMilli()) / 1000})
@@ -187,6 +190,7 @@ func TestCallEndsWithTheToken(t *testing.T) {
 
 // A call that streams ends when the token is revoked.
 func TestCallEndsWithRevocation(t *testing.T) {
+	t.Parallel()
 	site := startCalls(t)
 	token := site.idp.Token(map[string]any{"sub": "revoked"})
 	watch, err := site.client.Watch(bearing(t.Context(), token), new(grpc_health_v1.HealthCheckRequest))

@@ -135,6 +135,7 @@ func (s *identitySite) one(changes map[string]any) string {
 }
 
 func TestUserID(t *testing.T) {
+	t.Parallel()
 	s := startIdentities(t)
 	email := map[string]any{"profile": map[string]any{"email": "bob@example.com"}}
 	list := map[string]any{"profile": map[string]any{"email": []string{"a", "b"}}}
@@ -164,6 +165,7 @@ func TestUserID(t *testing.T) {
 
 // One block's words hold for each of its URLs.
 func TestWordsOfSeveralURLs(t *testing.T) {
+	t.Parallel()
 	s := startIdentities(t)
 	for _, issuer := range []string{s.t1, s.t2} {
 		got := s.Get("/", s.of(issuer, nil)).Expect(t, http.StatusOK)
@@ -190,6 +192,7 @@ func TestWordsOfSeveralURLs(t *testing.T) {
 
 // Roles lie where the issuer says, and nowhere else.
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	s := startIdentities(t)
 	realm := func(roles any) map[string]any { return map[string]any{"realm_access": map[string]any{"list": roles}} }
 	tests := []struct {
@@ -236,6 +239,7 @@ func values(value string) []string {
 // The key set is renewed in the background as often as jwks_refresh says, without
 // any request; a new key is known before its first token comes.
 func TestKeysAreRenewedBeforeTheyAreNeeded(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, `{
 	gatehouse {

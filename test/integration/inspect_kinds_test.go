@@ -125,6 +125,7 @@ func (r *kindsRig) expect(t *testing.T, at, token string, status int, holds ...s
 // An opaque token is named as one, and its own issuer is asked about it, nobody
 // else.
 func TestInspectOpaqueTokens(t *testing.T) {
+	t.Parallel()
 	r := newKindsRig(t)
 	good := r.endpointOne.Issue("one_opaque-token", map[string]any{"exp": 4102444800, "note": "\u009b"})
 	r.expect(t, atBoth, good, 0, "it is opaque", "issuer  "+r.one.URL, "asked   "+r.one.URL+", by introspection, since the token begins with \"one_\"",
@@ -147,6 +148,7 @@ func TestInspectOpaqueTokens(t *testing.T) {
 
 // With always the issuer is asked about JWTs that pass every other check.
 func TestInspectAlways(t *testing.T) {
+	t.Parallel()
 	r := newKindsRig(t)
 	good := r.two.Token(nil)
 	r.endpoint.Issue(good, map[string]any{"scope": "orders:now"})
@@ -163,6 +165,7 @@ func TestInspectAlways(t *testing.T) {
 }
 
 func TestInspectEncryptedTokens(t *testing.T) {
+	t.Parallel()
 	r := newKindsRig(t)
 	seal := func(key *tokentest.Key, inner string) string {
 		return tokentest.Encrypt(t, key.Private.Public(), nil, inner)
@@ -181,6 +184,7 @@ func TestInspectEncryptedTokens(t *testing.T) {
 
 // A bound token needs a proof that only a request has: the page says so.
 func TestInspectBoundTokens(t *testing.T) {
+	t.Parallel()
 	r := newKindsRig(t)
 	holder, certificate := harness.NewHolder(t), harness.NewCertificate(t)
 	byKey, byCertificate := r.one.Token(map[string]any{"cnf": holder.Binding()}), r.one.Token(map[string]any{"cnf": certificate.Binding()})

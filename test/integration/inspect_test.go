@@ -68,6 +68,7 @@ func inspect(t *testing.T, caddyfile, stdin string, arguments ...string) (int, s
 }
 
 func TestInspect(t *testing.T) {
+	t.Parallel()
 	server, down := harness.NewAuthServer(t), harness.NewAuthServer(t)
 	down.Fail(503)
 	caddyfile := strings.NewReplacer("$ISSUER", server.URL, "$DOWN", down.URL).Replace(inspected)

@@ -25,6 +25,7 @@ $SITE {
 
 // A token is shown to the server whose prefix it has, and to nobody on a guess.
 func TestPrefixRouting(t *testing.T) {
+	t.Parallel()
 	one, two, upstream := harness.NewAuthServer(t), harness.NewAuthServer(t), harness.NewUpstream(t)
 	first, second := one.Introspects(t), two.Introspects(t)
 	gateway := harness.Start(t, twoAsked, "$ONE", one.URL, "$TWO", two.URL, "$UPSTREAM", upstream.Address)
@@ -50,6 +51,7 @@ func TestPrefixRouting(t *testing.T) {
 
 // The gateway proves itself to the endpoint as it does at the token endpoint.
 func TestIntrospectionAuthentication(t *testing.T) {
+	t.Parallel()
 	key := tokentest.NewKey(t, "ES256", "client-1")
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	endpoint, alias := idp.Introspects(t), idp.MutualTLS(t)
@@ -96,6 +98,7 @@ func TestIntrospectionAuthentication(t *testing.T) {
 // An endpoint that is down is left alone after a few questions, across a reload
 // too, and asked again when it is back. Nobody gets in meanwhile.
 func TestIntrospectionIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	a := startAsking(t, "cache_ttl 0s", "")
 	token := a.endpoint.Issue("patient", nil)
 	a.endpoint.Answer(answering(http.StatusServiceUnavailable, ""))

@@ -96,6 +96,7 @@ func answering(status int, body string) http.HandlerFunc {
 
 // What the issuer says of a token, and what the caller is told.
 func TestOpaqueTokens(t *testing.T) {
+	t.Parallel()
 	a := startAsking(t, "", "")
 	tests := map[string]struct {
 		changes map[string]any
@@ -144,6 +145,7 @@ func TestOpaqueTokens(t *testing.T) {
 
 // Answers that cannot be used: nobody gets in, and the token may be fine.
 func TestIntrospectionAnswers(t *testing.T) {
+	t.Parallel()
 	trap := harness.NewAuthServer(t)
 	stolen := trap.Introspects(t)
 	for name, answer := range map[string]http.HandlerFunc{
@@ -189,6 +191,7 @@ func drip(w http.ResponseWriter, r *http.Request) {
 
 // A remembered answer asks nothing, and is judged anew by each route.
 func TestIntrospectionIsRemembered(t *testing.T) {
+	t.Parallel()
 	a := startAsking(t, "", "")
 	token := a.endpoint.Issue("remembered", nil)
 	for range 3 {
@@ -228,6 +231,7 @@ func TestIntrospectionIsRemembered(t *testing.T) {
 
 // Many who come with one token at once cause one question.
 func TestOneIntrospectionForMany(t *testing.T) {
+	t.Parallel()
 	a := startAsking(t, "", "")
 	token := a.endpoint.Issue("popular", nil)
 	const callers = 50
@@ -250,6 +254,7 @@ func TestOneIntrospectionForMany(t *testing.T) {
 // With always a JWT that is revoked is refused, what only the issuer knows of it
 // counts, and a JWT that is bad by itself is not shown to anybody.
 func TestIntrospectionAlways(t *testing.T) {
+	t.Parallel()
 	a := startAsking(t, "always\ncache_ttl 0s", "")
 	good := a.idp.Token(nil)
 	a.Await("/", good, http.StatusUnauthorized) // the issuer does not know it
@@ -295,6 +300,7 @@ func TestIntrospectionAlways(t *testing.T) {
 // Signed answers are asked for where they are offered, and believed only if they
 // are the issuer's, and for this gateway.
 func TestSignedIntrospection(t *testing.T) {
+	t.Parallel()
 	a := startAsking(t, "cache_ttl 0s", "", (*harness.Introspection).Sign)
 	a.Await("/", a.idp.Token(nil), http.StatusOK) // the keys are there
 	thief := tokentest.NewKey(t, "ES256", "k1")

@@ -121,6 +121,7 @@ $SITE {
 type issuerKeys struct{ ec, rsa, pem *tokentest.Key }
 
 func TestIssuers(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	keys := issuerKeys{idp.Key, tokentest.NewKey(t, "RS256", "r1"), tokentest.NewKey(t, "ES256", "")}
 	gateway := startIssuers(t, idp, keys)
@@ -234,6 +235,7 @@ func startIssuers(t *testing.T, idp *harness.AuthServer, keys issuerKeys) issuer
 
 // While keys rotate no request fails: the first token with a new key fetches it.
 func TestKeysRotateWhileRequestsRun(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, "$SITE {\n\ttoken_auth $IDP {\n\t\taudience any\n\t}\n\trespond in\n}\n", "$IDP", idp.URL)
 	gateway.Await("/", idp.Token(nil), http.StatusOK)
@@ -276,6 +278,7 @@ func TestKeysRotateWhileRequestsRun(t *testing.T) {
 
 // A key that is gone opens nothing any more, remembered tokens included.
 func TestKeyIsWithdrawn(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, "$SITE {\n\ttoken_auth $IDP {\n\t\taudience any\n\t}\n\trespond in\n}\n", "$IDP", idp.URL)
 	old := idp.Token(nil)

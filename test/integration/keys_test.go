@@ -64,6 +64,7 @@ func TestKeysRotateUnderLoadAndKill(t *testing.T) {
 
 // Two regions, each with a storage of its own, publish each other's keys.
 func TestRegionsPublishEachOther(t *testing.T) {
+	t.Parallel()
 	addresses := []string{harness.FreeAddress(t), harness.FreeAddress(t)}
 	// One list for all regions, each itself in it.
 	words := "rotate 1h\n\t\t\tpublish"
@@ -119,6 +120,7 @@ func TestRegionsPublishEachOther(t *testing.T) {
 }
 
 func TestKeysCommand(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, t.TempDir(), harness.FreeAddress(t), "rotate 1h", "")
 	keys := func(arguments ...string) (string, bool) {
 		return n.Run(append(append([]string{"gatehouse", "keys"}, arguments...), "--address", n.address())...)
@@ -181,6 +183,7 @@ func TestKeysCommand(t *testing.T) {
 // The document in the storage holds nothing that signs without the secret, and a
 // gateway with another secret neither starts nor writes over it.
 func TestKeysAreSealed(t *testing.T) {
+	t.Parallel()
 	storage := t.TempDir()
 	n := startNode(t, storage, harness.FreeAddress(t), "rotate 1h", keysSeal)
 	documents, err := filepath.Glob(filepath.Join(storage, "gatehouse", "*", "keyset.json"))
@@ -222,6 +225,7 @@ func TestKeysAreSealed(t *testing.T) {
 // An issuer block with the gateway's own URL takes its tokens at the door, with keys
 // that are not asked for over the network, and lets go of a retired one.
 func TestOwnTokensAtTheDoor(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, t.TempDir(), harness.FreeAddress(t), "rotate 1h", "")
 	token, err := n.mint()
 	if err != nil {

@@ -34,6 +34,7 @@ func regionOf(t *testing.T, issuer *harness.AuthServer) *harness.AuthServer {
 // While the first region is down, another one gives keys and tokens; once the
 // first answers again, it is asked again.
 func TestFallbackRegion(t *testing.T) {
+	t.Parallel()
 	first := harness.NewAuthServer(t)
 	second, upstream := regionOf(t, first), harness.NewUpstream(t)
 	first.Fail(http.StatusServiceUnavailable)
@@ -89,6 +90,7 @@ $SITE {
 // An outbound issuer is called and never believed, and its keys are nobody's
 // concern.
 func TestOutboundIssuer(t *testing.T) {
+	t.Parallel()
 	main, called, upstream := harness.NewAuthServer(t), harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {
@@ -138,6 +140,7 @@ $SITE {
 // The issuer may be a site of the very Caddy that validates its tokens: nothing
 // waits for it while the configuration is loaded.
 func TestIssuerServedByTheSameCaddy(t *testing.T) {
+	t.Parallel()
 	key := tokentest.NewKey(t, "ES256", "k1")
 	issuer := "http://" + harness.FreeAddress(t)
 	const caddyfile = `{

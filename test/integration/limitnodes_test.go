@@ -26,6 +26,7 @@ $SITE {
 // Three gateways with one Redis count together: of 200 callers at once as many pass as
 // the limit says, over all of them.
 func TestLimitOverThreeNodes(t *testing.T) {
+	t.Parallel()
 	redis := storetest.StartRedis(t, storetest.RedisOptions{})
 	nodes := make([]*harness.Gateway, 3)
 	for i := range nodes {
@@ -52,6 +53,7 @@ func TestLimitOverThreeNodes(t *testing.T) {
 // Without Redis each node goes on by itself, never with a 5xx, and says so once; with it
 // they go on where they were.
 func TestLimitWithoutRedis(t *testing.T) {
+	t.Parallel()
 	redis := storetest.StartRedis(t, storetest.RedisOptions{AppendOnly: true})
 	node := harness.Start(t, limitedNodes, "$REDIS", redis.URL(), "$TIMEOUT", "500ms")
 	if passed := together(t, "", "/?who=a", node); passed < 60 {

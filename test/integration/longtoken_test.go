@@ -13,6 +13,7 @@ import (
 // Section 3.5: a token above 6 KiB is passed on, and the operator is told once that
 // it may be too long for an upstream; one above 16 KiB is no token.
 func TestExchangeLongToken(t *testing.T) {
+	t.Parallel()
 	site := exchangesSite(t, map[string]string{"orders": "audience orders"})
 	long := strings.Repeat("canary", 1100)
 	issue := func(text string) {

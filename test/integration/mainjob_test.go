@@ -42,6 +42,7 @@ $SITE {
 `
 
 func TestMainJob(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, mainJob, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	token := idp.Token(nil)

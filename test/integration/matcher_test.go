@@ -69,6 +69,7 @@ $SITE {
 `
 
 func TestTokenMatcher(t *testing.T) {
+	t.Parallel()
 	key := tokentest.NewKey(t, "ES256", "k1")
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "set.json"), tokentest.Set(key))
@@ -174,6 +175,7 @@ $PLAIN {
 
 // A matcher that cannot know is neither true nor false.
 func TestMisplacedMatchers(t *testing.T) {
+	t.Parallel()
 	key, upstream := tokentest.NewKey(t, "ES256", "k1"), harness.NewUpstream(t)
 	folder, plain := t.TempDir(), "http://"+harness.FreeAddress(t)
 	write(t, filepath.Join(folder, "set.json"), tokentest.Set(key))

@@ -17,6 +17,7 @@ import (
 // Point by point what RFC 9068, section 2.2, wants of an access token, and who acts
 // for whom.
 func TestMint(t *testing.T) {
+	t.Parallel()
 	b := newMintBench(t, "")
 	token := b.caller(nil)
 	held := harness.Claims(t, token)
@@ -83,6 +84,7 @@ func numberOf(t *testing.T, value any) int64 {
 
 // One jti serves several requests of one caller, unless cache_entries says off.
 func TestMintCache(t *testing.T) {
+	t.Parallel()
 	b := newMintBench(t, "")
 	token := b.caller(nil)
 	_, first := b.minted(t, "/orders/1", token)
@@ -99,6 +101,7 @@ func TestMintCache(t *testing.T) {
 }
 
 func TestMintRefuses(t *testing.T) {
+	t.Parallel()
 	b := newMintBench(t, "")
 	for name, test := range map[string]struct {
 		path    string
@@ -141,6 +144,7 @@ func chainOf(actors int) map[string]any {
 
 // RFC 8693, section 4.1: who acted before is kept inside, the gateway outside.
 func TestMintChain(t *testing.T) {
+	t.Parallel()
 	b := newMintBench(t, "")
 	_, claims := b.minted(t, "/orders/", b.caller(map[string]any{
 		"act": map[string]any{"sub": "agent"}, "may_act": map[string]any{"sub": mintIssuer, "iss": mintIssuer},
@@ -152,6 +156,7 @@ func TestMintChain(t *testing.T) {
 }
 
 func TestMintAnonymous(t *testing.T) {
+	t.Parallel()
 	b := newMintBench(t, "")
 	b.Get("/public/", "").Expect(t, http.StatusOK)
 	_, claims := harness.Minted(t, b.storage, b.upstream.Last(t).Bearer())
@@ -169,6 +174,7 @@ func TestMintAnonymous(t *testing.T) {
 // A caller whose token is bound to a key is served as any other: nobody has to show
 // the caller's proof to another server.
 func TestMintForBoundCallers(t *testing.T) {
+	t.Parallel()
 	b := newMintBench(t, "")
 	holder := harness.NewHolder(t)
 	token := b.caller(map[string]any{"cnf": holder.Binding()})
@@ -182,6 +188,7 @@ func TestMintForBoundCallers(t *testing.T) {
 }
 
 func TestMintBound(t *testing.T) {
+	t.Parallel()
 	b := newMintBench(t, "")
 	_, claims := b.minted(t, "/shown/", b.caller(nil))
 	if !cmp.Equal(claims["cnf"], any(b.certificate.Binding())) {
@@ -204,6 +211,7 @@ func TestMintBound(t *testing.T) {
 // The transaction token goes in a header of its own, exactly once, whatever the
 // caller sent under that name.
 func TestMintTransactionToken(t *testing.T) {
+	t.Parallel()
 	b := newMintBench(t, "")
 	request := b.Request(http.MethodGet, "/txn/1", b.caller(map[string]any{"act": map[string]any{"sub": "agent"}}))
 	request.Header["Txn-Token"] = []string{"forged", "twice"}
@@ -241,6 +249,7 @@ func TestMintTransactionToken(t *testing.T) {
 }
 
 func TestMintSubjectForms(t *testing.T) {
+	t.Parallel()
 	for subject, same := range map[string]bool{"subject issuer_scoped": true, "subject pairwise": false} {
 		b := newMintBench(t, subject)
 		token := b.caller(nil)
@@ -258,6 +267,7 @@ func TestMintSubjectForms(t *testing.T) {
 
 // A reload keeps the key, and what was minted with it.
 func TestMintReload(t *testing.T) {
+	t.Parallel()
 	b := newMintBench(t, "")
 	token := b.caller(nil)
 	first, one := b.minted(t, "/orders/", token)

@@ -63,6 +63,7 @@ $SITE {
 // the token that was minted for it. Over any other connection the token is worth
 // nothing.
 func TestMintBoundToTheConnection(t *testing.T) {
+	t.Parallel()
 	w := newCertifiedWorld(t)
 	w.service.TLS.ClientAuth = tls.RequireAnyClientCert
 	gateway := harness.Start(t, mintedShown, "$IDP", w.idp.URL, "$FOLDER", w.folder, "$UPSTREAM", strings.TrimPrefix(w.service.URL, "https://"))
@@ -89,6 +90,7 @@ func TestMintBoundToTheConnection(t *testing.T) {
 // When the files change, the next token is bound to what they hold then, and the
 // connection that brings it shows the same.
 func TestMintBoundFollowsTheFiles(t *testing.T) {
+	t.Parallel()
 	w := newCertifiedWorld(t)
 	gateway := harness.Start(t, mintedShown, "$IDP", w.idp.URL, "$FOLDER", w.folder, "$UPSTREAM", strings.TrimPrefix(w.service.URL, "https://"))
 	token := w.idp.Token(nil)

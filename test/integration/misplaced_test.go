@@ -95,6 +95,7 @@ $PLAIN {
 
 // A directive where it cannot work lets nobody in, whatever the token.
 func TestMisplacedDirectives(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	plain := "http://" + harness.FreeAddress(t)
 	gateway := harness.Start(t, misplaced, "$IDP", idp.URL, "$UPSTREAM", upstream.Address, "$PLAIN", plain)

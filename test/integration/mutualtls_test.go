@@ -42,6 +42,7 @@ func (b *bench) overTLS(t *testing.T, client *http.Client, request *http.Request
 // A token that is bound to a certificate needs that very one in the handshake,
 // on each version of HTTP.
 func TestMutualTLS(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	mine, another := harness.NewCertificate(t), harness.NewCertificate(t)
 	byCertificate := b.idp.Token(map[string]any{"cnf": mine.Binding()})
@@ -101,6 +102,7 @@ func TestMutualTLS(t *testing.T) {
 
 // A certificate in a header is a trusted proxy's word, and nobody else's.
 func TestForwardedCertificate(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	mine, another := harness.NewCertificate(t), harness.NewCertificate(t)
 	token := b.idp.Token(map[string]any{"cnf": mine.Binding()})

@@ -28,6 +28,7 @@ $SITE {
 // A client that got a nonce of one node comes to another one next. Where they have a
 // seal in common it is good there, while the seal rotates as well; else it is not.
 func TestNoncesOfSeveralNodes(t *testing.T) {
+	t.Parallel()
 	idp, holder := harness.NewAuthServer(t), harness.NewHolder(t)
 	start := func(seals ...string) *harness.Gateway {
 		var words strings.Builder

@@ -43,6 +43,7 @@ func caddyfileOf(shown map[string]string) string {
 }
 
 func TestPlaceholders(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, caddyfileOf(shown), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	gateway.Await("/", idp.Token(nil), http.StatusOK)
@@ -150,6 +151,7 @@ func shownIn(header http.Header) map[string]string {
 
 // With several issuers a subject alone names nobody.
 func TestUserIDNamesItsIssuer(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "set.json"), tokentest.Set(idp.Key))

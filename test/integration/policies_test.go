@@ -106,6 +106,7 @@ const (
 )
 
 func TestPolicies(t *testing.T) {
+	t.Parallel()
 	key := tokentest.NewKey(t, "ES256", "k1")
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "set.json"), tokentest.Set(key))

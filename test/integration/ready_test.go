@@ -69,6 +69,7 @@ func atTheDoor(t *testing.T, gateway *harness.Gateway) (status int, body string)
 }
 
 func TestReadyMeansKeysAndList(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	idp.Fail(http.StatusServiceUnavailable)
 	gateway := harness.Start(t, readyNode, "$IDP", idp.URL)
@@ -96,6 +97,7 @@ func TestReadyMeansKeysAndList(t *testing.T) {
 // TestNotReadyWhileItShutsDown has the balancer look elsewhere while requests are
 // still served.
 func TestNotReadyWhileItShutsDown(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, readyNode, "$IDP", idp.URL)
 	token := idp.Token(nil)

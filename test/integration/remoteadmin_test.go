@@ -68,6 +68,7 @@ func remotely(t *testing.T, gateway *harness.Gateway, address, route string, cer
 // TestRemoteAdminMayBeLimitedToStatus gives somebody far away the state of the gateway,
 // and no way to change it: Caddy's access control knows these routes as its own.
 func TestRemoteAdminMayBeLimitedToStatus(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, strings.Replace(quietNode, "{\n", "{\n\tskip_install_trust\n", 1), "$IDP", idp.URL)
 	certificate, address := observer(t), harness.FreeAddress(t)

@@ -81,6 +81,7 @@ $SITE {
 `
 
 func TestRequirements(t *testing.T) {
+	t.Parallel()
 	key := tokentest.NewKey(t, "ES256", "k1")
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "set.json"), tokentest.Set(key))

@@ -46,6 +46,7 @@ func startDescribed(t *testing.T) (*harness.Gateway, *harness.AuthServer) {
 
 // Whoever has no token yet finds out where to get one, wherever rewrites lead.
 func TestResourceMetadata(t *testing.T) {
+	t.Parallel()
 	gateway, idp := startDescribed(t)
 	tests := map[string]map[string]any{
 		"/.well-known/oauth-protected-resource/orders": {
@@ -82,6 +83,7 @@ func TestResourceMetadata(t *testing.T) {
 
 // Every other path is the API's, and every other method is refused.
 func TestResourceMetadataIsOnePath(t *testing.T) {
+	t.Parallel()
 	gateway, idp := startDescribed(t)
 	for _, path := range []string{
 		"/", "/orders", "/.well-known/oauth-protected-resource/", "/.well-known/oauth-protected-resource/orders/",
@@ -106,6 +108,7 @@ func TestResourceMetadataIsOnePath(t *testing.T) {
 
 // Clients in browsers send headers of their own, so they ask first.
 func TestResourceMetadataForBrowsers(t *testing.T) {
+	t.Parallel()
 	gateway, _ := startDescribed(t)
 	request := gateway.Request(http.MethodOptions, "/.well-known/oauth-protected-resource/orders", "")
 	request.Header.Set("Origin", "https://client.example")

@@ -67,6 +67,7 @@ func startResponses(t *testing.T) responseSite {
 
 // No cache behind the gateway may give one caller's answer to another.
 func TestAnswersAreMarkedAsPrivate(t *testing.T) {
+	t.Parallel()
 	site := startResponses(t)
 	tests := map[string]struct {
 		path         string
@@ -110,6 +111,7 @@ func TestAnswersAreMarkedAsPrivate(t *testing.T) {
 }
 
 func TestUpgradePassesThrough(t *testing.T) {
+	t.Parallel()
 	site := startResponses(t)
 	site.upstream.Respond(func(w http.ResponseWriter, r *http.Request) {
 		conn, buffer, err := http.NewResponseController(w).Hijack()
@@ -144,6 +146,7 @@ func TestUpgradePassesThrough(t *testing.T) {
 
 // Events arrive one by one, not when the answer is over.
 func TestEventsAreFlushed(t *testing.T) {
+	t.Parallel()
 	site := startResponses(t)
 	seen := make(chan struct{})
 	site.upstream.Respond(func(w http.ResponseWriter, r *http.Request) {
@@ -173,6 +176,7 @@ func TestEventsAreFlushed(t *testing.T) {
 }
 
 func TestLargeBodies(t *testing.T) {
+	t.Parallel()
 	site := startResponses(t)
 	large := strings.Repeat("0123456789abcdef", 512<<10) // 8 MiB
 	site.upstream.Respond(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, large) })
@@ -192,6 +196,7 @@ func TestLargeBodies(t *testing.T) {
 func sum(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
 
 func TestEarlyHintsPassThrough(t *testing.T) {
+	t.Parallel()
 	site := startResponses(t)
 	site.upstream.Respond(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")

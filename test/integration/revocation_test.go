@@ -25,6 +25,7 @@ func revoke(t *testing.T, gateway *harness.Gateway, order string) {
 }
 
 func TestRevokedSubjectIsRefused(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, mainJob, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	alice, bob := idp.Token(map[string]any{"sub": "alice"}), idp.Token(map[string]any{"sub": "bob"})
@@ -91,6 +92,7 @@ func TestStreamsEndWithRevocation(t *testing.T) { //nolint:tparallel // what com
 
 // A WebSocket ends, whether it is silent or busy.
 func TestWebSocketEndsWithRevocation(t *testing.T) {
+	t.Parallel()
 	s := startStreams(t)
 	for name, busy := range map[string]bool{"silent": false, "busy": true} {
 		t.Run(name, func(t *testing.T) {
@@ -123,6 +125,7 @@ func TestWebSocketEndsWithRevocation(t *testing.T) {
 }
 
 func TestWebSocketOverHTTP3EndsWithRevocation(t *testing.T) {
+	t.Parallel()
 	s := startStreams(t)
 	way := s.transports(t)["HTTP/3"]
 	reader, writer := io.Pipe()
@@ -152,6 +155,7 @@ func TestWebSocketOverHTTP3EndsWithRevocation(t *testing.T) {
 
 // streams keep: what has begun goes on, and nothing new begins.
 func TestStreamsKeepOutlivesRevocation(t *testing.T) {
+	t.Parallel()
 	s := startStreams(t)
 	token := s.idp.Token(map[string]any{"sub": "kept"})
 	events := open(t, new(http.Transport), s.keep+"/events", token)
@@ -165,6 +169,7 @@ func TestStreamsKeepOutlivesRevocation(t *testing.T) {
 
 // A reload keeps the list.
 func TestRevocationsOutliveReload(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, mainJob, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	alice := idp.Token(map[string]any{"sub": "alice"})
@@ -183,6 +188,7 @@ func TestRevocationsOutliveReload(t *testing.T) {
 // Metrics tell how many revocations there are and how old the list is, and a Caddy
 // event tells of each.
 func TestRevocationIsTold(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, strings.Replace(mainJob, "{\n", "{\n\tdebug\n\tmetrics\n", 1), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	gateway.Await("/orders/1", idp.Token(nil), http.StatusOK)
@@ -204,6 +210,7 @@ func TestRevocationIsTold(t *testing.T) {
 
 // A subject that logs in again passes: the revocation is about the tokens of before.
 func TestRevokedBefore(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, mainJob, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	at := time.Now().Add(-time.Minute).UTC()

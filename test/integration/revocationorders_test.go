@@ -55,6 +55,7 @@ func acts(gateway *harness.Gateway) (lines []map[string]any) {
 }
 
 func TestRevokedTokenIsRefused(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, mainJob, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	stolen, other := idp.Token(map[string]any{"jti": "stolen-1"}), idp.Token(map[string]any{"jti": "other-1"})
@@ -99,6 +100,7 @@ func TestRevokedTokenIsRefused(t *testing.T) {
 }
 
 func TestRevokedOpaqueTokenIsRefused(t *testing.T) {
+	t.Parallel()
 	a := startAsking(t, "", "")
 	held, other := a.endpoint.Issue("opaque-canary-1", nil), a.endpoint.Issue("opaque-canary-2", nil)
 	a.Await("/", held, http.StatusOK)
@@ -113,6 +115,7 @@ func TestRevokedOpaqueTokenIsRefused(t *testing.T) {
 }
 
 func TestSubjectLogsInAgain(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, mainJob, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	gateway.Await("/other", idp.Token(nil), http.StatusOK)
@@ -130,6 +133,7 @@ func TestSubjectLogsInAgain(t *testing.T) {
 }
 
 func TestBatchOfRevocations(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, mainJob, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	var lines strings.Builder
@@ -172,6 +176,7 @@ func TestBatchOfRevocations(t *testing.T) {
 // TestRevocationOrdersAreRefused looks at the answers of the route; what is wrong with
 // an order is for the tests of package admin.
 func TestRevocationOrdersAreRefused(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, mainJob, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	const good = `{"kind": "jti", "issuer": "main", "value": "j1"}`

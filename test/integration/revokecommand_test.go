@@ -33,6 +33,7 @@ func command(t *testing.T, gateway *harness.Gateway, stdin string, arguments ...
 }
 
 func TestRevokeCommand(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, mainJob, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	token, filed := idp.Token(map[string]any{"jti": "j1"}), idp.Token(map[string]any{"jti": "j2"})

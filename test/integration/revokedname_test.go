@@ -46,6 +46,7 @@ func (s speaker) signal(t *testing.T, sub string) {
 // Whatever an issuer calls a subject, a session, a client or a token: what is let in
 // can be revoked, and nobody else is.
 func TestAnyNameIsRevocable(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	key := idp.Transmits(t)
 	gateway := harness.Start(t, signalled, "$IDP", idp.URL, "$STORE", "memory "+t.TempDir())
@@ -100,6 +101,7 @@ func TestAnyNameIsRevocable(t *testing.T) {
 // Where subjects are read from another claim, who revokes may know a subject by that
 // claim or by sub. Either reaches the token and what was minted of it, along a chain.
 func TestEitherSubjectEndsWhatWasMinted(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	key := idp.Transmits(t)
 	caddyfile := strings.NewReplacer(

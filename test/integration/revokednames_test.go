@@ -9,6 +9,7 @@ import (
 // A JWT is known by what it says itself, whatever its issuer calls it: an order to
 // revoke it names what it says, and one for its subject what the answer says.
 func TestRevokedUnderEitherName(t *testing.T) {
+	t.Parallel()
 	a := startAsking(t, "always\ncache_ttl 1m", "")
 	token := func(name string) string {
 		made := a.idp.Token(map[string]any{"jti": "own-" + name, "sub": "sub-" + name, "sid": "sid-" + name})

@@ -45,6 +45,7 @@ $SITE {
 // What began before a reload that changes the store ends with a revocation that comes
 // after it: streams, which are counted too, and exchanges under way.
 func TestRevocationReachesBehindReload(t *testing.T) {
+	t.Parallel()
 	redis, folder := storetest.StartRedis(t, storetest.RedisOptions{}), t.TempDir()
 	servers := "store redis " + redis.URL() + " {\n\t\t\ttimeout "
 	for name, stores := range map[string][3]string{

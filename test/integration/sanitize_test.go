@@ -11,6 +11,7 @@ import (
 // RFC 9700, section 4.13: no copy of a token that the caller sent stays where the
 // gateway puts its own, nor where services look for tokens.
 func TestExchangeC20Sanitized(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {

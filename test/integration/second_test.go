@@ -70,6 +70,7 @@ func (c *cluster) wantCalls(count int) {
 // What one node got serves on another one, and a revocation ends it on both and in
 // Redis.
 func TestExchangedTokensAreShared(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	one, two := c.start(oneSeal), c.start(oneSeal)
 	alice, bob := c.idp.Token(map[string]any{"sub": "alice"}), c.idp.Token(map[string]any{"sub": "bob"})
@@ -98,6 +99,7 @@ func TestExchangedTokensAreShared(t *testing.T) {
 
 // A node that is started anew asks for nothing that another one has.
 func TestExchangedTokensOutliveTheirNode(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	alice := c.idp.Token(nil)
 	one := c.start(oneSeal)
@@ -110,6 +112,7 @@ func TestExchangedTokensOutliveTheirNode(t *testing.T) {
 
 // With Redis gone or silent each node goes on by itself, and nobody waits long.
 func TestExchangesGoOnWithoutRedis(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	one := c.start(oneSeal)
 	one.Await("/1", c.idp.Token(nil), http.StatusOK)
@@ -134,6 +137,7 @@ func TestExchangesGoOnWithoutRedis(t *testing.T) {
 
 // What somebody has changed in Redis counts as not there, and is counted.
 func TestExchangedTokensAreSealed(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	alice := c.idp.Token(nil)
 	c.start(oneSeal).Await("/1", alice, http.StatusOK)
@@ -152,6 +156,7 @@ func TestExchangedTokensAreSealed(t *testing.T) {
 
 // A node with another secret finds nothing.
 func TestExchangedTokensAreOfASeal(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	alice := c.idp.Token(nil)
 	c.start(oneSeal).Await("/1", alice, http.StatusOK)

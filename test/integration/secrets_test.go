@@ -28,6 +28,7 @@ $SITE {
 // A key file for shared secrets is refused at load where it would let others make
 // tokens; the configuration that runs goes on.
 func TestSecretFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	secret := []byte("canary-secret-of-an-issuer-32-by")
 	write := func(content []byte) {

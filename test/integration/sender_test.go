@@ -12,6 +12,7 @@ import (
 // What every route holds, whatever it wants: a token that is bound is presented by
 // whom it is bound to.
 func TestBoundTokens(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	other := harness.NewHolder(t)
 	token := b.bound(nil)
@@ -72,6 +73,7 @@ func TestBoundTokens(t *testing.T) {
 
 // Routes say which kinds they want, and offer no others.
 func TestSenderConstrained(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	plain := b.idp.Token(nil)
 	for path, offer := range map[string][]string{
@@ -108,6 +110,7 @@ func TestSenderConstrained(t *testing.T) {
 
 // Nonces: asked for, accepted, renewed by nothing but time, good after a reload.
 func TestDPoPNonce(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	token := b.bound(nil)
 	ask := func(path, nonce string) *http.Request {
@@ -140,6 +143,7 @@ func TestDPoPNonce(t *testing.T) {
 // A proxy in front: what the client called is what counts, as far as it can be
 // believed.
 func TestProofBehindProxy(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	front := harness.Start(t, `{
 	servers {

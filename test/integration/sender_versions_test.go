@@ -51,6 +51,7 @@ func (*bench) request(t *testing.T, method, url string) *http.Request {
 // held against them as clients know them, and are good once, whichever version
 // they come by.
 func TestDPoPOverEachVersion(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	ways, token := b.versions(t), b.bound(nil)
 	const path = "/dpop/a%2Fb/?c=d"

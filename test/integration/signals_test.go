@@ -28,6 +28,7 @@ $SITE {
 `
 
 func TestBackchannelLogout(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, signalled, "$IDP", idp.URL, "$STORE", "memory "+t.TempDir())
 	laptop, phone := idp.Token(map[string]any{"sid": "laptop"}), idp.Token(map[string]any{"sid": "phone"})
@@ -68,6 +69,7 @@ func TestBackchannelLogout(t *testing.T) {
 }
 
 func TestSharedSignals(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	key := idp.Transmits(t)
 	gateway := harness.Start(t, signalled, "$IDP", idp.URL, "$STORE", "memory "+t.TempDir())
@@ -100,6 +102,7 @@ func TestSharedSignals(t *testing.T) {
 }
 
 func TestSignalsAnswerTheirPathsAlone(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, signalled, "$IDP", idp.URL, "$STORE", "memory "+t.TempDir())
 	for _, path := range []string{"/backchannel-logout", "/shared-signals"} {
@@ -114,6 +117,7 @@ func TestSignalsAnswerTheirPathsAlone(t *testing.T) {
 
 // What was used before a reload is used after it.
 func TestSignalsAfterReload(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, signalled, "$IDP", idp.URL, "$STORE", "memory "+t.TempDir())
 	held := idp.Token(map[string]any{"sid": "laptop"})
@@ -134,6 +138,7 @@ func TestSignalsAfterReload(t *testing.T) {
 
 // Whoever could not be heard is told to come again, and never that all is done.
 func TestSignalsThatCannotBeTaken(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	key := idp.Transmits(t)
 	set := func() string { return key.Sign(map[string]any{"typ": "secevent+jwt"}, idp.SETClaims(nil)) }

@@ -49,6 +49,7 @@ https://localhost:$PORT {
 // Two services of which the second never answers, and a client that could never prove
 // itself, are refused at load, with both places.
 func TestServiceSitesAreCheckedAtLoad(t *testing.T) {
+	t.Parallel()
 	const (
 		loads    = ""
 		document = "answers /.well-known/oauth-authorization-server before it: give one of them another prefix or other endpoints"
@@ -101,6 +102,7 @@ func TestServiceSitesAreCheckedAtLoad(t *testing.T) {
 
 // Of two token_events that listen on one path the second would never hear anything.
 func TestEventsSitesAreCheckedAtLoad(t *testing.T) {
+	t.Parallel()
 	const (
 		loads   = ""
 		logouts = "token_events {\nbackchannel_logout main\n}\n"
@@ -140,6 +142,7 @@ func TestEventsSitesAreCheckedAtLoad(t *testing.T) {
 
 // A header that is believed from proxies, on a server that trusts none, is a warning.
 func TestCertificateHeaderWarnsAtLoad(t *testing.T) {
+	t.Parallel()
 	const header = "token_auth {\nclient_certificate Client-Cert\n}\nrespond in"
 	for name, test := range map[string]struct {
 		global, routes string
@@ -169,6 +172,7 @@ func TestCertificateHeaderWarnsAtLoad(t *testing.T) {
 // Tokens that must be bound to a certificate, where nobody is asked for one, are a
 // warning.
 func TestMutualTLSWarnsAtLoad(t *testing.T) {
+	t.Parallel()
 	const (
 		wanted = "token_auth {\nsender_constrained mtls\n}\nrespond in"
 		asks   = "tls internal {\nclient_auth {\nmode request\n}\n}"

@@ -13,6 +13,7 @@ import (
 // TestStatusShowsWhatChanges brings the gateway into trouble of each kind, and finds it in
 // what the admin API and the command show.
 func TestStatusShowsWhatChanges(t *testing.T) {
+	t.Parallel()
 	idp, other, upstream, hook := harness.NewAuthServer(t), harness.NewAuthServer(t), harness.NewUpstream(t), harness.NewHook(t, "")
 	other.Fail(http.StatusServiceUnavailable)
 	gateway := harness.Start(t, watchedNode, "$IDP", idp.URL, "$OTHER", other.URL, "$UPSTREAM", upstream.Address,
@@ -167,6 +168,7 @@ $SITE {
 `
 
 func TestStatusOfAGatewayThatIsWell(t *testing.T) {
+	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, quietNode, "$IDP", idp.URL)
 	gateway.Await("/", idp.Token(nil), http.StatusOK)
@@ -206,6 +208,7 @@ func TestStatusOfAGatewayThatIsWell(t *testing.T) {
 }
 
 func TestStatusWithoutGatehouse(t *testing.T) {
+	t.Parallel()
 	gateway := harness.Start(t, "$SITE {\n\trespond fine\n}\n")
 	said := lookAt(t, gateway, "/gatehouse/status", http.StatusNotFound)
 	if !strings.Contains(said, "the running configuration does not use Gatehouse") {

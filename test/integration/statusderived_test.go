@@ -65,6 +65,7 @@ $SITE {
 // caller's own token before anything is looked for. The token service exchanges it no
 // longer, and says of what it gave for it what it said before.
 func TestStatusListBeforeWhatIsRemembered(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	list := idp.Lists("/statuslists/1")
 	list.Change(shortTTL)

@@ -31,6 +31,7 @@ $SITE {
 var shortTTL = map[string]any{"ttl": 1}
 
 func TestStatusList(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	upstream.Respond(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -120,6 +121,7 @@ func TestStatusList(t *testing.T) {
 
 // While the list cannot be had, what is held serves to its end. Nothing held is 503.
 func TestStatusListOutage(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	held, missing := idp.Lists("/held"), idp.Lists("/missing")
 	missing.Answer(http.NotFound)
@@ -164,6 +166,7 @@ func TestStatusListOutage(t *testing.T) {
 
 // Lists may lie where the configuration says, and then there alone.
 func TestStatusListElsewhere(t *testing.T) {
+	t.Parallel()
 	idp, cdn, upstream := harness.NewAuthServer(t), harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, strings.Replace(listed, "# PLACES", "status_list $CDN/lists", 1),
 		"$IDP", idp.URL, "$CDN", cdn.URL, "$UPSTREAM", upstream.Address)

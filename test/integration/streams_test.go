@@ -196,6 +196,7 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 }
 
 func TestWebSocketEndsWithTheToken(t *testing.T) {
+	t.Parallel()
 	s := startStreams(t)
 	token, ends := s.brief()
 	socket, answer := s.Upgrade("/ws?ws", token)
@@ -218,6 +219,7 @@ func TestWebSocketEndsWithTheToken(t *testing.T) {
 }
 
 func TestStreamsKeep(t *testing.T) {
+	t.Parallel()
 	s := startStreams(t)
 	token, _ := s.brief()
 	events := bufio.NewReader(open(t, new(http.Transport), s.keep+"/events", token).Body)
@@ -255,6 +257,7 @@ func TestConnectionOutlivesTheToken(t *testing.T) {
 
 // WebSockets over HTTP/3 come as an extended CONNECT (RFC 9220).
 func TestWebSocketOverHTTP3EndsWithTheToken(t *testing.T) {
+	t.Parallel()
 	s := startStreams(t)
 	token, ends := s.brief()
 	way := s.transports(t)["HTTP/3"]

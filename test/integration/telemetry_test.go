@@ -108,6 +108,7 @@ func (s telemetrySite) metrics(t *testing.T) map[string]float64 {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	site := startTelemetry(t, "")
 	token := site.idp.Token(nil)
 	site.Get("/orders/1", token).Expect(t, http.StatusOK)
@@ -174,6 +175,7 @@ func TestMetrics(t *testing.T) {
 // One line a denial: who, by which client, of which issuer, asked for what, which
 // rule said no and why.
 func TestAuditTrail(t *testing.T) {
+	t.Parallel()
 	site := startTelemetry(t, "")
 	host := strings.TrimPrefix(site.URL, "http://")
 	token := site.idp.Token(map[string]any{"act": map[string]any{"sub": "robot"}, "jti": "id-7"})
@@ -255,6 +257,7 @@ func TestAuditTrail(t *testing.T) {
 
 // Grants are written where Caddy's log option asks for them, and only there.
 func TestGrantsInTheAuditTrail(t *testing.T) {
+	t.Parallel()
 	for level, want := range map[string][]string{
 		"DEBUG": {"granted token_auth ", "granted token_require ", "granted token_exchange orders", "denied token_require "},
 		"INFO":  {"denied token_require "},

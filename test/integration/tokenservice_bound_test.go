@@ -129,6 +129,7 @@ const meshClient = "spiffe://example.com/orders"
 // A workload proves itself by its SPIFFE ID, and its tokens are bound to its
 // certificate.
 func TestServiceCertificates(t *testing.T) {
+	t.Parallel()
 	r := startBound(t)
 	mine, another := r.authority.Issue(meshClient), r.authority.Issue("spiffe://example.com/other")
 	form := harness.ServiceForm(meshClient, "client_secret", "", "grant_type", "client_credentials")
@@ -146,6 +147,7 @@ func TestServiceCertificates(t *testing.T) {
 // S12: a token that is bound to a certificate is exchanged over its connection, and
 // stays bound.
 func TestS12CertificateBoundTokens(t *testing.T) {
+	t.Parallel()
 	r := startBound(t)
 	mine, another := r.authority.Issue("spiffe://example.com/user"), r.authority.Issue("spiffe://example.com/thief")
 	form := harness.ExchangeForm("orders", r.idp.Token(map[string]any{"aud": "orders", "scope": "billing:read", "cnf": mine.Binding()}))
@@ -163,6 +165,7 @@ func TestS12CertificateBoundTokens(t *testing.T) {
 
 // Proofs need the gateway's nonce; with it the token is bound to their key.
 func TestServiceDPoPNonce(t *testing.T) {
+	t.Parallel()
 	r := startBound(t)
 	holder := harness.NewHolder(t)
 	endpoint := r.URL + "/oauth2/token"

@@ -94,6 +94,7 @@ func startServed(t *testing.T) (*harness.Gateway, *harness.AuthServer) {
 
 // A client gets a token of its own, and its API verifies it by the published keys.
 func TestServiceClientCredentials(t *testing.T) {
+	t.Parallel()
 	gateway, _ := startServed(t)
 	answer := gateway.Post("/oauth2/token", harness.ServiceForm("orders",
 		"grant_type", "client_credentials", "audience", "https://billing.example.com", "scope", "billing:read")).Expect(t, http.StatusOK)
@@ -114,6 +115,7 @@ func TestServiceClientCredentials(t *testing.T) {
 
 // A caller's token becomes one for the next service, with the name of who acts.
 func TestServiceTokenExchange(t *testing.T) {
+	t.Parallel()
 	gateway, idp := startServed(t)
 	subject := idp.Token(map[string]any{"aud": "orders", "scope": "billing:read admin"})
 	answer := gateway.Post("/oauth2/token", harness.ExchangeForm("orders", subject, "audience", "https://billing.example.com")).Expect(t, http.StatusOK)
@@ -130,6 +132,7 @@ func TestServiceTokenExchange(t *testing.T) {
 // A reference says nothing; the API's gateway asks what it stands for, and hears at
 // once that it was revoked.
 func TestServicePhantomTokens(t *testing.T) {
+	t.Parallel()
 	gateway, idp := startServed(t)
 	subject := idp.Token(map[string]any{"aud": "phantom", "scope": "billing:read"})
 	reference := gateway.Post("/oauth2/token", harness.ExchangeForm("phantom", subject)).Expect(t, http.StatusOK).AccessToken()
@@ -161,6 +164,7 @@ func TestServicePhantomTokens(t *testing.T) {
 
 // S7: every answer is JSON that nobody keeps, refusals too.
 func TestS07AnswersAreNotStored(t *testing.T) {
+	t.Parallel()
 	gateway, idp := startServed(t)
 	good := harness.ServiceForm("orders", "grant_type", "client_credentials", "audience", "stock")
 	scoped := harness.ServiceForm("orders", "grant_type", "client_credentials", "audience", "stock", "scope", "x")
@@ -204,6 +208,7 @@ func TestS07AnswersAreNotStored(t *testing.T) {
 // The keys and the metadata are for everybody, and keys that are known are not sent
 // again.
 func TestServicePublishes(t *testing.T) {
+	t.Parallel()
 	gateway, _ := startServed(t)
 	answer := gateway.Get("/oauth2/jwks", "").Expect(t, http.StatusOK)
 	expectHeader(t, answer, "Cache-Control", "public, max-age=300")
@@ -232,6 +237,7 @@ func TestServicePublishes(t *testing.T) {
 
 // Every other path is the site's.
 func TestServiceAnswersItsPathsOnly(t *testing.T) {
+	t.Parallel()
 	gateway, _ := startServed(t)
 	for _, path := range []string{
 		"/", "/oauth2", "/oauth2/", "/oauth2/token/", "/oauth2/Token", "/oauth2/tokens", "/x/oauth2/token", "//oauth2/token",
@@ -246,6 +252,7 @@ func TestServiceAnswersItsPathsOnly(t *testing.T) {
 // The trail tells who asked for what, for whom, and what was decided. Neither it nor
 // any other line holds a secret, a token or the user's name.
 func TestServiceAuditTrail(t *testing.T) {
+	t.Parallel()
 	gateway, idp := startServed(t)
 	subject := idp.Token(map[string]any{"aud": "orders", "sub": "canary-user", "scope": "billing:read"})
 	issued := gateway.Post("/oauth2/token", harness.ExchangeForm("orders", subject, "audience", "stock", "scope", "billing:read admin")).Expect(t, http.StatusOK)

@@ -90,6 +90,7 @@ func overQUIC(t *testing.T, handler http.Handler, certificates []tls.Certificate
 
 // The proof is for the URL as the upstream sees it, whichever way it is asked.
 func TestTransportProvesOverEveryHTTP(t *testing.T) {
+	t.Parallel()
 	for version, major := range map[string]int{"1.1": 1, "2": 2, "h2c": 2, "3": 3} {
 		t.Run(version, func(t *testing.T) {
 			idp, upstream, judge := harness.NewAuthServer(t), harness.NewUpstream(t), newJudge(t)
@@ -119,6 +120,7 @@ func TestTransportProvesOverEveryHTTP(t *testing.T) {
 
 // A request that is tried again elsewhere has a proof for elsewhere.
 func TestTransportProvesEachTry(t *testing.T) {
+	t.Parallel()
 	idp, first, second, judge := harness.NewAuthServer(t), harness.NewUpstream(t), harness.NewUpstream(t), newJudge(t)
 	idp.Handle("/bound-token", judge.tokens(idp, nil))
 	first.Respond(func(_ http.ResponseWriter, r *http.Request) {

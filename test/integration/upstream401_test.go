@@ -48,6 +48,7 @@ func distrust(site exchangeSite, first int) {
 // The upstream refuses the token that was made for it: another one is asked for,
 // and the request sent once more where that is safe (section 5).
 func TestExchangeUpstream401(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		method, body   string
 		refused        int // how many tokens the upstream refuses
@@ -91,6 +92,7 @@ func TestExchangeUpstream401(t *testing.T) {
 
 // An upstream that refuses everything does not make each request a call.
 func TestExchangeUpstream401IsBounded(t *testing.T) {
+	t.Parallel()
 	site := exchangesSite(t, map[string]string{"x": "audience a"})
 	distrust(site, 1000)
 	token := site.idp.Token(map[string]any{"jti": "again"})
@@ -105,6 +107,7 @@ func TestExchangeUpstream401IsBounded(t *testing.T) {
 // Sent once more, a request takes the same route: Caddy notes which of several
 // alternatives it took, and rewrites the path in place.
 func TestExchangeUpstream401TakesTheSameRoute(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {
@@ -137,6 +140,7 @@ $SITE {
 
 // Whatever else an upstream answers passes as it comes: streams, upgrades, a 403.
 func TestExchangeUpstreamAnswersPass(t *testing.T) {
+	t.Parallel()
 	site := exchangesSite(t, map[string]string{"x": "audience a"})
 	token := site.idp.Token(map[string]any{"jti": "pass"})
 	site.upstream.Respond(func(w http.ResponseWriter, _ *http.Request) {
@@ -210,6 +214,7 @@ func upgraded(t *testing.T, site exchangeSite, token string) {
 // A directive behind the exchange refuses the caller with 401: that is no upstream's
 // word about a token, and the caller is told what would help.
 func TestExchangeUpstream401IsNotTheGateways(t *testing.T) {
+	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{
 	gatehouse {

@@ -49,6 +49,7 @@ func awaitHooked(t *testing.T, gateway *harness.Gateway, delivered, failed, drop
 // Whom a webhook's trust_ca does not vouch for is told nothing, and whom it vouches for
 // is told although the system does not know its authority.
 func TestWebhookTrustsItsAuthorities(t *testing.T) {
+	t.Parallel()
 	idp, other := harness.NewAuthServer(t), harness.NewAuthority(t)
 	vouched, foreign, unknown := harness.NewTLSHook(t), harness.NewTLSHook(t), harness.NewTLSHook(t)
 	gateway := harness.Start(t, toldNode(
@@ -70,6 +71,7 @@ func TestWebhookTrustsItsAuthorities(t *testing.T) {
 
 // TestWebhookEventsAreCounted counts them for all webhooks of a configuration.
 func TestWebhookEventsAreCounted(t *testing.T) {
+	t.Parallel()
 	idp, takes, refuses := harness.NewAuthServer(t), harness.NewHook(t, ""), harness.NewHook(t, "another secret than none")
 	gateway := harness.Start(t, toldNode(takes.URL, refuses.URL, takes.URL), "$IDP", idp.URL)
 	awaitHooked(t, gateway, 0, 0, 0)
