@@ -8,6 +8,7 @@ import (
 	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/flight"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // The bounds of the memory of issued tokens unless configured. The bytes are
@@ -77,6 +78,7 @@ func NewState(maxEntries int, maxBytes int64) *State {
 			return max(stored.Value.life, time.Nanosecond)
 		}),
 		StatsRecorder:    state.counts,
+		Executor:         token.Inline,
 		OnAtomicDeletion: func(gone otter.DeletionEvent[cacheKey, *entry]) { state.shares.remove(gone.Value) },
 	})
 	return state
