@@ -21,8 +21,9 @@ const (
 	refillMark  = 10 * time.Second
 	refillRenew = 3 * time.Second
 	// refillPatience is how long a node waits for the others at most before it serves by
-	// what it has read.
-	refillPatience = 2 * time.Minute
+	// what it has read: twice as long as a million revocations took on a slow machine.
+	// It waits that long only while others go on saying that they write.
+	refillPatience = 15 * time.Minute
 )
 
 // refill writes into a log that has begun anew what this node still knows and the log
