@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -36,6 +37,9 @@ type caller struct {
 	scopes []string
 	// stepUp is the login they asked for so far.
 	stepUp policy.StepUp
+	// looked tells that the trail was asked whether it writes grants, and grants what it
+	// said.
+	looked, grants bool
 	// untraced is a context without a span. It is compared and nothing else.
 	untraced any
 	// filled are the token_exchanges that ran, each with a header of its own.
@@ -66,6 +70,15 @@ func (c *caller) announce(r *http.Request) (earlier *caller) {
 		vars[callerVar] = c
 	}
 	return earlier
+}
+
+// recorded tells whether grants to this caller are written down. It is the same for all
+// directives of a request.
+func (c *caller) recorded(ctx context.Context, trail *audit.Trail) bool {
+	if !c.looked {
+		c.looked, c.grants = true, trail.Wants(ctx, audit.Granted)
+	}
+	return c.grants
 }
 
 // speak writes refusals to this caller.

@@ -107,14 +107,15 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 		return fault(w, r, h.app.Log(), "two token_auth on one request",
 			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
 	}
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+	repl := replacerOf(r.Context())
+	if repl != nil {
 		repl.Map(who.placeholder)
 	}
 	if err = h.judge(w, r, who, found, shown, err); err != nil {
 		return h.refuse(w, r, who, err)
 	}
-	who.standAlone(r)
-	if h.app.Trail().Wants(r.Context(), audit.Granted) {
+	who.standAlone(repl)
+	if who.recorded(r.Context(), h.app.Trail()) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
 	private := &who.private

@@ -90,7 +90,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if err != nil {
 		return h.refuse(w, r, who, err, waited)
 	}
-	if h.app.Trail().Wants(r.Context(), audit.Granted) {
+	if who.recorded(r.Context(), h.app.Trail()) {
 		event := h.event(r, who, audit.Granted)
 		event.Rule, event.Duration = string(exchange.OutcomeOf(issued, nil)), waited
 		event.Granted, event.IssuedID = issued.Scope, issued.ID
