@@ -94,7 +94,7 @@ large: needs $(BIN)/gotestsum ## Run the tests of large numbers without the race
 .PHONY: integration
 integration: needs $(BIN)/gotestsum ## Run adapt, integration, reload, import and attack tests with -race
 	@echo "== adapt, integration, import and attack tests"
-	@$(RACE) -- $(RACEFLAGS) -p=4 -parallel=4 $(LONGEST) ./test/...
+	@$(RACE) -- $(RACEFLAGS) -p=4 -parallel=3 $(LONGEST) ./test/...
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Lint both modules

@@ -136,7 +136,6 @@ func (s slowSite) expectGone(t *testing.T, count int) {
 // nobody's failure: no error is logged or counted, nothing is held against the
 // server, and nothing reaches the upstream.
 func TestExchangeClientGoneEndsTheFlight(t *testing.T) {
-	t.Parallel()
 	site := newSlowSite(t)
 	reached := len(site.upstream.Received())
 	const waiting, others = 3, 10
@@ -182,7 +181,6 @@ func TestExchangeClientGoneEndsTheFlight(t *testing.T) {
 // Section 5, client gone: the flight goes on while others wait, and they notice
 // nothing of the one who left, who was the first.
 func TestExchangeClientGoneLeavesOthersTheirFlight(t *testing.T) {
-	t.Parallel()
 	site := newSlowSite(t)
 	same := site.idp.Token(map[string]any{"jti": "same"})
 	leave := site.leaves(t, same)

@@ -13,7 +13,6 @@ import (
 // A thousand callers with twenty tokens, a server that takes a second, and nothing
 // remembered: one call for each token. The same crowd once more asks nobody.
 func TestExchangeCrowdOnAColdCache(t *testing.T) {
-	t.Parallel()
 	const client = "\t\tclient gateway {\n" // which waits until a slow machine has answered them all
 	site := exchangesSite(t, map[string]string{"orders": "audience orders"}, client, client+"\t\t\ttimeout 60s\n")
 	site.idp.Answer(func(form url.Values, w http.ResponseWriter) {

@@ -56,7 +56,6 @@ $SITE {
 // is over (401) from a right that is missing (403). Where nobody can be asked it
 // is 403, which no client answers with another login.
 func TestExchangeAmbiguousRefusal(t *testing.T) {
-	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	openID(idp, "/mute")
 	var active, asked atomic.Int32
@@ -115,7 +114,6 @@ func TestExchangeAmbiguousRefusal(t *testing.T) {
 // concern what other tests do not name. Whatever fails, fails closed: nothing
 // reaches the upstream, and no token of a caller ever did.
 func TestExchangeFailsClosed(t *testing.T) {
-	t.Parallel()
 	site := exchangesSite(t, map[string]string{
 		"orders": "audience orders",
 		"twice":  "audience first\nrequested_type jwt\nthen {\ngrant jwt_bearer\nclient other\naudience second\n}",
@@ -175,7 +173,6 @@ func TestExchangeFailsClosed(t *testing.T) {
 
 // More calls than one server may have at a time and in waiting: 503 at once.
 func TestExchangeQueueIsFull(t *testing.T) {
-	t.Parallel()
 	const client = "\t\tclient gateway {\n" // which waits until a slow machine has sent them all
 	site := exchangesSite(t, map[string]string{"orders": "audience orders\ncache_entries off"}, client, client+"\t\t\ttimeout 60s\n")
 	release := make(chan struct{})
@@ -220,7 +217,6 @@ func TestExchangeQueueIsFull(t *testing.T) {
 // goes on for those who wait, and they notice nothing. When all are gone nothing
 // reaches the upstream.
 func TestExchangeLeaderHangsUp(t *testing.T) {
-	t.Parallel()
 	site := exchangesSite(t, map[string]string{"orders": "audience orders"})
 	release, asked := make(chan struct{}), make(chan struct{}, 10)
 	site.idp.Answer(func(form url.Values, w http.ResponseWriter) {

@@ -231,7 +231,6 @@ func TestIntrospectionIsRemembered(t *testing.T) {
 
 // Many who come with one token at once cause one question.
 func TestOneIntrospectionForMany(t *testing.T) {
-	t.Parallel()
 	a := startAsking(t, "", "")
 	token := a.endpoint.Issue("popular", nil)
 	const callers = 50

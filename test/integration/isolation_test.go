@@ -14,7 +14,6 @@ import (
 // While the server hangs for one exchange, others and routes without one answer,
 // and those who wait share one call. They are told when it is over.
 func TestExchangeThatHangsHangsAlone(t *testing.T) {
-	t.Parallel()
 	site := exchangesSite(t, map[string]string{"slow": "audience slow", "quick": "audience quick"})
 	release, hanging := make(chan struct{}), make(chan struct{}, 100)
 	site.idp.Answer(func(form url.Values, w http.ResponseWriter) {
@@ -55,7 +54,6 @@ func TestExchangeThatHangsHangsAlone(t *testing.T) {
 // as the server says so; nothing that it says reaches the caller, a login that it
 // wants does (RFC 9470, section 3).
 func TestExchangeStepUpChallenge(t *testing.T) {
-	t.Parallel()
 	site := exchangesSite(t, map[string]string{"x": "audience a"})
 	site.idp.AnswerJSON(http.StatusBadRequest, map[string]any{
 		"error": "insufficient_user_authentication", "acr_values": "urn:gold", "max_age": 120, "error_description": "canary-description",

@@ -235,7 +235,6 @@ func startIssuers(t *testing.T, idp *harness.AuthServer, keys issuerKeys) issuer
 
 // While keys rotate no request fails: the first token with a new key fetches it.
 func TestKeysRotateWhileRequestsRun(t *testing.T) {
-	t.Parallel()
 	idp := harness.NewAuthServer(t)
 	gateway := harness.Start(t, "$SITE {\n\ttoken_auth $IDP {\n\t\taudience any\n\t}\n\trespond in\n}\n", "$IDP", idp.URL)
 	gateway.Await("/", idp.Token(nil), http.StatusOK)

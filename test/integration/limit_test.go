@@ -112,7 +112,6 @@ func (s limitSite) passesAs(t *testing.T, path, token string) int {
 }
 
 func TestLimitAnswers(t *testing.T) {
-	t.Parallel()
 	s := startLimited(t)
 	token := s.token(map[string]any{"client_id": "app"})
 	first := s.Get("/auth/client", token).Expect(t, http.StatusOK)
@@ -168,7 +167,6 @@ func TestLimitAnswers(t *testing.T) {
 
 // Several limits of one route all hold, and each says what is left of it.
 func TestLimitsTogether(t *testing.T) {
-	t.Parallel()
 	s := startLimited(t)
 	token := s.token(nil)
 	answer := s.Get("/auth/two", token).Expect(t, http.StatusOK)
@@ -180,7 +178,6 @@ func TestLimitsTogether(t *testing.T) {
 }
 
 func TestLimitByPlan(t *testing.T) {
-	t.Parallel()
 	s := startLimited(t)
 	for name, test := range map[string]struct {
 		plan any
@@ -206,7 +203,6 @@ func TestLimitByPlan(t *testing.T) {
 
 // Refusals of what stands before count nothing.
 func TestDeniedRequestsAreNotCounted(t *testing.T) {
-	t.Parallel()
 	s := startLimited(t)
 	for range 3 {
 		answer := s.Get("/auth/denied", s.token(nil)).Expect(t, http.StatusForbidden)
@@ -218,7 +214,6 @@ func TestDeniedRequestsAreNotCounted(t *testing.T) {
 
 // Whatever a caller varies, it is counted as the one that it is.
 func TestNobodyEscapesALimit(t *testing.T) {
-	t.Parallel()
 	s := startLimited(t)
 	token := func() string { return s.token(map[string]any{"client_id": "app"}) }
 	vary := []func(*http.Request){
@@ -273,7 +268,6 @@ func TestNobodyEscapesALimit(t *testing.T) {
 
 // Of 200 callers at once exactly as many pass as the limit says.
 func TestLimitUnderConcurrency(t *testing.T) {
-	t.Parallel()
 	s := startLimited(t)
 	if passed := together(t, s.token(nil), "/auth/crowd", s.Gateway); passed != 50 {
 		t.Errorf("%d pass, want 50", passed)
@@ -305,7 +299,6 @@ func together(t *testing.T, token, path string, gateways ...*harness.Gateway) in
 
 // A reload gives nobody anew what is used up, and a limit that has changed begins anew.
 func TestReloadKeepsCounts(t *testing.T) {
-	t.Parallel()
 	s := startLimited(t)
 	token := s.token(map[string]any{"client_id": "app"})
 	if n := s.passesAs(t, "/auth/client", token); n != 3 {
@@ -332,7 +325,6 @@ func TestReloadKeepsCounts(t *testing.T) {
 
 // Where the server has error routes, they write the answer; the fields are set.
 func TestLimitWithErrorRoutes(t *testing.T) {
-	t.Parallel()
 	gateway := harness.Start(t, "$SITE {\n\ttoken_limit all 1 1h\n\trespond in\n\thandle_errors {\n\t\trespond \"{http.error.message}\" {http.error.status_code}\n\t}\n}\n")
 	gateway.Get("/", "").Expect(t, http.StatusOK)
 	answer := gateway.Get("/", "").Expect(t, http.StatusTooManyRequests)
