@@ -85,12 +85,12 @@ func (a *App) Caches() []admin.Cache {
 		all = append(all, admin.Cache{Kind: derivedAnswers, CacheStats: state.Stats()})
 	}
 	for _, one := range a.observed.exchanges {
-		if one.exchanger.Summary().Local {
-			continue // nothing is kept of what is minted here
+		if !one.exchanger.Remembers() {
+			continue
 		}
 		stats := one.state.Stats()
 		all = append(all, admin.Cache{Kind: derivedIssued, Name: one.label, CacheStats: stats.CacheStats})
-		if a.second != nil {
+		if a.second != nil && !one.exchanger.Summary().Local {
 			shared := token.CacheStats{Hits: stats.SharedHits, Misses: stats.SharedMisses}
 			all = append(all, admin.Cache{Kind: admin.CacheShared, Name: one.label, CacheStats: shared, Failures: stats.SharedFailed})
 		}

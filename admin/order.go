@@ -26,9 +26,9 @@ const (
 	maxAhead = 2 * time.Minute
 )
 
-// errBadOrder says that an order to revoke is not one. No text behind it quotes what
-// was sent: it may hold a token in any place.
-var errBadOrder = errors.New("the order to revoke is not valid")
+// errBadOrder says that an order to revoke, or a query, is not one. No text behind it
+// quotes what was sent: it may hold a token in any place.
+var errBadOrder = errors.New("the request is not valid")
 
 // tooEarly is what is wrong with a date that no token can have, such as the year 1: a
 // program that has none may write that, and does not mean all of time.

@@ -150,9 +150,9 @@ func (p *problems) exchange(s *exchangeState) {
 func (p *problems) breaker(s *breakerState) {
 	switch s.State {
 	case breakerOpen:
-		p.add(severityError, "endpoint "+s.Endpoint, "it is left alone: %s", s.Reason)
+		p.add(severityError, "endpoint "+s.name(), "it is left alone: %s", s.Reason)
 	case breakerHalfOpen:
-		p.add(severityWarning, "endpoint "+s.Endpoint, "it was left alone, and the next call tries it: %s", s.Reason)
+		p.add(severityWarning, "endpoint "+s.name(), "it was left alone, and the next call tries it: %s", s.Reason)
 	}
 }
 

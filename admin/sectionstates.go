@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"strings"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/exchange"
@@ -66,6 +67,14 @@ type breakerState struct {
 }
 
 func (s breakerState) troubled() bool { return s.State != breakerClosed }
+
+// name tells which endpoint it is: that of discovery has no address of its own.
+func (s breakerState) name() string {
+	if s.Server == "" || strings.Contains(s.Endpoint, "://") {
+		return s.Endpoint
+	}
+	return s.Endpoint + " of " + s.Server
+}
 
 func breakersOf(app Operated) []breakerState {
 	breakers := app.Breakers()

@@ -46,6 +46,7 @@ func troubled() *overview {
 		{Endpoint: "https://idp.example.com/token", State: breakerClosed},
 		{Endpoint: "https://b.example.com/token", State: breakerOpen, Reason: "status_503", Until: noon.Add(5 * time.Second)},
 		{Endpoint: "https://c.example.com/token", State: breakerHalfOpen, Reason: "timeout"},
+		{Server: "https://d.example.com", Endpoint: "discovery", State: breakerOpen, Reason: "unreachable", Until: noon.Add(5 * time.Second)},
 	}
 	limits := []limitState{
 		{Key: "{http.auth.user.id}", Events: 100, Window: "1m", Counts: countsStore, Allowed: 1000, Refused: 3},

@@ -130,14 +130,15 @@ func (v *view) exchanges(all *section[exchangeState]) {
 	rows := make([][]string, 0, len(all.Items))
 	for _, one := range all.Items {
 		state, servers := cmp.Or(one.LastOutcome, "never asked"), strings.Join(one.Servers, ", ")
+		issued, failed := number(one.Issued), number(one.Failed)
 		switch {
 		case one.Local:
-			state, servers = "minted here", "-"
+			state, servers, issued, failed = "minted here", "-", "-", "-"
 		case one.Misconfigured:
 			state = "misconfigured"
 		}
 		rows = append(rows, []string{
-			mark(one), one.Name, servers, state, one.LastErrorCode, ago(v.now, one.LastRequest), ago(v.now, one.LastSuccess), number(one.Issued), number(one.Failed),
+			mark(one), one.Name, servers, state, one.LastErrorCode, ago(v.now, one.LastRequest), ago(v.now, one.LastSuccess), issued, failed,
 		})
 	}
 	v.table("Exchanges", "EXCHANGE | SERVER | STATE | CODE | ASKED | WORKED | ISSUED | FAILED", all.Count, rows)
@@ -146,7 +147,7 @@ func (v *view) exchanges(all *section[exchangeState]) {
 func (v *view) breakers(all *section[breakerState]) {
 	rows := make([][]string, 0, len(all.Items))
 	for _, one := range all.Items {
-		rows = append(rows, []string{mark(one), one.Endpoint, one.State, one.Reason, ago(v.now, one.Until)})
+		rows = append(rows, []string{mark(one), one.name(), one.State, one.Reason, ago(v.now, one.Until)})
 	}
 	v.table("Endpoints", "ENDPOINT | BREAKER | REASON | TRIED AGAIN", all.Count, rows)
 }

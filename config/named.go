@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A named block is one entry of the global option, as messages speak of it.
@@ -62,8 +63,26 @@ func nameAll[T any, P linked[T]](kind string, blocks map[string]*T, placeOf func
 // known refuses a reference to an issuer that no block declares. A URL needs no
 // block: without one it is an inline issuer, or a server that is called only.
 func (g *Gatehouse) known(ref string) error {
-	if _, _, ok := g.Issuer(ref); ok || isURL(ref) {
+	if _, _, ok := g.Issuer(ref); ok {
 		return nil
 	}
+	if isURL(ref) {
+		return g.unlikeBlocks(ref)
+	}
 	return fmt.Errorf("%w; an issuer without a block is named by its URL", unknown("issuer", ref, sorted(g.Issuers)))
+}
+
+// unlikeBlocks refuses a URL that is a block's but for the slash at its end. It would be
+// another issuer, without what that block says, and none of its tokens would be good.
+func (g *Gatehouse) unlikeBlocks(url string) error {
+	twin, slash := strings.CutSuffix(url, "/")
+	if !slash {
+		twin += "/"
+	}
+	name, issuer, ok := g.Issuer(twin)
+	if !ok {
+		return nil
+	}
+	return fmt.Errorf("%s is no block's URL, and %s has %s: write both alike, with the slash at the end or without",
+		url, issuer.Label(name), twin)
 }

@@ -31,14 +31,15 @@ func (d Duration) Or(def time.Duration) time.Duration {
 // UnmarshalJSON reads a text, or a number of nanoseconds.
 func (d *Duration) UnmarshalJSON(data []byte) error {
 	text, number, err := textOrNumber(data)
-	if number && err == nil {
-		var ns int64
-		if ns, err = strconv.ParseInt(text, 10, 64); err == nil {
-			text = time.Duration(ns).String()
+	if number && err == nil && text != "" { // null is what is not written
+		ns, bad := strconv.ParseInt(text, 10, 64)
+		if bad != nil {
+			err = errors.New("the number is too large, or not whole")
 		}
+		text = time.Duration(ns).String()
 	}
 	if err != nil {
-		return fmt.Errorf("reading a duration: %w", err)
+		return fmt.Errorf("a duration is a text such as \"30s\", or a whole number of nanoseconds: %w", err)
 	}
 	*d = Duration(text)
 	return nil
@@ -68,7 +69,7 @@ func (c Count) MarshalJSON() ([]byte, error) { return marshalNumber(string(c)) }
 func (c *Count) UnmarshalJSON(data []byte) error {
 	text, _, err := textOrNumber(data)
 	if err != nil {
-		return fmt.Errorf("reading a number: %w", err)
+		return fmt.Errorf("a number is written in digits, or as a text: %w", err)
 	}
 	*c = Count(text)
 	return nil
@@ -95,7 +96,7 @@ func (s Size) MarshalJSON() ([]byte, error) { return marshalNumber(string(s)) }
 func (s *Size) UnmarshalJSON(data []byte) error {
 	text, _, err := textOrNumber(data)
 	if err != nil {
-		return fmt.Errorf("reading a size: %w", err)
+		return fmt.Errorf("a size is a text such as \"64MiB\", or a number of bytes: %w", err)
 	}
 	*s = Size(text)
 	return nil

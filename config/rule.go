@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -147,7 +148,7 @@ func (r *Rule) settings() []setting {
 	case RuleIssuer:
 		return list(r.Rule, r.Values, checkRef)
 	case RuleClaim:
-		return append(one(r.Rule, &r.Path, checkPath), late(list(r.Rule, r.Values, checkText))...)
+		return append(one(r.Rule, &r.Path, checkPath), late(list(r.Rule, r.Values, checkClosed))...)
 	case RuleACR:
 		return list(r.Rule, r.Values, checkACR)
 	case RuleMaxAuthAge:
@@ -157,6 +158,20 @@ func (r *Rule) settings() []setting {
 	default:
 		return list(r.Rule, r.Values, checkText)
 	}
+}
+
+// checkClosed accepts texts that requests fill. Without its closing brace a placeholder
+// would be a text that no claim has, so that the rule denies, and within not lets pass.
+func checkClosed(text string) error {
+	if err := checkText(text); err != nil {
+		return err
+	}
+	plain := strings.ReplaceAll(text, `\{`, "")
+	rest, err := caddy.NewEmptyReplacer().ReplaceFunc(plain, func(string, any) (any, error) { return "", nil })
+	if err == nil && strings.Contains(rest, "{") {
+		err = errors.New("a placeholder lacks its closing brace")
+	}
+	return err
 }
 
 // late marks settings that requests fill.

@@ -130,7 +130,8 @@ func checkResource(text string) error {
 	return nil
 }
 
-// checkScope accepts one scope token (RFC 6749, section 3.3).
+// checkScope accepts one scope token (RFC 6749, section 3.3), but for those that are a
+// slip in a list.
 func checkScope(text string) error {
 	if text == "" {
 		return errEmpty
@@ -139,6 +140,11 @@ func checkScope(text string) error {
 		if r <= ' ' || r >= 0x7f || r == '"' || r == '\\' {
 			return fmt.Errorf("%q is not a scope: scopes are printable ASCII without blank, quote and backslash, each a word of its own", text)
 		}
+	}
+	// Allowed by the grammar, and nobody's scope: it would be missing in every token, and
+	// within not let everybody pass.
+	if plain, comma := strings.CutSuffix(text, ","); comma {
+		return fmt.Errorf("%q ends with a comma: several scopes are parted by blanks alone, so write %s", text, plain)
 	}
 	return nil
 }

@@ -155,6 +155,7 @@ func TestQuantitiesInJSON(t *testing.T) {
 		out  string
 	}{
 		{`{}`, quantities{}, `{}`},
+		{`{"d":null,"c":null,"s":null}`, quantities{}, `{}`},
 		{`{"d":"1m","c":"off","s":"64MiB"}`, quantities{"1m", "off", "64MiB"}, `{"d":"1m","c":"off","s":"64MiB"}`},
 		{`{"d":1500000000,"c":7,"s":1024}`, quantities{"1.5s", "7", "1024"}, `{"d":"1.5s","c":7,"s":1024}`},
 		{`{"d":"{env.D}","c":"{env.C}","s":"{env.S}"}`, quantities{"{env.D}", "{env.C}", "{env.S}"}, `{"d":"{env.D}","c":"{env.C}","s":"{env.S}"}`},
@@ -172,9 +173,14 @@ func TestQuantitiesInJSON(t *testing.T) {
 			t.Errorf("%s: written as %s, %v", tc.in, out, err)
 		}
 	}
-	for _, bad := range []string{`{"d":true}`, `{"d":1.5}`, `{"c":{}}`, `{"s":[1]}`} {
-		if err := json.Unmarshal([]byte(bad), new(quantities)); err == nil {
-			t.Errorf("%s: accepted", bad)
+	for bad, want := range map[string]string{
+		`{"d":true}`: `a duration is a text such as "30s", or a whole number of nanoseconds: it is neither a text nor a number`,
+		`{"d":1.5}`:  `a duration is a text such as "30s", or a whole number of nanoseconds: the number is too large, or not whole`,
+		`{"c":{}}`:   "a number is written in digits, or as a text: it is neither a text nor a number",
+		`{"s":[1]}`:  `a size is a text such as "64MiB", or a number of bytes: it is neither a text nor a number`,
+	} {
+		if err := json.Unmarshal([]byte(bad), new(quantities)); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", bad, err, want)
 		}
 	}
 }

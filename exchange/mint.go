@@ -38,7 +38,7 @@ func (x *Exchanger) mint(caller Caller, refused *Issued) (*Issued, error) {
 	if err != nil {
 		return nil, newError(OutcomeFault, err)
 	}
-	if x.state.issued == nil || x.config.Local.Type == signing.TransactionTokens {
+	if !x.Remembers() {
 		return x.sign(caller, asked, bound)
 	}
 	key := x.mintKey(caller, asked, bound)
@@ -46,8 +46,10 @@ func (x *Exchanger) mint(caller Caller, refused *Issued) (*Issued, error) {
 		if x.overtaken(caller) {
 			return nil, newError(OutcomeSubjectRejected, errRevoked)
 		}
+		x.state.counts.used.RecordHits(1)
 		return kept, nil
 	}
+	x.state.counts.used.RecordMisses(1)
 	generation := x.state.begin()
 	issued, err := x.sign(caller, asked, bound)
 	if err != nil {

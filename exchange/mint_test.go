@@ -163,6 +163,9 @@ func TestMintKeeps(t *testing.T) {
 	if again.ID != first.ID || !again.Cached || m.outcome(m.caller(alice)) != OutcomeHit {
 		t.Errorf("the same caller: jti %s and %s", first.ID, again.ID)
 	}
+	if stats := m.state.Stats(); !m.Remembers() || stats.Hits != 2 || stats.Misses != 1 || stats.Entries != 1 {
+		t.Errorf("the memory says of itself: %+v", stats)
+	}
 	if other, _ := m.minted(m.caller(`{"sub":"alice"}`)); other.ID == first.ID {
 		t.Error("another token of the same subject gets the same token")
 	}
@@ -195,6 +198,9 @@ func TestMintNotKept(t *testing.T) {
 		again, two := m.minted(m.caller(alice))
 		if first.ID == again.ID || again.Cached || one["txn"] == two["txn"] {
 			t.Errorf("%s: one token serves two requests", name)
+		}
+		if m.Remembers() {
+			t.Errorf("%s: it says that tokens are kept", name)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/maypok86/otter/v2/stats"
 
+	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -17,6 +18,12 @@ type Stats struct {
 	// SharedHits and SharedMisses count those of the misses whose token another node
 	// had, and others; SharedFailed those where nobody knows.
 	SharedHits, SharedMisses, SharedFailed uint64
+}
+
+// Remembers tells whether tokens are kept at all. A transaction token is made for one
+// request.
+func (x *Exchanger) Remembers() bool {
+	return x.state.issued != nil && (x.config.Local == nil || x.config.Local.Type != signing.TransactionTokens)
 }
 
 // Stats tells what the memory has done.

@@ -18,11 +18,13 @@ func fault(w http.ResponseWriter, r *http.Request, log *slog.Logger, problem str
 	return answer{status: http.StatusInternalServerError, description: faultText}.write(w, r)
 }
 
-// reportFault logs a fault, and takes the caller's token off the request: where
-// no token_auth ran it is still there, and error routes may have an upstream of
-// their own.
+// leave takes the caller's token off a request that is refused where no token_auth
+// ran: it is still there, and error routes may have an upstream of their own.
+func leave(r *http.Request) { _, _ = token.Take(r.Header) }
+
+// reportFault logs a fault, and takes the caller's token off the request.
 func reportFault(r *http.Request, log *slog.Logger, problem string, places ...string) {
-	_, _ = token.Take(r.Header)
+	leave(r)
 	log.LogAttrs(r.Context(), slog.LevelError, "route is misconfigured",
 		slog.String("problem", problem), slog.Any("places", places),
 		slog.String("host", r.Host), slog.String("path", r.URL.Path))

@@ -34,6 +34,7 @@ func (d publicDocument) serve(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	default:
 		header.Set("Allow", "GET, HEAD")
+		leave(r)
 		return answer{status: http.StatusMethodNotAllowed, description: "This address answers GET and HEAD only."}.write(w, r)
 	}
 }

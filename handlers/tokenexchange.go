@@ -247,8 +247,11 @@ func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *call
 
 // report tells the operator about a failure that no caller can mend.
 func (h *TokenExchange) report(ctx context.Context, failed *exchange.Error) {
-	log := h.app.Log().With("exchange", h.label, "place", h.Place,
-		"server_status", failed.ASStatus, "server_error", failed.ASCode, "error", failed.Error())
+	log := h.app.Log().With("exchange", h.label, "place", h.Place)
+	if failed.ASStatus != 0 { // a server that said nothing, or nothing wrong, has neither
+		log = log.With("server_status", failed.ASStatus, "server_error", failed.ASCode)
+	}
+	log = log.With("error", failed.Error())
 	switch failed.Outcome { //nolint:exhaustive // the others are callers' affairs, or pass by themselves
 	case exchange.OutcomeConfig:
 		log.ErrorContext(ctx, "exchange is misconfigured")

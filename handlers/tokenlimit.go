@@ -107,6 +107,9 @@ func (h *TokenLimit) refuse(w http.ResponseWriter, r *http.Request, who *caller,
 		status: http.StatusTooManyRequests, retryAfter: taken.RetryAfter,
 		description: "Too many requests: come again later.",
 	}
+	if who.auth == nil {
+		leave(r)
+	}
 	event := requestEvent(r, who, audit.Denied)
 	event.Directive, event.Place = "token_limit", h.Place
 	event.Rule, event.Reason, event.Status = counts.text, "rate_limited", reply.status

@@ -148,6 +148,8 @@ func (c *caller) refusal(decision policy.Decision) answer {
 	case c.token == nil:
 		return speak.unauthenticated()
 	case decision.Kind == policy.Sender:
+		// Where a certificate alone would do, a key leads nowhere.
+		speak.dpop = speak.dpop && decision.KeyHelps
 		return speak.invalidToken()
 	case decision.LoginHelps && decision.ScopeHelps:
 		return speak.insufficientAuthentication(c.stepUp, c.scopes)

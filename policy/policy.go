@@ -148,6 +148,8 @@ type Decision struct {
 	// LoginHelps tells that a newer or stronger login is needed, and ScopeHelps
 	// that more scope is. With what is true here, the token would pass.
 	LoginHelps, ScopeHelps bool
+	// KeyHelps tells that the rule takes tokens that are bound to a key (DPoP).
+	KeyHelps bool
 }
 
 // Decide tells whether the token fulfils every rule. What is advised must not
@@ -161,7 +163,7 @@ func (p *Policy) Decide(question Question) Decision {
 		if reason == "" {
 			continue
 		}
-		denied := Decision{Kind: rule.Kind, Rule: rule.String(), Reason: reason}
+		denied := Decision{Kind: rule.Kind, Rule: rule.String(), Reason: reason, KeyHelps: rule.aboutKey()}
 		switch {
 		case rule.aboutScope():
 			if decision.Allowed {

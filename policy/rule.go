@@ -75,6 +75,9 @@ func (r *Rule) aboutScope() bool { return r.Kind == Scope || r.Kind == AnyScope 
 // aboutLogin tells whether a newer or stronger login could fulfil the rule.
 func (r *Rule) aboutLogin() bool { return r.Kind == ACR || r.Kind == MaxAuthAge || r.Kind == AMR }
 
+// aboutKey tells whether a token that is bound to a key could fulfil the rule.
+func (r *Rule) aboutKey() bool { return r.Kind == Sender && slices.Contains(r.Values, "dpop") }
+
 // isEmpty tells whether the rule lacks what it asks for.
 func (r *Rule) isEmpty() bool {
 	return len(r.Values) == 0 || slices.Contains(r.Values, "") ||

@@ -142,7 +142,7 @@ func TestBatchOfRevocations(t *testing.T) {
 		fmt.Fprintf(&lines, "{\"kind\": \"jti\", \"issuer\": \"main\", \"value\": \"j%d\"}\n", i)
 	}
 	if status, answer := order(t, gateway, http.MethodPost, "", lines.String()+`{"kind": "jti"}`); status != http.StatusBadRequest ||
-		!strings.Contains(fmt.Sprint(answer["error"]), "order 2001 of 2001: the order to revoke is not valid: issuer: it is missing") {
+		!strings.Contains(fmt.Sprint(answer["error"]), "order 2001 of 2001: the request is not valid: issuer: it is missing") {
 		t.Errorf("%d, %v", status, answer)
 	}
 	status, answer := order(t, gateway, http.MethodPost, "", lines.String(), "Content-Type", "application/x-ndjson")

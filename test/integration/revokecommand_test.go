@@ -54,7 +54,7 @@ func TestRevokeCommand(t *testing.T) {
 		{"", []string{"revoke", "--token"}, 1, "the input is empty"},
 		{token, []string{"revoke", "--token", "subject", "alice"}, 1, "--token and a kind"},
 		{"", []string{"revoke", "--token", token}, 1, "the argument is a file, never the token itself"},
-		{"", []string{"revoke", "subject", "alice"}, 1, "the gateway answered 400 Bad Request: the order to revoke is not valid: issuer: it is missing"},
+		{"", []string{"revoke", "subject", "alice"}, 1, "the gateway answered 400 Bad Request: the request is not valid: issuer: it is missing"},
 		{"", []string{"revoke", "subject", "alice", "--issuer", "nobody"}, 1, "trusts none of that name or URL"},
 		{"", []string{"revoke", "subject", "alice", "--issuer", "main", "--before", "0001-01-01T00:00:00Z"}, 1, "before: it lies before 1970"},
 		{token, []string{"revoke", "--token", "--dry-run"}, 0, "would revoke jti j1 of " + idp.URL},

@@ -83,7 +83,7 @@ func TestSenderConstrained(t *testing.T) {
 	}
 	for path, bad := range map[string][]string{
 		"/dpop/": {badDPoP}, "/mtls/": {badBearer}, "/either/": {badBearer, offersDPoP},
-		"/rule/": {badBearer, offersDPoP}, "/rule-mtls/": {badBearer, offersDPoP},
+		"/rule/": {badBearer, offersDPoP}, "/rule-mtls/": {badBearer},
 	} {
 		b.expectRefused(t, b.Request(http.MethodGet, path, plain), bad...)
 	}

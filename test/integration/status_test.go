@@ -236,3 +236,24 @@ func ask(t *testing.T, gateway *harness.Gateway, method, path string, change fun
 	_ = answer.Body.Close()
 	return answer
 }
+
+// What is minted is asked of nobody, and remembered all the same.
+func TestStatusOfMinted(t *testing.T) {
+	t.Parallel()
+	bench := newMintBench(t, "subject plain")
+	alice := bench.caller(nil)
+	for _, path := range []string{"/orders/", "/orders/", "/both/", "/fresh/"} {
+		bench.Get(path, alice).Expect(t, http.StatusOK)
+	}
+	seen, _ := look(t, bench.Gateway)
+	kept := find(t, seen.Caches.Items, func(c lookedCache) bool { return c.Exchange == "orders" })
+	// One for the caller that waited until the gateway served, one for this one.
+	if kept.Kind != "issued_tokens" || kept.Entries != 2 || kept.Hits != 2 || kept.Misses != 2 || kept.Bytes == 0 {
+		t.Errorf("the tokens of orders: %+v", kept)
+	}
+	for _, none := range []string{"fresh", "transaction"} {
+		if slices.ContainsFunc(seen.Caches.Items, func(c lookedCache) bool { return c.Exchange == none }) {
+			t.Errorf("%s has a memory, though nothing of it is kept", none)
+		}
+	}
+}
