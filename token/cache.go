@@ -38,7 +38,7 @@ func NewCache(maxEntries int, maxBytes int64) *Cache {
 	return &Cache{entries: otter.Must(&otter.Options[Digest, *verified]{
 		MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
 		StatsRecorder: stats.NewCounter(),
-		Executor:      Inline,
+		Executor:      Upkeep(),
 		Weigher: func(_ Digest, entry *verified) uint32 {
 			return uint32(min(max(weigh(entry.token), share), 1<<30))
 		},
@@ -47,11 +47,6 @@ func NewCache(maxEntries int, maxBytes int64) *Cache {
 		}),
 	})}
 }
-
-// Inline runs the upkeep of a memory on the goroutine whose request makes it due. That
-// is every sixteenth read or so, and takes less than to start a goroutine for it and wake
-// a thread to run it.
-func Inline(upkeep func()) { upkeep() }
 
 // Close forgets everything and ends the cache's goroutines.
 func (c *Cache) Close() {
