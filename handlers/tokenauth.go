@@ -107,6 +107,10 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 		return fault(w, r, h.app.Log(), "two token_auth on one request",
 			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
 	}
+	if before := servedNobody(r); before != nil {
+		return fault(w, r, h.app.Log(), "token_auth behind a token_exchange, whose token it would take for the caller's",
+			placeOf("token_exchange", before.Place), placeOf("token_auth", h.Place))
+	}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(who.placeholder)
 	}

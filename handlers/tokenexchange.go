@@ -121,6 +121,17 @@ func nobodyOf(r *http.Request) *caller {
 	return who
 }
 
+// servedNobody returns the token_exchange that has put a token on a request without a
+// token_auth before it, nil if none has. Where that one is, nobody looks for a caller's:
+// everybody would be let in as the gateway.
+func servedNobody(r *http.Request) *TokenExchange {
+	nobody, _ := caddyhttp.GetVar(r.Context(), nobodyVar).(*caller)
+	if nobody == nil || len(nobody.filled) == 0 {
+		return nil
+	}
+	return nobody.filled[len(nobody.filled)-1]
+}
+
 // refuseShadowed answers a request that a rule under shadow would have denied: with
 // the gateway's own access nobody behind it decides once more.
 func (h *TokenExchange) refuseShadowed(w http.ResponseWriter, r *http.Request, who *caller) error {
