@@ -172,9 +172,9 @@ dev-test: needs $(BIN)/gotestsum ## Run the tests of the dev module with -race
 	@cd dev && $(subst dev/tools,tools,$(RACE)) -- $(RACEFLAGS) ./...
 
 .PHONY: fuzz-short
-fuzz-short: ## Fuzz every target with 10000 inputs
+fuzz-short: ## Fuzz every target with 5000 inputs
 	@echo "== short fuzzing"
-	@dev/tools/fuzz.sh 10000x short
+	@dev/tools/fuzz.sh 5000x short
 
 .PHONY: xcaddy
 xcaddy: needs $(BIN)/gotestsum $(BIN)/xcaddy ## Build with xcaddy from the working tree and serve one request

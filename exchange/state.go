@@ -193,7 +193,7 @@ func (s *State) get(key cacheKey) *entry {
 	if s.issued == nil {
 		return nil
 	}
-	kept, _ := s.issued.GetIfPresent(key)
+	kept, _ := token.Recall(s.issued, s.counts, key)
 	return kept
 }
 

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -36,6 +37,9 @@ type caller struct {
 	scopes []string
 	// stepUp is the login they asked for so far.
 	stepUp policy.StepUp
+	// looked tells that the trail was asked whether it writes grants, and grants what it
+	// said.
+	looked, grants bool
 	// untraced is a context without a span. It is compared and nothing else.
 	untraced any
 	// filled are the token_exchanges that ran, each with a header of its own.
@@ -59,13 +63,27 @@ func callerOf(r *http.Request) *caller {
 }
 
 // announce makes the caller known to everything behind. It returns the one that
-// is known already, if there is one, and then changes nothing.
-func (c *caller) announce(r *http.Request) (earlier *caller) {
+// is known already, if there is one, and then changes nothing. behind is a token_exchange
+// that has put a token on the request with no token_auth before it: what lies there is no
+// caller's, and who took it for one would let everybody in as the gateway.
+func (c *caller) announce(r *http.Request) (earlier *caller, behind *TokenExchange) {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if earlier, _ = vars[callerVar].(*caller); earlier == nil && vars != nil {
 		vars[callerVar] = c
 	}
-	return earlier
+	if nobody, _ := vars[nobodyVar].(*caller); nobody != nil && len(nobody.filled) > 0 {
+		behind = nobody.filled[len(nobody.filled)-1]
+	}
+	return earlier, behind
+}
+
+// recorded tells whether grants to this caller are written down. It is the same for all
+// directives of a request.
+func (c *caller) recorded(ctx context.Context, trail *audit.Trail) bool {
+	if !c.looked {
+		c.looked, c.grants = true, trail.Wants(ctx, audit.Granted)
+	}
+	return c.grants
 }
 
 // speak writes refusals to this caller.

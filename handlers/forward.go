@@ -71,6 +71,7 @@ type upstreamAnswer struct {
 	own        bool // the answer is a refusal of the gateway's, not the upstream's
 	begun      bool
 	repeatable bool
+	header     http.Header   // the answer's, until it begins
 	before     []headerLine  // the answer's header before the upstream's was added
 	few        [2]headerLine // where before begins, to be one piece of memory
 
@@ -115,7 +116,8 @@ const routeGroup = caddy.CtxKey("route_group")
 // begin notes what there is before the request is sent on.
 func (a *upstreamAnswer) begin(w http.ResponseWriter, r *http.Request) {
 	a.ResponseWriter, a.repeatable = w, repeatable(r)
-	a.before = linesOf(a.few[:0], w.Header())
+	a.header = w.Header()
+	a.before = linesOf(a.few[:0], a.header)
 	if a.repeatable {
 		a.path, a.rawPath, a.query, a.uri = r.URL.Path, r.URL.RawPath, r.URL.RawQuery, r.RequestURI
 		if taken, _ := r.Context().Value(routeGroup).(map[string]struct{}); len(taken) > 0 {
@@ -157,6 +159,15 @@ func (a *upstreamAnswer) takeBack() {
 	for _, line := range a.before {
 		header[line.name] = line.values
 	}
+}
+
+// Header implements http.ResponseWriter. reverse_proxy asks for it a dozen times, through
+// all writers in front each time. Once the answer has begun it may be another one.
+func (a *upstreamAnswer) Header() http.Header {
+	if a.begun {
+		return a.ResponseWriter.Header()
+	}
+	return a.header
 }
 
 // WriteHeader implements http.ResponseWriter.

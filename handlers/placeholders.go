@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"encoding/json"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -44,11 +43,8 @@ func (c *caller) placeholder(key string) (any, bool) {
 // standAlone forgets the user of an authentication in front of token_auth, such as
 // basic_auth: what that one has set would go before the placeholders of the token,
 // and an upstream would be told another caller than the one that was let in.
-func (c *caller) standAlone(r *http.Request) {
-	if c.token == nil {
-		return
-	}
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+func (c *caller) standAlone(repl *caddy.Replacer) {
+	if c.token != nil && repl != nil {
 		repl.DeleteByPrefix(userPrefix)
 	}
 }

@@ -103,22 +103,24 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	kept := h.keep(r)
 	found, err := h.take(r)
 	who := &caller{auth: h, raw: found.Raw, proved: found.DPoP}
-	if earlier := who.announce(r); earlier != nil {
+	earlier, behind := who.announce(r)
+	switch {
+	case earlier != nil:
 		return fault(w, r, h.app.Log(), "two token_auth on one request",
 			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
-	}
-	if before := servedNobody(r); before != nil {
+	case behind != nil:
 		return fault(w, r, h.app.Log(), "token_auth behind a token_exchange, whose token it would take for the caller's",
-			placeOf("token_exchange", before.Place), placeOf("token_auth", h.Place))
+			placeOf("token_exchange", behind.Place), placeOf("token_auth", h.Place))
 	}
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+	repl := replacerOf(r.Context())
+	if repl != nil {
 		repl.Map(who.placeholder)
 	}
 	if err = h.judge(w, r, who, found, shown, err); err != nil {
 		return h.refuse(w, r, who, err)
 	}
-	who.standAlone(r)
-	if h.app.Trail().Wants(r.Context(), audit.Granted) {
+	who.standAlone(repl)
+	if who.recorded(r.Context(), h.app.Trail()) {
 		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
 	}
 	private := &who.private

@@ -90,7 +90,7 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if err != nil {
 		return h.refuse(w, r, who, err, waited)
 	}
-	if h.app.Trail().Wants(r.Context(), audit.Granted) {
+	if who.recorded(r.Context(), h.app.Trail()) {
 		event := h.event(r, who, audit.Granted)
 		event.Rule, event.Duration = string(exchange.OutcomeOf(issued, nil)), waited
 		event.Granted, event.IssuedID = issued.Scope, issued.ID
@@ -119,17 +119,6 @@ func nobodyOf(r *http.Request) *caller {
 	}
 	guardTrailers(r, callersHeaders)
 	return who
-}
-
-// servedNobody returns the token_exchange that has put a token on a request without a
-// token_auth before it, nil if none has. Where that one is, nobody looks for a caller's:
-// everybody would be let in as the gateway.
-func servedNobody(r *http.Request) *TokenExchange {
-	nobody, _ := caddyhttp.GetVar(r.Context(), nobodyVar).(*caller)
-	if nobody == nil || len(nobody.filled) == 0 {
-		return nil
-	}
-	return nobody.filled[len(nobody.filled)-1]
 }
 
 // refuseShadowed answers a request that a rule under shadow would have denied: with

@@ -52,7 +52,7 @@ func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 	decision := h.decide(r, who)
 	switch {
 	case decision.Allowed:
-		if h.app.Trail().Wants(r.Context(), audit.Granted) {
+		if who.recorded(r.Context(), h.app.Trail()) {
 			h.record(r, who, audit.Granted, policy.Decision{Rule: h.policy.String(), Reason: "every rule holds"}, 0)
 		}
 	case h.Shadow:

@@ -57,6 +57,7 @@ type denial struct {
 // concurrent use.
 type State struct {
 	good    *otter.Cache[cacheKey, *entry]
+	counts  *stats.Counter // of good
 	denied  *otter.Cache[cacheKey, denial]
 	flights flight.Board[flightKey, *token.Token]
 
@@ -75,11 +76,13 @@ type State struct {
 func NewState(maxEntries int, maxBytes int64) *State {
 	// Each entry weighs at least its share, so that one bound holds both.
 	share := uint64(maxBytes) / uint64(max(maxEntries, 1)) //nolint:gosec // both are positive
+	counts := stats.NewCounter()
 	return &State{
+		counts:     counts,
 		understood: make(map[[sha256.Size]byte]time.Time),
 		good: otter.Must(&otter.Options[cacheKey, *entry]{
 			MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
-			StatsRecorder: stats.NewCounter(),
+			StatsRecorder: counts,
 			Executor:      token.Upkeep(),
 			Weigher: func(_ cacheKey, kept *entry) uint32 {
 				return uint32(min(max(kept.token.Weight(), share), 1<<30))
@@ -171,7 +174,7 @@ func (s *State) get(key cacheKey, now time.Time, ttl time.Duration) (found *toke
 	if ttl <= 0 {
 		return nil, ""
 	}
-	if kept, ok := s.good.GetIfPresent(key); ok && now.Before(kept.asked.Add(ttl)) && now.Before(kept.token.Expiry) {
+	if kept, ok := token.Recall(s.good, s.counts, key); ok && now.Before(kept.asked.Add(ttl)) && now.Before(kept.token.Expiry) {
 		return kept.token, ""
 	}
 	if known, ok := s.denied.GetIfPresent(key); ok && now.Before(known.until) {

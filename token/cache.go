@@ -27,6 +27,7 @@ type verified struct {
 // and bytes, and safe for concurrent use.
 type Cache struct {
 	entries *otter.Cache[Digest, *verified]
+	counts  *stats.Counter
 }
 
 // NewCache makes a cache for that many entries and bytes.
@@ -35,9 +36,10 @@ func NewCache(maxEntries int, maxBytes int64) *Cache {
 	// same count as the bytes; rounded up, so that not even one more fits.
 	entries := uint64(max(maxEntries, 1))
 	share := (uint64(maxBytes) + entries - 1) / entries //nolint:gosec // positive
-	return &Cache{entries: otter.Must(&otter.Options[Digest, *verified]{
+	counts := stats.NewCounter()
+	return &Cache{counts: counts, entries: otter.Must(&otter.Options[Digest, *verified]{
 		MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
-		StatsRecorder: stats.NewCounter(),
+		StatsRecorder: counts,
 		Executor:      Upkeep(),
 		Weigher: func(_ Digest, entry *verified) uint32 {
 			return uint32(min(max(weigh(entry.token), share), 1<<30))
@@ -59,26 +61,6 @@ func (c *Cache) CleanUp() { c.entries.CleanUp() }
 
 // Len is about how many tokens are remembered.
 func (c *Cache) Len() int { return c.entries.EstimatedSize() }
-
-// CacheStats are what a memory of tokens has done since it was made.
-type CacheStats struct {
-	// Entries and Bytes are about what it holds, MaxBytes what it may.
-	Entries         int
-	Bytes, MaxBytes uint64
-	// Hits and Misses count the tokens that were looked for.
-	Hits, Misses uint64
-	// Evictions is how many had to go before their time for want of room.
-	Evictions uint64
-}
-
-// StatsOf tells what a memory has done that counts for itself and weighs bytes.
-func StatsOf[K comparable, V any](memory *otter.Cache[K, V]) CacheStats {
-	counted := memory.Stats()
-	return CacheStats{
-		Entries: memory.EstimatedSize(), Bytes: memory.WeightedSize(), MaxBytes: memory.GetMaximum(),
-		Hits: counted.Hits, Misses: counted.Misses, Evictions: counted.Evictions,
-	}
-}
 
 // Stats tells what the cache has done.
 func (c *Cache) Stats() CacheStats { return StatsOf(c.entries) }
@@ -111,7 +93,7 @@ func (c *Cache) get(digest Digest) *verified {
 	if c == nil {
 		return nil
 	}
-	entry, _ := c.entries.GetIfPresent(digest)
+	entry, _ := Recall(c.entries, c.counts, digest)
 	return entry
 }
 

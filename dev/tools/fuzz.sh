@@ -4,7 +4,7 @@
 # committed with the mend.
 #   fuzz.sh 10m           ten minutes each, one after the other, on all cores, guided by
 #                         coverage, from what earlier runs found
-#   fuzz.sh 10000x short  10000 inputs each, from the seeds alone, as many packages at
+#   fuzz.sh 5000x short   5000 inputs each, from the seeds alone, as many packages at
 #                         once as there are cores. A target that links Caddy mutates
 #                         blindly, since to instrument all of Caddy takes minutes and
 #                         its seeds alone then take longer than the rest

@@ -104,7 +104,6 @@ func overHTTP3(t *testing.T, address string, fields ...string) []byte {
 // stands before its first colon. None of it may become a part of the path that a
 // proof is held against.
 func TestAttack16AuthorityWithAPath(t *testing.T) {
-	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	address := harness.FreeAddress(t)
 	port := address[strings.LastIndex(address, ":")+1:]
@@ -137,7 +136,6 @@ func TestAttack16AuthorityWithAPath(t *testing.T) {
 // A proxy that is trusted passes on what its clients send where it writes nothing
 // itself. Such a header says no more than scheme and host either.
 func TestAttack15ForwardedHostWithAPath(t *testing.T) {
-	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	address := harness.FreeAddress(t)
 	gateway := harness.Start(t, overQUIC, "$IDP", idp.URL, "$UPSTREAM", upstream.Address, "$PORT", address[strings.LastIndex(address, ":")+1:])

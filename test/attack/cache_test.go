@@ -14,7 +14,6 @@ import (
 // What is remembered of one token is never said of another, nor where other rules
 // hold.
 func TestAttack18VerifiedTokenCache(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	good := w.token(nil)
 	for range 2 {
@@ -54,7 +53,6 @@ func TestAttack18VerifiedTokenCache(t *testing.T) {
 
 // A key that an issuer withdraws takes with it what was remembered of its tokens.
 func TestAttack18TokenOfWithdrawnKey(t *testing.T) {
-	t.Parallel()
 	idp, next := harness.NewAuthServer(t), tokentest.NewKey(t, "ES256", "next")
 	gateway := harness.Start(t, "$SITE {\n\ttoken_auth $IDP {\n\t\taudience any\n\t}\n\trespond in\n}\n", "$IDP", idp.URL)
 	old := idp.Token(nil)
@@ -74,7 +72,6 @@ func subjectOf(tb testing.TB, got harness.Received) any {
 // An exchanged token belongs to the bytes of the token it was got for, to the
 // exchange and to the scopes: not to the subject.
 func TestAttack18ExchangedTokenCache(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	const both, one = "orders:read orders:write", "orders:read"
 	strong, weak := w.token(map[string]any{"scope": both}), w.token(map[string]any{"scope": one})
@@ -101,7 +98,6 @@ func TestAttack18ExchangedTokenCache(t *testing.T) {
 
 // One token, asked for the same scope, gets each upstream its own.
 func TestAttack18ExchangedTokenOfAnotherUpstream(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	token := w.token(map[string]any{"scope": "orders:read"})
 	calls := len(w.a.Forms())
@@ -120,7 +116,6 @@ func TestAttack18ExchangedTokenOfAnotherUpstream(t *testing.T) {
 
 // Texts that become one when they are joined stay two.
 func TestAttack19Delimiters(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	const api = "https://api.example.com"
 	pairs := [][2]map[string]any{
@@ -157,7 +152,6 @@ func TestAttack19Delimiters(t *testing.T) {
 
 // A claim stays one header of one line, and its elements stay apart.
 func TestAttack19ClaimInHeader(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	const evil = "x\r\nX-Evil: 1\r\n\r\nGET /evil HTTP/1.1\r\n\r\n"
 	seen := make(map[string]string)
@@ -185,7 +179,6 @@ func TestAttack19ClaimInHeader(t *testing.T) {
 
 // Nothing between the gateway and the callers may give one the answer of another.
 func TestAttack43SharedAnswers(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	defer w.upstream.Respond(nil)
 	for upstreams, want := range map[string]string{"": "private", "public, max-age=60": "public, max-age=60", "no-store": "no-store"} {

@@ -182,7 +182,6 @@ func (c *canaryRun) keep(token string) {
 // Tokens, secrets and what servers say are in no log, no metric and no answer,
 // after all kinds of requests that went well and that did not.
 func TestAttack32Canaries(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	idp, down, upstream := harness.NewAuthServer(t), harness.NewAuthServer(t), harness.NewUpstream(t)
 	down.Handle("/.well-known/openid-configuration", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte(canaryWords)) })

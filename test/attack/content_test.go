@@ -113,7 +113,6 @@ func (w *contentWorld) answers(t *testing.T, path string, status int, tokens map
 // With secrets there are two worlds of keys in one gateway. Nothing of one serves
 // in the other.
 func TestAttack01SecretsAndPublicKeys(t *testing.T) {
-	t.Parallel()
 	w := startContents(t)
 	const secrets, public = "https://secrets.example.com", "https://public.example.com"
 	w.answers(t, "/", http.StatusOK, map[string]string{
@@ -151,7 +150,6 @@ func TestAttack01SecretsAndPublicKeys(t *testing.T) {
 // A strict issuer's tokens are access tokens by their header and by all of their
 // claims.
 func TestAttack07StrictIssuer(t *testing.T) {
-	t.Parallel()
 	w := startContents(t)
 	good := func(header, changes map[string]any) string {
 		claims := tokentest.Claims("https://strict.example.com", map[string]any{"tenant": "acme"})
@@ -181,7 +179,6 @@ func TestAttack07StrictIssuer(t *testing.T) {
 // audience any takes a token without aud where it is written, and does not make a
 // rule hold elsewhere.
 func TestAttack06AbsentAudience(t *testing.T) {
-	t.Parallel()
 	w := startContents(t)
 	absent := func(issuer string) string {
 		return w.ec.Sign(nil, tokentest.Claims(issuer, map[string]any{"aud": nil}))
@@ -195,7 +192,6 @@ func TestAttack06AbsentAudience(t *testing.T) {
 // What lies where an issuer puts things is of the right type or refused. Claims
 // that lie where others put theirs give nobody anything.
 func TestAttack09ClaimPaths(t *testing.T) {
-	t.Parallel()
 	w := startContents(t)
 	token := func(changes map[string]any) string {
 		return w.ec.Sign(nil, tokentest.Claims("https://loose.example.com", changes))

@@ -169,7 +169,6 @@ func goesOn(datagram []byte) bool {
 // Early data of TLS 1.3 over QUIC may be a replay: nothing that changes something
 // passes before the handshake is over, and what passes is marked for the upstream.
 func TestAttack55EarlyDataOfTLS(t *testing.T) {
-	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	address := harness.FreeAddress(t)
 	port := address[strings.LastIndex(address, ":")+1:]

@@ -28,7 +28,6 @@ func (w *world) asked(path, token string) harness.Answer {
 // A redirect of the token endpoint would take the client's secret and the caller's
 // token to wherever it points.
 func TestAttack33TokenEndpointRedirect(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	defer w.a.Answer(w.exchange)
 	for _, status := range []int{300, 301, 302, 303, 307, 308} {
@@ -54,7 +53,6 @@ func TestAttack33TokenEndpointRedirect(t *testing.T) {
 
 // Nor are keys taken from where a redirect leads.
 func TestAttack33KeySetRedirect(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	set, metadata := harness.NewAuthServer(t), harness.NewAuthServer(t)
 	to := func(target string) http.HandlerFunc {
@@ -80,7 +78,6 @@ func TestAttack33KeySetRedirect(t *testing.T) {
 // An answer that gives more, other or useless things than what was asked for is no
 // answer: its token goes nowhere and is not kept.
 func TestAttack45ExchangeWidening(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	defer w.a.Answer(w.exchange)
 	jwt := func(changes map[string]any) string {
@@ -136,7 +133,6 @@ func TestAttack45ExchangeWidening(t *testing.T) {
 
 // A server that hands back what it got would have the gateway pass it on.
 func TestAttack45CallersOwnToken(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	defer w.a.Answer(w.exchange)
 	w.a.Answer(func(form url.Values, rw http.ResponseWriter) {
@@ -150,7 +146,6 @@ func TestAttack45CallersOwnToken(t *testing.T) {
 // The front door wants access tokens for this API, and no other of the many
 // tokens that the same keys sign.
 func TestAttack48OtherTokensAtTheFrontDoor(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	exchanged := w.accepted("/orders/", w.token(nil)).Bearer()
 	tokens := map[string]string{
@@ -180,7 +175,6 @@ func TestAttack48OtherTokensAtTheFrontDoor(t *testing.T) {
 // Servers grant their default when no scope is asked for: nothing left to ask for
 // is nothing to ask.
 func TestAttack50EmptyScope(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	calls := len(w.a.Forms())
 	for _, scope := range []any{"orders:read", "", nil, "billing", "billing:read:all", "BILLING:READ", []string{}, []string{"billing:read x"}} {
@@ -204,7 +198,6 @@ func TestAttack50EmptyScope(t *testing.T) {
 
 // Another issuer's token is not shown to a server that it is not meant for.
 func TestAttack51ForeignSubjectToken(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	calls := len(w.a.Forms())
 	foreign := w.b.Token(w.unique(nil))

@@ -16,7 +16,6 @@ import (
 // What is far too long is refused before anybody reads it, and costs no memory:
 // by Caddy's own limit or, where an operator raised that, by the gateway's.
 func TestAttack04HugeToken(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	for name, size := range map[string]int{"kid of 10 MB": 10 << 20, "kid of 500 kB": 500 << 10, "kid of 17 kB": 17 << 10} {
 		t.Run(name, func(t *testing.T) {
@@ -33,7 +32,6 @@ func TestAttack04HugeToken(t *testing.T) {
 }
 
 func TestAttack24Dots(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	w.flat(func() {
 		for range 20 {
@@ -58,7 +56,6 @@ func TestAttack24Dots(t *testing.T) {
 // Whoever invents kids does not make the gateway hammer the issuer: at most three
 // fetches at once and one each half a minute.
 func TestAttack21UnknownKeyIDs(t *testing.T) {
-	t.Parallel()
 	const kids, workers = 10_000, 8
 	w := attacked(t)
 	good := w.b.Token(w.unique(nil))

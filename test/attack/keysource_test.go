@@ -19,7 +19,6 @@ const metadataPlace = "/.well-known/openid-configuration"
 // An issuer's metadata names addresses that the gateway calls. Those of an issuer
 // elsewhere must not lead to what listens on the gateway's own machine.
 func TestAttack20MetadataLeadsInside(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	for _, keys := range []string{
 		w.trap.URL + "/jwks", strings.Replace(w.trap.URL, "127.0.0.1", "localhost", 1),
@@ -77,7 +76,6 @@ func metadataServer(t *testing.T, members map[string]any) (issuer *tlsIssuer, ca
 // A fallback speaks for the issuer only if it says so itself, and from where it
 // was configured to be.
 func TestAttack33FallbackElsewhere(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	tests := map[string]http.HandlerFunc{
 		"redirects": func(rw http.ResponseWriter, r *http.Request) {
@@ -124,7 +122,6 @@ $SITE {
 // An outage opens nothing: not while keys serve, not past their bound, when the
 // token that passed a moment ago is still remembered.
 func TestAttack35KeysPastTheirBound(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	first, fallback := harness.NewAuthServer(t), harness.NewAuthServer(t)
 	fallback.Fail(http.StatusServiceUnavailable)
@@ -151,7 +148,6 @@ func TestAttack35KeysPastTheirBound(t *testing.T) {
 // An issuer that is only called signs nothing that is believed here: not in its
 // own name, not in the name of the trusted one.
 func TestAttack05OutboundIssuer(t *testing.T) {
-	t.Parallel()
 	main, called := harness.NewAuthServer(t), harness.NewAuthServer(t)
 	gateway := harness.Start(t, `{
 	gatehouse {

@@ -67,7 +67,6 @@ func (d *den) sealed(t *testing.T, header map[string]any) string {
 
 // A password whose cost the sender chooses is not derived from.
 func TestAttack22PasswordCost(t *testing.T) {
-	t.Parallel()
 	d := newDen(t)
 	for _, header := range []map[string]any{
 		{"alg": "PBES2-HS256+A128KW", "p2c": 1_000_000_000, "p2s": "AAAAAAAAAAA"},
@@ -81,7 +80,6 @@ func TestAttack22PasswordCost(t *testing.T) {
 
 // What is small on the wire and huge in memory is not unpacked.
 func TestAttack23Compressed(t *testing.T) {
-	t.Parallel()
 	d := newDen(t)
 	for _, zip := range []any{"DEF", "", nil, 1} {
 		want := http.StatusUnauthorized
@@ -97,7 +95,6 @@ func TestAttack23Compressed(t *testing.T) {
 // which is too long for a token even so. What the gateway's heap ever had from the
 // system, and all it allocated, stay far below what either holds.
 func TestAttack23EncryptedBomb(t *testing.T) {
-	t.Parallel()
 	d := newDen(t)
 	const (
 		most  = 64 << 20 // bytes of heap
@@ -152,7 +149,6 @@ func metricOf(t *testing.T, metrics, name string) int64 {
 // A redirect shows token and secret to nobody, and what cannot be asked lets nobody
 // in.
 func TestAttack33IntrospectionRedirect(t *testing.T) {
-	t.Parallel()
 	d, trap := newDen(t), harness.NewAuthServer(t)
 	seen := trap.Introspects(t)
 	token := d.endpoint.Issue("opaque", nil)
@@ -167,7 +163,6 @@ func TestAttack33IntrospectionRedirect(t *testing.T) {
 
 // A server that breaks after the whole question is not asked it again.
 func TestAttack34BrokenAfterTheBody(t *testing.T) {
-	t.Parallel()
 	d := newDen(t)
 	token := d.endpoint.Issue("opaque", nil)
 	d.endpoint.Answer(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
@@ -179,7 +174,6 @@ func TestAttack34BrokenAfterTheBody(t *testing.T) {
 
 // An issuer that cannot be asked lets in nobody whom it would not have let in.
 func TestAttack35IssuerCannotBeAsked(t *testing.T) {
-	t.Parallel()
 	d := newDen(t)
 	token := d.endpoint.Issue("opaque", nil)
 	d.Get("/", token).Expect(t, http.StatusOK)

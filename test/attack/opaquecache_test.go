@@ -84,7 +84,6 @@ func (d *twoDens) user(t *testing.T, path, token string) string {
 // What one issuer says of a text is never said of another text, nor by another
 // issuer.
 func TestAttack18OpaqueTokenOfTwoIssuers(t *testing.T) {
-	t.Parallel()
 	d := newTwoDens(t)
 	const token = "one_same"
 	d.one.Issue(token, map[string]any{"sub": "alice"})
@@ -125,7 +124,6 @@ func TestAttack18OpaqueTokenOfTwoIssuers(t *testing.T) {
 // A remembered answer opens what the route at hand allows, not what the route did
 // that asked; and two tokens of one subject have each their own rights.
 func TestAttack18OpaqueTokenAtAnotherRoute(t *testing.T) {
-	t.Parallel()
 	d := newTwoDens(t)
 	weak := d.one.Issue("one_weak", map[string]any{"scope": "orders:read"})
 	strong := d.one.Issue("one_strong", map[string]any{"scope": "orders:read orders:write"})
@@ -144,7 +142,6 @@ func TestAttack18OpaqueTokenAtAnotherRoute(t *testing.T) {
 
 // Texts in a token or in an answer that become one when they are joined stay two.
 func TestAttack19OpaqueDelimiters(t *testing.T) {
-	t.Parallel()
 	d := newTwoDens(t)
 	for at, pair := range [][2]struct{ token, sub, client string }{
 		{{"one_a", "a|b", "c"}, {"one_a~", "a", "b|c"}},

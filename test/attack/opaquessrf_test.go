@@ -55,7 +55,6 @@ func inside(trap *trap) []string {
 // machine or to the network's is not asked there, and its metadata is not believed
 // in anything else.
 func TestAttack20IntrospectionEndpointInside(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	trap := newTrap(t, w.thief)
 	for _, place := range inside(trap) {
@@ -81,7 +80,6 @@ func TestAttack20IntrospectionEndpointInside(t *testing.T) {
 
 // Metadata that lies elsewhere, or that is another issuer's, names no endpoint.
 func TestAttack20IntrospectionMetadataElsewhere(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	trap := newTrap(t, w.thief)
 	foreign := map[string]any{"jwks_uri": trap.URL + "/jwks", "introspection_endpoint": trap.URL + "/introspect"}
@@ -114,7 +112,6 @@ func TestAttack20IntrospectionMetadataElsewhere(t *testing.T) {
 // What an answer holds leads nowhere: not the address of a redirect, not an issuer,
 // not a key that the answer itself names.
 func TestAttack20IntrospectionAnswer(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	trap := newTrap(t, w.thief)
 	idp := harness.NewAuthServer(t)
@@ -162,7 +159,6 @@ func TestAttack20IntrospectionAnswer(t *testing.T) {
 // Where a token says it is from, the gateway does not go, and the issuer that it
 // has is not shown what is not its own.
 func TestAttack20IntrospectionOfForeignToken(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	trap := newTrap(t, w.thief)
 	idp := harness.NewAuthServer(t)

@@ -141,7 +141,6 @@ func (r remote) answering(answer, claims map[string]any) {
 // An issued token that is for somebody else, somewhere else or over is seen where
 // the configuration asks to look.
 func TestAttack45VerifiedAnswer(t *testing.T) {
-	t.Parallel()
 	r := newRemote(t)
 	past := time.Now().Add(-time.Hour).Unix()
 	for name, test := range map[string]struct {
@@ -172,7 +171,6 @@ func TestAttack45VerifiedAnswer(t *testing.T) {
 // A connection that breaks after the request was sent: an assertion may be good
 // once, so it is not sent again; nor is what changes something upstream.
 func TestAttack34NothingIsRepeated(t *testing.T) {
-	t.Parallel()
 	r := newRemote(t)
 	hangUp := func(w http.ResponseWriter) {
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
@@ -199,7 +197,6 @@ func TestAttack34NothingIsRepeated(t *testing.T) {
 // Once an upstream has refused a token nobody gets it any more, whoever was on the
 // way at that moment.
 func TestAttack46RefusedTokenIsForgotten(t *testing.T) {
-	t.Parallel()
 	r := newRemote(t)
 	var mu sync.Mutex
 	issued := 0
@@ -238,7 +235,6 @@ func TestAttack46RefusedTokenIsForgotten(t *testing.T) {
 // The gateway's own power is for callers that it knows, unless the configuration
 // says otherwise; and for none whom a rule, though in shadow, would have denied.
 func TestAttack52NobodyWithTheGatewaysPower(t *testing.T) {
-	t.Parallel()
 	r := newRemote(t)
 	reached, calls := len(r.upstream.Received()), len(r.idp.Forms())
 	r.Get("/own", "").Expect(t, http.StatusUnauthorized)

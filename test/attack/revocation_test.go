@@ -77,7 +77,6 @@ func revokeToken(t *testing.T, gateway *harness.Gateway, order string) {
 // lets in; with optional it is not nobody's. Nothing of it reaches an upstream, that of
 // error routes included, and the caller is told no more than of any other bad token.
 func TestAttack36RevokedTokenIsNotNobody(t *testing.T) {
-	t.Parallel()
 	idp, upstream, errors := harness.NewAuthServer(t), harness.NewUpstream(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, revokingCaddyfile, "$ISSUER", idp.URL, "$UPSTREAM", upstream.Address, "$ERRORS", errors.Address)
 	errors.Respond(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })

@@ -89,7 +89,6 @@ func (a *slowly) revoking(path, token, subject string) harness.Answer {
 
 // What an issuer says of a token that is revoked while it is asked lets nobody in.
 func TestAttack46RevokedWhileIntrospecting(t *testing.T) {
-	t.Parallel()
 	a := newSlowly(t)
 	claims := a.idp.Claims(map[string]any{"active": true, "sub": "alice"})
 	hang := a.hang()
@@ -107,7 +106,6 @@ func TestAttack46RevokedWhileIntrospecting(t *testing.T) {
 
 // An answer that is older than an event is not stored, whomever the event is about.
 func TestAttack46LateIntrospectionIsNotStored(t *testing.T) {
-	t.Parallel()
 	a := newSlowly(t)
 	claims := a.idp.Claims(map[string]any{"active": true, "sub": "alice"})
 	hang := a.hang()
@@ -130,7 +128,6 @@ func TestAttack46LateIntrospectionIsNotStored(t *testing.T) {
 // A request whose token is revoked while another is asked for in exchange goes no
 // further.
 func TestAttack46RevokedWhileExchanging(t *testing.T) {
-	t.Parallel()
 	a := newSlowly(t)
 	hang := a.hang()
 	a.idp.Answer(func(form url.Values, w http.ResponseWriter) {
@@ -149,7 +146,6 @@ func TestAttack46RevokedWhileExchanging(t *testing.T) {
 
 // A token that was asked for before an event is not stored.
 func TestAttack46LateExchangeIsNotStored(t *testing.T) {
-	t.Parallel()
 	a := newSlowly(t)
 	hang := a.hang()
 	a.idp.Answer(func(form url.Values, w http.ResponseWriter) {

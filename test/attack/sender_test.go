@@ -34,7 +34,6 @@ func bare(key *tokentest.Key) map[string]any {
 
 // The key in a proof's header signs that proof, and nothing becomes good by it.
 func TestAttack03EmbeddedKeyOfProof(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	holder, thief := harness.NewHolder(t), harness.NewHolder(t)
 	url := w.gateway.URL + "/a/"
@@ -74,7 +73,6 @@ func TestAttack03EmbeddedKeyOfProof(t *testing.T) {
 // A proof goes no further, whatever its header is spelled like and wherever the
 // request goes.
 func TestAttack12ProofSmuggling(t *testing.T) {
-	t.Parallel()
 	holder := harness.NewHolder(t)
 	for _, spelling := range []string{"DPoP", "dpop", "DPOP", "dPoP", "Connection: DPoP" + "\r\nDPoP", "Connection: close, dpop\r\nDpop"} {
 		t.Run(spelling, func(t *testing.T) {
@@ -106,7 +104,6 @@ func TestAttack12ProofSmuggling(t *testing.T) {
 // Of what a stranger says about the request's past nothing counts: neither the URL
 // nor the certificate.
 func TestAttack15ForwardedToProof(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	holder, certificate := harness.NewHolder(t), harness.NewCertificate(t)
 	stolen := w.proving(holder, http.MethodGet, "/a/", "https://public.example.com/a/", w.bound(holder))
@@ -130,7 +127,6 @@ func TestAttack15ForwardedToProof(t *testing.T) {
 // A proof is good for the URL it names: only what RFC 3986 calls equivalent is the
 // same.
 func TestAttack16ProofOfAnotherPath(t *testing.T) {
-	t.Parallel()
 	w, holder := attacked(t), harness.NewHolder(t)
 	host := strings.TrimPrefix(w.gateway.URL, "http://")
 	for htu, status := range map[string]int{
@@ -173,7 +169,6 @@ func TestAttack16ProofOfAnotherPath(t *testing.T) {
 
 // Marks of used proofs do not run into one another.
 func TestAttack19ProofIdentifiers(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	alice, bob := harness.NewHolder(t), harness.NewHolder(t)
 	ask := func(holder *harness.Holder, path, id string) int {
@@ -201,7 +196,6 @@ func TestAttack19ProofIdentifiers(t *testing.T) {
 
 // Keys' thumbprints and certificates are public: nothing is proved by knowing them.
 func TestAttack39PublicBinding(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	victim, certificate := harness.NewHolder(t), harness.NewCertificate(t)
 	byKey, byCertificate := w.bound(victim), w.token(map[string]any{"cnf": certificate.Binding()})
@@ -230,7 +224,6 @@ func TestAttack39PublicBinding(t *testing.T) {
 
 // A proof for one method is none for another.
 func TestAttack44MethodOfProof(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	holder := harness.NewHolder(t)
 	url := w.gateway.URL + "/a/"
@@ -257,7 +250,6 @@ func TestAttack44MethodOfProof(t *testing.T) {
 
 // A proof is signed, and a JWT, and no token.
 func TestAttack48ProofAsToken(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	holder := harness.NewHolder(t)
 	url := w.gateway.URL + "/a/"

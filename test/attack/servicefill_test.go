@@ -11,7 +11,6 @@ import (
 // One client asks for references without end, with the longest tokens behind them
 // that it can have. It is refused itself, and nobody else is.
 func TestAttack24ReferencesWithoutEnd(t *testing.T) {
-	t.Parallel()
 	s := serving(t)
 	about := func(reference string) any {
 		return s.gateway.Post("/oauth2/introspect", harness.ServiceForm("phantom", "token", reference)).Members()["active"]

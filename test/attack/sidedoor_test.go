@@ -29,7 +29,6 @@ func (w *world) nowhere(reached, failed int, tokens ...string) {
 // The caller's token goes to no upstream by any of Caddy's side doors. That it is
 // in no log either, debug and access log included, is seen after all tests.
 func TestAttack47SideDoors(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	tests := map[string]struct {
 		url      string
@@ -85,7 +84,6 @@ func status(code int) http.HandlerFunc {
 
 // What is refused is shown to an error route without its credential as well.
 func TestAttack47RefusedCredentials(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	reached, failed := len(w.upstream.Received()), len(w.failures.Received())
 	good, foreign, bad := w.token(nil), w.b.Token(nil), w.thief.Sign(nil, w.claims(nil))
@@ -113,7 +111,6 @@ func TestAttack47RefusedCredentials(t *testing.T) {
 
 // An exchange that fails leaves nothing behind either.
 func TestAttack47FailedExchange(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	defer w.a.Answer(w.exchange)
 	reached, failed := len(w.upstream.Received()), len(w.failures.Received())
@@ -137,7 +134,6 @@ func TestAttack47FailedExchange(t *testing.T) {
 // picture before any handler ran. The gateway's own lines stay without tokens,
 // and what Caddy shows of the request to the upstream has the upstream's alone.
 func TestAttack47LogCredentials(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	gateway := harness.Start(t, `{

@@ -126,7 +126,6 @@ func (l *listener) forgeries(typ string, key *tokentest.Key, claims func(map[str
 }
 
 func TestAttack31LogoutTokens(t *testing.T) {
-	t.Parallel()
 	l := listening(t)
 	session := func(changes map[string]any) map[string]any {
 		all := map[string]any{"sid": "session-1"}
@@ -171,7 +170,6 @@ func TestAttack31LogoutTokens(t *testing.T) {
 }
 
 func TestAttack31SecurityEventTokens(t *testing.T) {
-	t.Parallel()
 	l := listening(t)
 	claims := func(changes map[string]any) map[string]any { return l.a.SETClaims(changes) }
 	ago := func(d time.Duration) int64 { return time.Now().Add(-d).Unix() }
@@ -218,7 +216,6 @@ func TestAttack31SecurityEventTokens(t *testing.T) {
 }
 
 func TestAttack48SignalsAtFrontDoor(t *testing.T) {
-	t.Parallel()
 	l := listening(t)
 	access := map[string]any{"aud": []string{"https://api.example.com", harness.ClientID, harness.Stream}, "exp": time.Now().Add(time.Minute).Unix()}
 	for name, text := range map[string]string{

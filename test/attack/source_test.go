@@ -11,7 +11,6 @@ import (
 )
 
 func TestAttack37OneSource(t *testing.T) {
-	t.Parallel()
 	w := startSources(t)
 	bearer, cookie := "Bearer "+w.token, "a=1; session="+w.token+"; b=2"
 	w.expect(true, "GET", "/header/", "X-Access-Token", w.token)
@@ -56,7 +55,6 @@ func TestAttack37OneSource(t *testing.T) {
 // The token is nowhere behind the gateway: neither on the way nor where an error
 // leads, from whatever source it came.
 func TestAttack47Sources(t *testing.T) {
-	t.Parallel()
 	w := startSources(t)
 	stream := []string{"Accept", "text/event-stream"}
 	w.expect(true, "GET", "/cookie/", "Cookie", "session="+w.token)
@@ -98,7 +96,6 @@ func TestAttack47Sources(t *testing.T) {
 }
 
 func TestAttack53CookieFromAnotherSite(t *testing.T) {
-	t.Parallel()
 	w := startSources(t)
 	cookie := []string{"Cookie", "session=" + w.token}
 	with := func(headers ...string) []string { return slices.Concat(cookie, headers) }
@@ -121,7 +118,6 @@ func TestAttack53CookieFromAnotherSite(t *testing.T) {
 }
 
 func TestAttack55EarlyData(t *testing.T) {
-	t.Parallel()
 	w := startSources(t)
 	for _, header := range []http.Header{{"Early-Data": {"1"}}, {"Early-Data": {"0"}}, {"Early-Data": {"", "1"}}} {
 		for _, method := range []string{"POST", "DELETE", "FETCH"} {
@@ -142,7 +138,6 @@ func TestAttack55EarlyData(t *testing.T) {
 }
 
 func TestAttack36Optional(t *testing.T) {
-	t.Parallel()
 	w := startSources(t)
 	got := w.expect(true, "GET", "/optional/", "X-User", "admin", "X-Email", "admin")
 	if got.Header.Get("X-User") != "" || got.Header.Get("X-Email") != "" || got.Header.Get("X-Has-Email") != "false" {
@@ -174,7 +169,6 @@ func TestAttack36Optional(t *testing.T) {
 }
 
 func TestAttack43SourcesAndCaches(t *testing.T) {
-	t.Parallel()
 	w := startSources(t)
 	tests := []struct {
 		path, vary, cache string

@@ -47,7 +47,6 @@ func reading(t *testing.T) *reader {
 // A token names the address of its list. Whatever its issuer writes there, nothing is
 // called but where this issuer's lists may lie, and no redirect leads away from there.
 func TestAttack20StatusList(t *testing.T) {
-	t.Parallel()
 	w, r := attacked(t), reading(t)
 	host := strings.TrimPrefix(w.trap.URL, "http://")
 	own := strings.TrimPrefix(r.a.URL, "http://")
@@ -75,7 +74,6 @@ func TestAttack20StatusList(t *testing.T) {
 // Whoever holds tokens of many lists does not make the gateway hammer their server: at
 // most sixteen fetches at once and one each second. Others go on.
 func TestAttack21StatusLists(t *testing.T) {
-	t.Parallel()
 	const lists = 3000
 	r := reading(t)
 	known := r.a.Lists("/known")
@@ -101,7 +99,6 @@ func TestAttack21StatusLists(t *testing.T) {
 // A list may be far larger than it looks. It is inflated as far as a list may be, once,
 // and not at all before its signature is known to be the issuer's.
 func TestAttack23StatusListBomb(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	packed := tokentest.Encode(append([]byte{0x78, 0xda}, tokentest.CompressedZeros(t, 1<<30)...))
 	for name, key := range map[string]*tokentest.Key{"signed": w.a.Key, "forged": w.thief} {
@@ -128,7 +125,6 @@ func TestAttack23StatusListBomb(t *testing.T) {
 // A list that its issuer did not sign frees nobody, and neither does one of another
 // address. What cannot be told is 503, never yes.
 func TestAttack05StatusListOfAnother(t *testing.T) {
-	t.Parallel()
 	r := reading(t)
 	thief := tokentest.NewKey(t, "ES256", r.a.Key.ID)
 	clean := func(list *harness.StatusList) map[string]any {
@@ -167,7 +163,6 @@ func TestAttack05StatusListOfAnother(t *testing.T) {
 
 // A status list is signed with the keys of access tokens, and is none.
 func TestAttack48StatusList(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	for _, typ := range []string{"statuslist+jwt", "application/statuslist+jwt"} {
 		claims := w.claims(map[string]any{"status_list": tokentest.StatusList(1, []byte{0}), "ttl": 60})

@@ -78,7 +78,6 @@ func (h *hanging) revoke(subject string) int {
 // needs its word is 503 after its timeout, however many ask, and what does not goes on
 // until max_staleness.
 func TestAttack35StoreThatHangs(t *testing.T) {
-	t.Parallel()
 	h := newHanging(t, func(*storetest.Redis) {})
 	held, holder := h.idp.Token(map[string]any{"sid": "laptop"}), harness.NewHolder(t)
 	h.Await("/", held, http.StatusOK)
@@ -117,7 +116,6 @@ func TestAttack35StoreThatHangs(t *testing.T) {
 // The same at the start: the gateway serves, and lets nobody in before it has read the
 // list.
 func TestAttack35StoreThatHangsAtTheStart(t *testing.T) {
-	t.Parallel()
 	h := newHanging(t, (*storetest.Redis).Freeze)
 	token := h.idp.Token(nil)
 	for range 5 {

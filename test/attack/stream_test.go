@@ -27,7 +27,6 @@ func (w *world) fading() (token string, ends time.Time) {
 // even if a second request in the pipe hides from the server that the first one
 // is over.
 func TestAttack44StreamOutlivesToken(t *testing.T) {
-	t.Parallel()
 	for name, piped := range map[string]string{"alone": "", "with a request behind it": "GET /a/next HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"} {
 		t.Run(name, func(t *testing.T) {
 			w := attacked(t)
@@ -76,7 +75,6 @@ func TestAttack44StreamOutlivesToken(t *testing.T) {
 // An upgrade is checked like any request, and what was upgraded ends with the
 // token, however busy it is.
 func TestAttack44WebSocketOutlivesToken(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	w.upstream.Respond(func(rw http.ResponseWriter, r *http.Request) { _ = harness.EchoWebSocket(rw, r) })
 	defer w.upstream.Respond(nil)
@@ -113,7 +111,6 @@ func TestAttack44WebSocketOutlivesToken(t *testing.T) {
 
 // Events are one caller's like any other answer.
 func TestAttack43StreamedAnswers(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	w.upstream.Respond(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "text/event-stream")

@@ -11,7 +11,6 @@ import (
 // What a token says counts once its signature is checked, and not before: not for
 // a rule, not in a log, not in an answer, not for an error route.
 func TestAttack11TamperedPayload(t *testing.T) {
-	t.Parallel()
 	const canary = "canary-nobody-verified"
 	w := attacked(t)
 	good := w.token(map[string]any{"scope": "orders:read"})
@@ -58,7 +57,6 @@ func TestAttack11TamperedPayload(t *testing.T) {
 
 // A challenge is the gateway's own text, whatever a token or a request says.
 func TestAttack41ChallengeInjection(t *testing.T) {
-	t.Parallel()
 	w := attacked(t)
 	for _, text := range []string{`"`, `x", error="none`, "x\r\nX-Evil: 1", "x\nSet-Cookie: a=b", `\"`, "\x00", "é", `", scope="`, "%0d%0aX-Evil: 1"} {
 		for _, token := range []string{

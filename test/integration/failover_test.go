@@ -202,7 +202,6 @@ func TestRequestsFailOver(t *testing.T) {
 // A region that dies under way costs no request: what could not be sent to it goes to
 // the next one at once.
 func TestRequestsFailOverUnderWay(t *testing.T) {
-	t.Parallel()
 	r := startRegions(t, "5s", (*borderRegion).live)
 	r.Get("/", "opaque-token").Expect(t, http.StatusOK)
 	r.Await("/orders/1", r.token(), http.StatusOK)
@@ -228,8 +227,7 @@ func TestRequestsFailOverUnderWay(t *testing.T) {
 // to another. But it is left alone after a few such requests, and those that follow go
 // to the next one.
 func TestRequestsFailOverFromHangingRegion(t *testing.T) {
-	t.Parallel()
-	r := startRegions(t, "1s", (*borderRegion).live)
+	r := startRegions(t, "2s", (*borderRegion).live)
 	r.Await("/orders/1", r.token(), http.StatusOK) // the first region's addresses are known
 	r.first.hangs.Store(true)
 	most := 0

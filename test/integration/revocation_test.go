@@ -58,7 +58,7 @@ func endedInTime(t *testing.T, since time.Time) {
 
 // Whatever lasts ends when the token is revoked, on every version of HTTP, at the
 // caller and at the upstream; another subject's goes on.
-func TestStreamsEndWithRevocation(t *testing.T) { //nolint:tparallel // what comes behind its parts waits for all of them
+func TestStreamsEndWithRevocation(t *testing.T) {
 	t.Parallel()
 	s := startStreams(t)
 	other := open(t, new(http.Transport), s.URL+"/events?other", s.idp.Token(map[string]any{"sub": "other"}))
