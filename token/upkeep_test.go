@@ -32,7 +32,7 @@ func TestNoRequestTakesOutWhatHasEnded(t *testing.T) {
 			memory.Set(key, key)
 		}
 		for range 6000 { // so often that requests come before the memory's own clock
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 			for key := range 20 {
 				memory.GetIfPresent(key)
 			}
@@ -61,7 +61,7 @@ func TestUpkeepRunsOnTheRequest(t *testing.T) {
 				on++
 			}
 			synctest.Wait()
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		// Five turns at most begin, each with one run, and one in the millisecond before it.
 		if beside+on != 5000 || beside == 0 || beside > 12 {
