@@ -3,6 +3,7 @@ package exchange
 import (
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,15 +66,17 @@ func (x *Exchanger) mint(caller Caller, refused *Issued) (*Issued, error) {
 }
 
 // mintKey names what is minted for this caller. Beside the token it holds what the
-// configuration reads in it, and the key that signs: a retired key takes its tokens
-// along.
+// configuration reads in it, what its issuer says of it where that is asked (claims
+// are copied from there, and may be others than a moment ago), and the key that signs:
+// a retired key takes its tokens along.
 func (x *Exchanger) mintKey(caller Caller, asked []string, bound token.Confirmation) cacheKey {
-	digest, read := &noDigest, [3]string{x.config.Local.Minter.KeyID(x.config.Local.Type)}
+	digest, read, said := &noDigest, [3]string{x.config.Local.Minter.KeyID(x.config.Local.Type)}, noDigest
 	if caller.Token != nil {
 		digest, read[1], read[2] = &caller.Token.Digest, caller.Token.Issuer, caller.Token.Subject
+		said = caller.Token.Said
 	}
-	both := append(append(make([]byte, 0, 2*len(bound.Key)), bound.Key[:]...), bound.Certificate[:]...)
-	return x.state.keys.boundKey(&x.settings, digest, asked, read[:], string(both))
+	rest := slices.Concat(bound.Key[:], bound.Certificate[:], said[:])
+	return x.state.keys.boundKey(&x.settings, digest, asked, read[:], string(rest))
 }
 
 // confirmation is what the token is bound to.

@@ -78,7 +78,7 @@ func NewState(maxEntries int, maxBytes int64) *State {
 			return max(stored.Value.life, time.Nanosecond)
 		}),
 		StatsRecorder:    state.counts,
-		Executor:         token.Inline,
+		Executor:         token.Upkeep(),
 		OnAtomicDeletion: func(gone otter.DeletionEvent[cacheKey, *entry]) { state.shares.remove(gone.Value) },
 	})
 	return state

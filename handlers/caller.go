@@ -63,13 +63,18 @@ func callerOf(r *http.Request) *caller {
 }
 
 // announce makes the caller known to everything behind. It returns the one that
-// is known already, if there is one, and then changes nothing.
-func (c *caller) announce(r *http.Request) (earlier *caller) {
+// is known already, if there is one, and then changes nothing. behind is a token_exchange
+// that has put a token on the request with no token_auth before it: what lies there is no
+// caller's, and who took it for one would let everybody in as the gateway.
+func (c *caller) announce(r *http.Request) (earlier *caller, behind *TokenExchange) {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if earlier, _ = vars[callerVar].(*caller); earlier == nil && vars != nil {
 		vars[callerVar] = c
 	}
-	return earlier
+	if nobody, _ := vars[nobodyVar].(*caller); nobody != nil && len(nobody.filled) > 0 {
+		behind = nobody.filled[len(nobody.filled)-1]
+	}
+	return earlier, behind
 }
 
 // recorded tells whether grants to this caller are written down. It is the same for all

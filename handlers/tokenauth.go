@@ -103,9 +103,14 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	kept := h.keep(r)
 	found, err := h.take(r)
 	who := &caller{auth: h, raw: found.Raw, proved: found.DPoP}
-	if earlier := who.announce(r); earlier != nil {
+	earlier, behind := who.announce(r)
+	switch {
+	case earlier != nil:
 		return fault(w, r, h.app.Log(), "two token_auth on one request",
 			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
+	case behind != nil:
+		return fault(w, r, h.app.Log(), "token_auth behind a token_exchange, whose token it would take for the caller's",
+			placeOf("token_exchange", behind.Place), placeOf("token_auth", h.Place))
 	}
 	repl := replacerOf(r.Context())
 	if repl != nil {

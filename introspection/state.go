@@ -83,7 +83,7 @@ func NewState(maxEntries int, maxBytes int64) *State {
 		good: otter.Must(&otter.Options[cacheKey, *entry]{
 			MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
 			StatsRecorder: counts,
-			Executor:      token.Inline,
+			Executor:      token.Upkeep(),
 			Weigher: func(_ cacheKey, kept *entry) uint32 {
 				return uint32(min(max(kept.token.Weight(), share), 1<<30))
 			},
@@ -93,7 +93,7 @@ func NewState(maxEntries int, maxBytes int64) *State {
 		}),
 		denied: otter.Must(&otter.Options[cacheKey, denial]{
 			MaximumSize:      maxDenied,
-			Executor:         token.Inline,
+			Executor:         token.Upkeep(),
 			ExpiryCalculator: otter.ExpiryWriting[cacheKey, denial](deniedTTL),
 		}),
 	}

@@ -2,6 +2,7 @@ package jose
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -173,6 +174,9 @@ func (o Object) Names() []string {
 	}
 	return names
 }
+
+// Sum is the SHA-256 of the object's text.
+func (o Object) Sum() [sha256.Size]byte { return sha256.Sum256([]byte(o.text)) }
 
 // Size is about how many bytes of memory the object takes.
 func (o Object) Size() int {

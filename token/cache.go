@@ -40,7 +40,7 @@ func NewCache(maxEntries int, maxBytes int64) *Cache {
 	return &Cache{counts: counts, entries: otter.Must(&otter.Options[Digest, *verified]{
 		MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
 		StatsRecorder: counts,
-		Executor:      Inline,
+		Executor:      Upkeep(),
 		Weigher: func(_ Digest, entry *verified) uint32 {
 			return uint32(min(max(weigh(entry.token), share), 1<<30))
 		},

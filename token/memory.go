@@ -7,11 +7,6 @@ import (
 	"github.com/maypok86/otter/v2/stats"
 )
 
-// Inline runs the upkeep of a memory on the goroutine whose request makes it due. That
-// is every sixteenth read or so, and takes less than to start a goroutine for it and wake
-// a thread to run it.
-func Inline(upkeep func()) { upkeep() }
-
 // noted is of how many uses of a memory's entry one is noted, for the choice of what goes
 // when there is no room.
 const noted = 8

@@ -53,7 +53,7 @@ func Introspected(said Introspection) (*Token, error) {
 	if err := checkTokenType(said.Claims, found.Confirmation); err != nil {
 		return nil, err
 	}
-	found.Essence = said.Essence
+	found.Essence, found.Said = said.Essence, said.Claims.Sum()
 	if found.opaque = said.JWT == nil; !found.opaque {
 		found.KeyID = said.JWT.KeyID // of the key that was checked, whatever the answer says
 		found.Inner = said.JWT.Inner

@@ -56,6 +56,10 @@ type Token struct {
 	// in an encrypted one, zero for others: anybody can encrypt a token once more.
 	Essence, Inner Digest
 
+	// Said names what its issuer said of it, where that was asked: another answer about the
+	// same token has another one. Zero where the token alone speaks.
+	Said Digest
+
 	// JWT is what the token itself says, where its issuer was asked about it and names it,
 	// its subject or its date in another way; nil otherwise. Only what it is known by
 	// counts: its claims were not judged.
