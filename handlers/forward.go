@@ -144,7 +144,13 @@ func (a *upstreamAnswer) request(r *http.Request) *http.Request {
 	if groups == nil {
 		groups = make(map[string]struct{})
 	}
-	again := r.WithContext(context.WithValue(r.Context(), routeGroup, groups))
+	ctx := context.WithValue(r.Context(), routeGroup, groups)
+	// Variables of its own: a connection to the upstream that is still being made for the
+	// first sending reads them, and reverse_proxy writes into them for the second.
+	if vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+		ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
+	}
+	again := r.WithContext(ctx)
 	// In place: placeholders read the request that Caddy began with, whose URL is
 	// this very one.
 	again.URL.Path, again.URL.RawPath, again.URL.RawQuery, again.RequestURI = a.path, a.rawPath, a.query, a.uri
