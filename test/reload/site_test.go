@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,6 +129,20 @@ func startAt(t *testing.T, path string) site {
 	gateway.Await(path, s.token, http.StatusOK)
 	s.expectFetched(t, 1, 1)
 	return s
+}
+
+// answers asks so many times and returns the generation that answered, all that did if
+// there were several.
+func (s site) answers(t *testing.T, times int) string {
+	t.Helper()
+	var all []string
+	for range times {
+		generation := s.Get("/orders/1", s.token).Expect(t, http.StatusOK).Header.Get("X-Generation")
+		if !slices.Contains(all, generation) {
+			all = append(all, generation)
+		}
+	}
+	return strings.Join(all, " and ")
 }
 
 // reload changes the configuration, which must be accepted.
