@@ -77,3 +77,17 @@ func FuzzValueOf(f *testing.F) {
 		}
 	})
 }
+
+// A control character is one wherever it stands, though eight octets are looked at once.
+func TestControlCharactersAnywhere(t *testing.T) {
+	for before := range 20 {
+		for after := range 20 {
+			for _, r := range []rune{0, 0x1f, ' ', '~', 0x7f, 0x80, 0x85, 0x9f, 0xa0, 'Â', 'é', 'ÿ', '€'} {
+				text := strings.Repeat("s", before) + string(r) + strings.Repeat("é", after/2) + strings.Repeat("s", after%2)
+				if isPlain(text) == unicode.IsControl(r) {
+					t.Errorf("%q is plain: %v", text, isPlain(text))
+				}
+			}
+		}
+	}
+}
