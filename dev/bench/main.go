@@ -26,14 +26,15 @@ import (
 func main() {
 	var measured plan
 	flag.IntVar(&measured.rounds, "rounds", 40, "paired rounds for each row")
+	flag.IntVar(&measured.starts, "starts", 10, "how often the gateways of a row are started anew, each time for a part of its rounds")
 	flag.IntVar(&measured.requests, "requests", 3200, "requests to each gateway in a round")
 	flag.IntVar(&measured.connections, "connections", 8, "connections that are kept alive, each with one request at a time")
 	flag.StringVar(&measured.profiles, "profiles", "", "folder for processor profiles of the gateways (default: none)")
 	rows := flag.String("run", "", "regular expression: only rows whose name it finds (default: all)")
-	short := flag.Bool("short", false, "6 rounds of 480 requests: a first look")
+	short := flag.Bool("short", false, "6 rounds of 480 requests, two starts: a first look")
 	flag.Parse()
 	if *short {
-		measured.rounds, measured.requests = 6, 480
+		measured.rounds, measured.requests, measured.starts = 6, 480, 2
 	}
 	var err error
 	if measured.only, err = regexp.Compile(*rows); err == nil {

@@ -11,9 +11,9 @@ import (
 
 // A plan says how much is measured.
 type plan struct {
-	rounds, requests, connections int
-	profiles                      string
-	only                          *regexp.Regexp
+	rounds, starts, requests, connections int
+	profiles                              string
+	only                                  *regexp.Regexp
 }
 
 func (p plan) run(ctx context.Context, out io.Writer) error {
@@ -26,7 +26,8 @@ func (p plan) run(ctx context.Context, out io.Writer) error {
 	if err := build(ctx, at.binary); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "%d rounds of %d requests over %d connections\n", p.rounds, p.requests, p.connections); err != nil {
+	if _, err := fmt.Fprintf(out, "%d rounds of %d requests over %d connections, gateways started %d times\n",
+		p.rounds, p.requests, p.connections, p.starts); err != nil {
 		return err
 	}
 	for _, table := range []func(context.Context, place, io.Writer) error{p.costs, p.crowds, p.hangs} {
