@@ -13,6 +13,7 @@ import (
 // Bounds of a request's body. A token has 16 KiB at most, and there are two.
 const (
 	maxBody       = 64 << 10
+	maxDiscarded  = 256 << 10 // as much as net/http reads of what a handler left
 	maxParameters = 100
 	maxToken      = 16 << 10
 )
@@ -90,6 +91,9 @@ func readForm(r *http.Request) (form, *Error) {
 	case err != nil:
 		return nil, refuse(OutcomeMalformed, errBody)
 	case len(body) > maxBody:
+		// A server that answers with much of the body unread resets the connection, and
+		// the client, still sending, might never see why. The caller's deadline holds.
+		_, _ = io.CopyN(io.Discard, r.Body, maxDiscarded)
 		return nil, refuse(OutcomeMalformed, errLong)
 	}
 	return parseForm(string(body))
