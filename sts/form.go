@@ -2,18 +2,18 @@ package sts
 
 import (
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/caddy-gatehouse/gatehouse/internal/httpbody"
 )
 
 // Bounds of a request's body. A token has 16 KiB at most, and there are two.
 const (
 	maxBody       = 64 << 10
-	maxDiscarded  = 256 << 10 // as much as net/http reads of what a handler left
 	maxParameters = 100
 	maxToken      = 16 << 10
 )
@@ -86,14 +86,11 @@ func readForm(r *http.Request) (form, *Error) {
 	if err != nil || media != "application/x-www-form-urlencoded" {
 		return nil, refuse(OutcomeMalformed, errMedia)
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, fits, err := httpbody.Read(r.Body, maxBody)
 	switch {
 	case err != nil:
 		return nil, refuse(OutcomeMalformed, errBody)
-	case len(body) > maxBody:
-		// A server that answers with much of the body unread resets the connection, and
-		// the client, still sending, might never see why. The caller's deadline holds.
-		_, _ = io.CopyN(io.Discard, r.Body, maxDiscarded)
+	case !fits:
 		return nil, refuse(OutcomeMalformed, errLong)
 	}
 	return parseForm(string(body))

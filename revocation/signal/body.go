@@ -2,10 +2,11 @@ package signal
 
 import (
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
+
+	"github.com/caddy-gatehouse/gatehouse/internal/httpbody"
 )
 
 // maxToken bounds a token; maxBody a form with one in it.
@@ -36,11 +37,11 @@ func readBody(r *http.Request, media string, most int64) ([]byte, *Refusal) {
 	case len(r.Header["Content-Encoding"]) > 0:
 		return nil, Refuse(OutcomeMalformed, errEncoded)
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+	body, fits, err := httpbody.Read(r.Body, most)
 	switch {
 	case err != nil:
 		return nil, Refuse(OutcomeMalformed, errBody)
-	case int64(len(body)) > most:
+	case !fits:
 		return nil, Refuse(OutcomeMalformed, errLong)
 	}
 	return body, nil
