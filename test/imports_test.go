@@ -41,8 +41,8 @@ var domain = map[string][]string{
 }
 
 // around is what stands between the domain and Caddy. `domain` in a row means
-// any package of the domain but internal/httpx and internal/flight, which are
-// those of their rows alone.
+// any package of the domain but internal/httpx, internal/httpbody and
+// internal/flight, which are those of their rows alone.
 var around = map[string][]string{
 	"":                   {"config", "handlers", "admin", "internal/lease", "internal/metrics", "domain"},
 	"config":             {"internal/metrics", "domain"},
@@ -60,7 +60,9 @@ var around = map[string][]string{
 var forTests = []string{"internal/tokentest", "store/storetest"}
 
 // reserved tells what of the domain only the rows that name it may import.
-func reserved(pkg string) bool { return pkg == "internal/httpx" || pkg == "internal/flight" }
+func reserved(pkg string) bool {
+	return pkg == "internal/httpx" || pkg == "internal/httpbody" || pkg == "internal/flight"
+}
 
 // domainNever are the modules that only the packages around the domain know.
 var domainNever = []string{
