@@ -68,13 +68,17 @@ func (p plan) measureOnce(ctx context.Context, at place, s scenario, measured *r
 	}
 	defer stopAll(gateways)
 	for i, g := range gateways {
+		role := s.roles()[i]
+		if err := world.settle(ctx, g); err != nil {
+			return fmt.Errorf("%s: %w", role, err)
+		}
 		// Once around all callers: afterwards every token is known. Bare Caddy has
 		// none to know.
 		warm := p.requests
-		if roles[i] == ours {
+		if role == ours {
 			warm = max(s.callers, p.requests)
 		}
-		if err := world.load(ctx, g, p.connections, warm, roles[i]); err != nil {
+		if err := world.load(ctx, g, p.connections, warm, role); err != nil {
 			return err
 		}
 	}
@@ -90,8 +94,8 @@ func (p plan) measureOnce(ctx context.Context, at place, s scenario, measured *r
 
 // startAll starts a gateway for each role, in their order, or none.
 func startAll(ctx context.Context, at place, world *world) ([]*gateway, error) {
-	gateways := make([]*gateway, 0, len(roles))
-	for _, role := range roles {
+	var gateways []*gateway
+	for _, role := range world.scenario.roles() {
 		started, err := start(ctx, at, world.caddyfile(role))
 		if err != nil {
 			stopAll(gateways)
@@ -115,8 +119,9 @@ const turns = 8
 // alternate measures the rounds. Within one the gateways take many short turns,
 // in a new order each time.
 func (p plan) alternate(ctx context.Context, world *world, gateways []*gateway, measured *result, rounds int) error {
+	roles := world.scenario.roles()
 	for range rounds {
-		var costs [len(roles)]time.Duration
+		costs := make([]time.Duration, len(roles))
 		for range turns {
 			for _, i := range rand.Perm(len(gateways)) { //nolint:gosec // the order is no secret
 				used, err := p.turn(ctx, world, gateways[i], roles[i])
@@ -155,7 +160,7 @@ func (p plan) turn(ctx context.Context, world *world, g *gateway, r role) (time.
 
 // profile keeps each gateway busy once more while it writes a processor profile.
 func (p plan) profile(ctx context.Context, world *world, gateways []*gateway) error {
-	name := strings.NewReplacer(", ", "-", ",", "", " ", "-").Replace(world.scenario.name)
+	name, roles := strings.NewReplacer(", ", "-", ",", "", " ", "-").Replace(world.scenario.name), world.scenario.roles()
 	for i, g := range gateways {
 		file := filepath.Join(p.profiles, fmt.Sprintf("%s-%s.pprof", roles[i], name))
 		done := make(chan error, 1)

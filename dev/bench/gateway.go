@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// build compiles the Caddy that users build, with Gatehouse. It must run within
-// the project: the module dev knows where the root is.
+// build compiles the Caddy that users build, with Gatehouse and one handler that only
+// one role uses. It must run within the project: the module dev knows where the root is.
 func build(ctx context.Context, binary string) error {
 	//nolint:gosec // the path is this program's own
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary,
-		"github.com/caddy-gatehouse/gatehouse/cmd/caddy")
+		"github.com/caddy-gatehouse/gatehouse/dev/bench/gateway")
 	if text, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("building caddy: %w\n%s", err, text)
 	}

@@ -9,25 +9,37 @@ import (
 // A role is what a gateway is in the comparison.
 type role string
 
-// The roles, in the order of every list of gateways.
+// The roles.
 const (
 	bare      role = "bare"
 	bareAgain role = "bare again"
 	ours      role = "gatehouse"
+	signs     role = "bare, one signature" // by Go itself, and without a token
 )
 
-var roles = [...]role{bare, bareAgain, ours}
+// roles are those of a scenario, in the order of every list of gateways.
+func (s scenario) roles() []role {
+	if s.kind == minted {
+		return []role{bare, bareAgain, ours, signs}
+	}
+	return []role{bare, bareAgain, ours}
+}
 
 // A result is what the rounds of one scenario cost.
 type result struct {
 	bare, ours       []float64 // µs a request
+	signature        []float64 // µs that one more costs bare Caddy, where that was measured
 	oursToBare, same []float64 // ratios within one round: to the mean of both bare ones, of one to the other
 }
 
-func (r *result) add(costs [len(roles)]time.Duration) {
+// add takes what one round cost each role.
+func (r *result) add(costs []time.Duration) {
 	first, again, with := microseconds(costs[0]), microseconds(costs[1]), microseconds(costs[2])
 	r.bare, r.ours = append(r.bare, (first+again)/2), append(r.ours, with)
 	r.oursToBare, r.same = append(r.oursToBare, 2*with/(first+again)), append(r.same, again/first)
+	if len(costs) > 3 { //nolint:mnd // there is one that signs
+		r.signature = append(r.signature, microseconds(costs[3])-(first+again)/2)
+	}
 }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -113,15 +113,20 @@ const (
 `
 	authorized = "\ttoken_auth\n\ttoken_require scope orders:read\n"
 	proxied    = "\treverse_proxy $UPSTREAM\n"
+	signedOnce = "\tbench_sign\n"
 )
 
 // caddyfile is the configuration of one gateway. All of them do the same to the
 // request but for what is measured.
 func (w *world) caddyfile(r role) string {
 	policy, site := "", ""
-	if r == ours {
+	switch r {
+	case ours:
 		policy, site = w.scenario.kind.words()
 		policy = "\tgatehouse {\n" + policy + "\t}\n"
+	case signs:
+		site = signedOnce
+	case bare, bareAgain:
 	}
 	address := "http://$SITE"
 	if w.scenario.kind == mutualTLS {

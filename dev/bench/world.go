@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const apiAudience = "https://api.example.com"
@@ -85,6 +86,26 @@ func (w *world) serveUpstream(rw http.ResponseWriter, r *http.Request) {
 	}
 	rw.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(rw, `{"order":17,"state":"shipped"}`)
+}
+
+// settleAgain is how long settle waits between two requests.
+const settleAgain = 20 * time.Millisecond
+
+// settle waits until the gateway serves: keys to sign with come a moment after its start.
+func (w *world) settle(ctx context.Context, g *gateway) error {
+	line, err := w.line(ctx, g, 0)
+	if err != nil {
+		return err
+	}
+	for began := time.Now(); ; <-time.After(settleAgain) {
+		request, err := w.callers[0].request("/orders/17")
+		if err != nil {
+			return err
+		}
+		if err = line.call(request); err == nil || time.Since(began) > patience {
+			return err
+		}
+	}
 }
 
 // load sends so many requests, callers in turn, and holds the gateway to what it
