@@ -48,7 +48,8 @@ func checkDelegation(caller *token.Token, actor *actorToken, added int) error {
 // Delegate returns the act claim of a token by which actor acts for the subject of a
 // verified token: the actor around all who acted before it (RFC 8693, section 4.1).
 // actor are its claims, iss and sub at least; nil: nobody is named, and the claim is
-// that of the subject. It is nil if nobody acts.
+// that of the subject. It is nil if nobody acts. It may be shared and must not be
+// changed.
 //
 // Errors are an *Error: OutcomeActorDenied where the actor is the subject itself, or
 // may_act does not name it or wants somebody and nobody is named; and
@@ -69,6 +70,9 @@ func Delegate(subject *token.Token, actor map[string]any) (map[string]any, error
 			return nil, newError(OutcomeActorDenied, errMayAct)
 		}
 		return before, nil
+	}
+	if _, nested := actor["act"]; before == nil && !nested {
+		return actor, nil
 	}
 	act := maps.Clone(actor)
 	delete(act, "act")

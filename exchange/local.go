@@ -59,6 +59,8 @@ type Local struct {
 	// Impersonate leaves the gateway out of act. Default: it is named there as the
 	// current actor (RFC 8693, section 4.1).
 	Impersonate bool
+
+	identity map[string]any // the gateway as an actor; nobody changes it
 }
 
 func (l *Local) withDefaults() *Local {
@@ -72,6 +74,7 @@ func (l *Local) withDefaults() *Local {
 			filled.Lifetime = MaxTransactionLifetime
 		}
 	}
+	filled.identity = map[string]any{"iss": l.Minter.Issuer(), "sub": l.Minter.Issuer()}
 	return &filled
 }
 
@@ -106,9 +109,4 @@ func (l *Local) fields() []string {
 		fields = append(fields, claim.Name, claim.Path)
 	}
 	return fields
-}
-
-// identity is the gateway as an actor.
-func (l *Local) identity() map[string]any {
-	return map[string]any{"iss": l.Minter.Issuer(), "sub": l.Minter.Issuer()}
 }

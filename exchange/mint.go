@@ -162,7 +162,7 @@ func (x *Exchanger) claims(caller *token.Token) (*signing.Claims, error) {
 // act is the chain of actors. That the gateway may act for the caller is checked
 // whether it is named or not; that somebody else does already is never forgotten.
 func (x *Exchanger) act(caller *token.Token) (map[string]any, error) {
-	act, err := Delegate(caller, x.config.Local.identity())
+	act, err := Delegate(caller, x.config.Local.identity)
 	switch {
 	case err != nil:
 		return nil, err
@@ -183,7 +183,10 @@ func transactionOf(caller *token.Token) string {
 // describe adds what the caller's token says of its login, the claims that are copied,
 // and that the token is derived from it.
 func (l *Local) describe(claims *signing.Claims, caller *token.Token) {
-	copied := make(map[string]any, len(l.Claims))
+	var copied map[string]any
+	if len(l.Claims) > 0 {
+		copied = make(map[string]any, len(l.Claims))
+	}
 	for _, claim := range l.Claims {
 		if value, ok := caller.Claims.Lookup(claim.Path); ok {
 			copied[claim.Name] = value

@@ -3,6 +3,7 @@ package jose
 import (
 	"bytes"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
@@ -31,6 +32,7 @@ type Signer struct {
 	public  *Key
 	alg     Algorithm
 	info    algorithmInfo
+	size    int      // octets of a signature
 	heads   sync.Map // of SignTyped: typ to encoded header. A program has few types
 }
 
@@ -45,7 +47,8 @@ func NewSigner(key crypto.Signer, alg Algorithm, kid string) (*Signer, error) {
 	if key == nil {
 		return nil, fmt.Errorf("%w: there is no key", ErrSigning)
 	}
-	public, err := NewKey(key.Public(), kid)
+	verifying := key.Public()
+	public, err := NewKey(verifying, kid)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSigning, err)
 	}
@@ -53,7 +56,7 @@ func NewSigner(key crypto.Signer, alg Algorithm, kid string) (*Signer, error) {
 		return nil, fmt.Errorf("%w: the key does not fit the algorithm %s", ErrSigning, alg)
 	}
 	public.algorithm = alg
-	return &Signer{private: key, public: public, alg: alg, info: info}, nil
+	return &Signer{private: key, public: public, alg: alg, info: info, size: signatureSize(verifying, info)}, nil
 }
 
 // Algorithm is the algorithm of every signature.
@@ -105,13 +108,26 @@ func (s *Signer) SignTyped(typ string, payload []byte) (string, error) {
 // sign signs a payload behind a header that is encoded already.
 func (s *Signer) sign(head string, payload []byte) (string, error) {
 	encode := base64.RawURLEncoding
-	text := append(make([]byte, 0, len(head)+2*len(payload)+1024), head...)
+	room := len(head) + encode.EncodedLen(len(payload)) + encode.EncodedLen(s.size) + len("..")
+	text := append(make([]byte, 0, room), head...)
 	text = encode.AppendEncode(append(text, '.'), payload)
 	signature, err := s.signature(text)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSigning, err)
 	}
 	return string(encode.AppendEncode(append(text, '.'), signature)), nil
+}
+
+// signatureSize is how many octets the signatures of a key have.
+func signatureSize(public crypto.PublicKey, info algorithmInfo) int {
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		return public.Size()
+	case ed25519.PublicKey:
+		return ed25519.SignatureSize
+	default:
+		return 2 * info.size
+	}
 }
 
 func (s *Signer) signature(signed []byte) ([]byte, error) {
