@@ -165,7 +165,7 @@ func (x *Exchanger) fetchActor(ctx context.Context, l *leg, key cacheKey) (*Issu
 	}
 	life := newLifetime(answer.SentAt, ends, []time.Time{answer.SentAt.Add(x.config.MaxTTL)})
 	issued := &Issued{Expiry: life.expiry}
-	issued.Token, issued.Credential = credentials("", text)
+	issued.Token, issued.Credential = token.NewRaw(text).Behind("")
 	x.state.keep(key, issued, life, x.config.Now(), Origin{}, generation)
 	return issued, nil
 }

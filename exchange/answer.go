@@ -195,7 +195,7 @@ func (x *Exchanger) issue(g *grant) (*Issued, lifetime) {
 	}
 	life := newLifetime(sent, ends, x.caps(g))
 	issued := &Issued{Scope: g.granted(), Expiry: life.expiry, ID: g.claims.id}
-	issued.Token, issued.Credential = credentials(x.config.Scheme, g.answer.AccessToken.Reveal())
+	issued.Token, issued.Credential = token.NewRaw(g.answer.AccessToken.Reveal()).Behind(x.config.Scheme)
 	return issued, life
 }
 

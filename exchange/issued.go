@@ -43,17 +43,6 @@ func (i *Issued) Long() bool { return len(i.Credential.Reveal()) > longIssued }
 
 const longIssued = 6 << 10
 
-// credentials returns a token as it is and behind a scheme. Both are one text, put
-// together once for all requests that it serves.
-func credentials(scheme, text string) (plain, credential token.Raw) {
-	if scheme == "" {
-		plain = token.NewRaw(text)
-		return plain, plain
-	}
-	full := scheme + " " + text
-	return token.NewRaw(full[len(scheme)+1:]), token.NewRaw(full)
-}
-
 // issuedOverhead estimates what an entry costs beside its texts.
 const issuedOverhead = 512
 

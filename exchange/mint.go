@@ -110,7 +110,7 @@ func (x *Exchanger) sign(caller Caller, asked []string, bound token.Confirmation
 		return nil, mintFailure(err)
 	}
 	issued := &Issued{Scope: claims.Scope, Expiry: minted.Expiry, ID: minted.ID, shown: bound.Certificate}
-	issued.Token, issued.Credential = credentials(x.config.Scheme, minted.Token.Reveal())
+	issued.Token, issued.Credential = minted.Token.Behind(x.config.Scheme)
 	return x.still(caller, issued, nil)
 }
 

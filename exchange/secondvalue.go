@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/store"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // secondVersion begins every value. What begins otherwise is of another release, and
@@ -88,7 +89,7 @@ func (v *secondValue) life(caps ...time.Time) lifetime {
 // issued is the token as this exchange hands it out.
 func (v *secondValue) issued(scheme string) *Issued {
 	issued := &Issued{Scope: v.scope, Expiry: v.expiry, ID: v.id, Cached: true}
-	issued.Token, issued.Credential = credentials(scheme, v.token)
+	issued.Token, issued.Credential = token.NewRaw(v.token).Behind(scheme)
 	return issued
 }
 

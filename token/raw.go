@@ -44,6 +44,17 @@ func digestOf(text string) Digest {
 	return sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) //nolint:gosec // Sum256 only reads
 }
 
+// Behind returns the token as it is and behind a scheme, as a header holds it. Both are
+// one text, put together once, and print as the token does.
+func (r Raw) Behind(scheme string) (plain, credential Raw) {
+	if scheme == "" {
+		return r, r
+	}
+	full := scheme + " " + r.Reveal()
+	text := full[len(scheme)+1:]
+	return Raw{text: &text, digest: r.digest}, Raw{text: &full, digest: r.digest}
+}
+
 // Reveal returns the token itself. It may go to an authorization server and to
 // nothing else.
 func (r Raw) Reveal() string {
