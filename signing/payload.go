@@ -102,19 +102,31 @@ func (w *writer) thumbprint(name string, thumb token.Thumbprint) {
 
 // open begins a member that is an object, close ends it.
 func (w *writer) open(name string) {
-	w.name(name)
+	w.known(name)
 	w.text = append(w.text, '{')
 }
 
 func (w *writer) close() { w.text = append(w.text, '}') }
 
+// known begins a member whose name is one of the gateway's own, with nothing in it to
+// escape.
+func (w *writer) known(name string) {
+	w.next()
+	w.text = append(append(append(w.text, '"'), name...), '"', ':')
+}
+
 // name begins a member.
 func (w *writer) name(name string) {
+	w.next()
+	w.quote(name)
+	w.text = append(w.text, ':')
+}
+
+// next parts a member from the one before.
+func (w *writer) next() {
 	if w.text[len(w.text)-1] != '{' {
 		w.text = append(w.text, ',')
 	}
-	w.quote(name)
-	w.text = append(w.text, ':')
 }
 
 func (w *writer) quote(text string) {
@@ -127,17 +139,17 @@ func (w *writer) textOf(name, value string) {
 	if value == "" {
 		return
 	}
-	w.name(name)
+	w.known(name)
 	w.quote(value)
 }
 
 func (w *writer) number(name string, value int64) {
-	w.name(name)
+	w.known(name)
 	w.text = strconv.AppendInt(w.text, value, 10)
 }
 
 func (w *writer) raw(name, value string) {
-	w.name(name)
+	w.known(name)
 	w.text = append(w.text, value...)
 }
 
