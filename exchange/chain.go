@@ -87,14 +87,15 @@ func (x *Exchanger) fly(ctx context.Context, l *leg, caller Caller, subject toke
 		if l.sendsBound(caller) {
 			x.state.memory.succeeded(l.boundTarget(), x.config.Now())
 		}
-		x.state.faults.learn(l.target, x.sentFor(caller), nil, x.config.Now())
+		x.state.faults.learn(l.target, x.sentFor(caller), nil, true, x.config.Now())
 		return checked, nil
 	}
 	failure := x.failed(ctx, l, caller, err)
 	if len(x.legs) > 1 {
 		failure.Leg = l.number
 	}
-	x.state.faults.learn(l.target, x.sentFor(caller), failure, x.config.Now())
+	now := x.config.Now()
+	x.state.faults.learn(l.target, x.sentFor(caller), failure, x.state.memory.works(l.target, now), now)
 	return nil, failure
 }
 

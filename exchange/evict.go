@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,22 +68,29 @@ func (s *State) begin() uint64 {
 // call for it began. A call that began after the eviction is told by the caller's
 // token itself: a revocation is known before what is derived is evicted.
 func (x *Exchanger) keep(key cacheKey, issued *Issued, life lifetime, caller Caller, generation uint64) {
-	x.keepAt(secondPlace{}, key, issued, life, caller, generation)
+	x.state.keepEntry(key, x.entry(secondPlace{}, issued, life, caller), generation)
 }
 
-// keepAt is keep for a token that other nodes find in that place, or are to find there.
-// It tells whether it was stored.
-func (x *Exchanger) keepAt(
-	place secondPlace, key cacheKey, issued *Issued, life lifetime, caller Caller, generation uint64,
-) bool {
+// keepAt is keep, in the flight of that context. What an upstream has refused since the
+// flight began is not kept. It tells whether it was stored.
+func (x *Exchanger) keepAt(call context.Context, key cacheKey, kept *entry, generation uint64) (stored bool) {
+	if kept != nil {
+		x.state.flights.Unless(call, key.replacing(kept.issued), func() { stored = x.state.keepEntry(key, kept, generation) })
+	}
+	return stored
+}
+
+// entry is what is to be kept of a token that other nodes find in that place, or are to
+// find there; nil if there is nothing.
+func (x *Exchanger) entry(place secondPlace, issued *Issued, life lifetime, caller Caller) *entry {
 	if !x.forAll() && x.revoked(caller) {
-		return false
+		return nil
 	}
 	kept := newEntry(issued, life, x.config.Now(), x.origin(caller))
 	if kept != nil {
 		kept.second = place
 	}
-	return x.state.keepEntry(key, kept, generation)
+	return kept
 }
 
 // Outdate keeps what is being asked for at this moment from being stored when it comes,

@@ -258,6 +258,11 @@ func (x *Exchanger) share(
 	ctx context.Context, key cacheKey, call func(context.Context) (*Issued, error),
 ) (*Issued, error) {
 	issued, err := x.state.flights.Do(ctx, key, x.timeout, call)
+	return landed(ctx, issued, err)
+}
+
+// landed is what came of a flight for one of those who waited for it.
+func landed(ctx context.Context, issued *Issued, err error) (*Issued, error) {
 	var failure *Error
 	switch {
 	case err == nil:
@@ -327,7 +332,7 @@ func (x *Exchanger) request(call context.Context, key cacheKey, caller Caller) (
 	if place != x.place(caller) {
 		place = secondPlace{} // a certificate or an actor became another one meanwhile
 	}
-	if x.keepAt(place, key, issued, life, caller, generation) {
+	if x.keepAt(call, key, x.entry(place, issued, life, caller), generation) {
 		x.give(place, issued, life, generation) //nolint:contextcheck // it goes on behind the request
 	}
 	return issued, nil

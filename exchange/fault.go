@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,6 +12,10 @@ const (
 	// first, so that a secret that was just mended is not in vain.
 	faultFirst = time.Second
 	faultMost  = 30 * time.Second
+	// faultSubjects: so many different subjects are believed that it is the gateway's
+	// client that is refused, where nothing says that the exchange works. Where it has
+	// worked lately it takes refusedSubjects.
+	faultSubjects = 2
 )
 
 // faults are exchanges whose server refuses the gateway's client, whoever is the
@@ -25,9 +30,9 @@ type faults struct {
 }
 
 type fault struct {
-	who     subject // the first one it was seen with
+	seen    []subject // whom it was seen with, until they are believed
 	failure *Error
-	wait    time.Duration // 0: one caller alone was refused
+	wait    time.Duration // 0: they are not believed yet
 	until   time.Time
 }
 
@@ -59,9 +64,10 @@ func (f *faults) find(target fingerprint, now time.Time) *Error {
 }
 
 // learn takes how a request ended. That one caller alone is refused proves nothing:
-// there are servers that blame the client for a caller's token. who is zero where
-// nothing of the caller is sent.
-func (f *faults) learn(target fingerprint, who subject, failure *Error, now time.Time) {
+// there are servers that blame the client for a caller's token; nor do two while the
+// exchange works for others, since both may be one person's. who is zero where nothing
+// of the caller is sent.
+func (f *faults) learn(target fingerprint, who subject, failure *Error, works bool, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if failure == nil || !failure.refusesClient() {
@@ -69,20 +75,31 @@ func (f *faults) learn(target fingerprint, who subject, failure *Error, now time
 		return
 	}
 	known := f.known[target]
-	switch {
-	case known == nil:
+	if known == nil {
 		if f.known == nil || len(f.known) >= maxRecords { // reloads that change targets
 			f.known = make(map[fingerprint]*fault)
 		}
-		known = &fault{who: who}
+		known = new(fault)
 		f.known[target] = known
-		if who != (subject{}) {
-			return
-		}
-	case known.wait == 0 && known.who == who:
+	}
+	if known.wait == 0 && !known.believe(who, works) {
 		return
 	}
 	known.failure = failure
 	known.wait = min(max(2*known.wait, faultFirst), faultMost)
 	known.until = now.Add(known.wait)
+}
+
+// believe notes one more subject and tells whether they are enough.
+func (f *fault) believe(who subject, works bool) bool {
+	if who == (subject{}) {
+		return true
+	}
+	if !slices.Contains(f.seen, who) {
+		f.seen = append(f.seen, who)
+	}
+	if works {
+		return len(f.seen) >= refusedSubjects
+	}
+	return len(f.seen) >= faultSubjects
 }

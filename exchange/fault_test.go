@@ -74,6 +74,49 @@ func TestExchangeRefusedClientOfOneCaller(t *testing.T) {
 	}
 }
 
+// Nor can two, while the exchange works for others: a server may blame the client for a
+// caller's token, and somebody may have two of that kind. Three are believed, and two
+// where it has not worked lately.
+func TestExchangeRefusedClientOfFewWhileItWorks(t *testing.T) {
+	r := newRig(t, nil)
+	serial := 0
+	refused := func(names ...string) (calls int) {
+		t.Helper()
+		r.sts.answers(refuse(400, "invalid_client"))
+		before := r.sts.calls()
+		for _, name := range names {
+			serial++
+			_, err := r.Exchange(t.Context(), r.sameUser(fmt.Sprint(serial), testIssuer, name, ""))
+			wantError(t, nil, err, &Error{Outcome: OutcomeConfig, Status: 502, Code: "exchange_misconfigured"})
+		}
+		r.sts.answers(r.sts.issue(nil))
+		return r.sts.calls() - before
+	}
+	works := func(when string) {
+		t.Helper()
+		serial++
+		if _, err := r.Exchange(t.Context(), r.caller(fmt.Sprint(serial), "orders:read")); err != nil {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	works("at first")
+	for range 3 { // what others get in between counts
+		if calls := refused("mallory", "eve", "mallory", "eve"); calls != 4 {
+			t.Errorf("%d calls for two callers", calls)
+		}
+		works("after two callers")
+	}
+	if calls := refused("mallory", "eve", "trudy", "alice", "mallory"); calls != 3 {
+		t.Errorf("%d calls, want the three that are believed", calls)
+	}
+	r.clock.pass(faultFirst)
+	works("once it is mended")
+	r.clock.pass(successHolds + time.Second)
+	if calls := refused("mallory", "mallory", "eve", "alice"); calls != 3 {
+		t.Errorf("%d calls where it has not worked lately", calls)
+	}
+}
+
 // The gateway's own token has no caller to blame.
 func TestExchangeRefusedClientOfTheGateway(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Grant, c.Scope = GrantClientCredentials, nil })
@@ -94,7 +137,7 @@ func TestFaultsAreBounded(t *testing.T) {
 	failure := newError(OutcomeConfig, nil)
 	failure.ASCode = "invalid_client"
 	for i := range 3 * maxRecords {
-		f.learn(fingerprint{byte(i), byte(i >> 8)}, subject{}, failure, newClock().now)
+		f.learn(fingerprint{byte(i), byte(i >> 8)}, subject{}, failure, false, newClock().now)
 	}
 	if len(f.known) > maxRecords {
 		t.Errorf("%d are kept", len(f.known))

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -18,11 +19,16 @@ type slowServer struct {
 	calls atomic.Int32
 	takes time.Duration
 	err   error
+	// counts makes each token another one.
+	counts bool
 }
 
 func (s *slowServer) Token(ctx context.Context, _ url.Values) (*authserver.TokenResponse, error) {
 	sent := time.Now()
-	s.calls.Add(1)
+	text, call := "issued", s.calls.Add(1)
+	if s.counts {
+		text = fmt.Sprint("issued-", call)
+	}
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -32,7 +38,7 @@ func (s *slowServer) Token(ctx context.Context, _ url.Values) (*authserver.Token
 		return nil, s.err
 	}
 	return &authserver.TokenResponse{
-		AccessToken: authserver.NewSecret("issued"), TokenType: "Bearer", IssuedTokenType: TypeAccessToken,
+		AccessToken: authserver.NewSecret(text), TokenType: "Bearer", IssuedTokenType: TypeAccessToken,
 		ExpiresIn: time.Minute, HasExpiresIn: true, SentAt: sent,
 	}, nil
 }

@@ -160,3 +160,8 @@ func (k cacheKey) derive(what string, digest token.Digest) cacheKey {
 	message := appendField(k[:], what)
 	return sha256.Sum256(appendField(message, digest[:]))
 }
+
+// replacing names the flight that replaces a token that was refused.
+func (k cacheKey) replacing(refused *Issued) cacheKey {
+	return k.derive("replace", refused.Token.Digest())
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/internal/flight"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -57,9 +58,9 @@ func (x *Exchanger) renewAhead(key cacheKey, kept *entry, caller Caller) {
 }
 
 // Replace returns another token instead of one that the upstream refused. The
-// refused one is forgotten, and who comes with the same refused token at the same
-// time gets the same new one. Errors are those of Exchange; if there is nothing
-// better to be had, OutcomeUpstreamRefused.
+// refused one is forgotten, and who comes meanwhile, with the same refused token or
+// with none yet, gets the same new one. Errors are those of Exchange; if there is
+// nothing better to be had, OutcomeUpstreamRefused.
 func (x *Exchanger) Replace(ctx context.Context, caller Caller, refused *Issued) (*Issued, error) {
 	now := x.config.Now()
 	if !refused.replaced.IsZero() && now.Sub(refused.replaced) < replaceAgain {
@@ -75,24 +76,33 @@ func (x *Exchanger) Replace(ctx context.Context, caller Caller, refused *Issued)
 	if err != nil {
 		return nil, err
 	}
-	x.state.drop(key, refused)
-	issued, err := x.share(ctx, key.derive("replace", refused.Token.Digest()), func(call context.Context) (*Issued, error) {
-		return x.replace(ctx, call, key, caller, refused.Token)
+	issued, err := x.state.flights.Instead(ctx, key, x.timeout, flight.Successor[cacheKey, *Issued]{
+		Name:  key.replacing(refused),
+		Begin: func() { x.state.drop(key, refused) },
+		Work: func(call context.Context, before func() (*Issued, error)) (*Issued, error) {
+			return x.replace(ctx, call, before, key, caller, refused.Token)
+		},
 	})
-	if issued, err = x.still(caller, issued, err); err != nil {
-		return nil, err
-	}
-	if issued.Token.Digest() == refused.Token.Digest() {
-		return nil, newError(OutcomeUpstreamRefused, errSameAgain)
-	}
-	return issued, nil
+	issued, err = landed(ctx, issued, err)
+	return x.still(caller, issued, err)
 }
 
-func (x *Exchanger) replace(first, call context.Context, key cacheKey, caller Caller, refused token.Raw) (*Issued, error) {
+func (x *Exchanger) replace(
+	first, call context.Context, before func() (*Issued, error), key cacheKey, caller Caller, refused token.Raw,
+) (*Issued, error) {
 	if hit := x.state.fresh(key, x.config.Now()); hit != nil && hit.Token.Digest() != refused.Digest() {
 		return hit, nil // somebody else replaced it already
 	}
 	x.withdraw(call, caller) // what other nodes find may be the refused one
+	if before != nil {
+		// It may have found the refused one, or have asked for another one already.
+		switch issued, err := before(); {
+		case err != nil && call.Err() != nil:
+			return nil, newError(OutcomeTimeout, err)
+		case err != nil || issued.Token.Digest() != refused.Digest():
+			return issued, err
+		}
+	}
 	issued, failure := x.observed(first, call, key, caller)
 	if failure != nil {
 		return nil, failure
@@ -100,6 +110,9 @@ func (x *Exchanger) replace(first, call context.Context, key cacheKey, caller Ca
 	replacing := *issued
 	replacing.replaced = x.config.Now()
 	x.state.markReplaced(key, &replacing)
+	if issued.Token.Digest() == refused.Digest() {
+		return nil, newError(OutcomeUpstreamRefused, errSameAgain)
+	}
 	return &replacing, nil
 }
 

@@ -127,7 +127,7 @@ func (x *Exchanger) recall(ctx context.Context, key cacheKey, caller Caller, lon
 	}
 	x.countShared(SharedHit)
 	issued := value.issued(x.config.Scheme)
-	x.keepAt(place, key, issued, life, caller, generation)
+	x.keepAt(ctx, key, x.entry(place, issued, life, caller), generation)
 	return issued
 }
 

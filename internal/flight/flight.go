@@ -27,15 +27,19 @@ var Err = errors.New("the work ended without a result")
 // The zero value is ready to use.
 type Board[K comparable, V any] struct {
 	mu      sync.Mutex
-	running map[K]*flight[V]
+	running map[K]*flight[K, V]
 }
 
-type flight[V any] struct {
+type flight[K comparable, V any] struct {
+	name    K // the key, or that of a Successor
 	cancel  context.CancelFunc
-	waiters int           // guarded by Board.mu
 	landed  chan struct{} // closed once value and err are final
 	value   V
 	err     error
+	waiters int // guarded by Board.mu, as what follows
+
+	before *flight[K, V] // whose place this one took, nil once this one has landed
+	after  []K           // the names of those that began in its place
 }
 
 // Do waits for the flight of that key and starts it if there is none. The work's
@@ -44,38 +48,54 @@ type flight[V any] struct {
 func (b *Board[K, V]) Do(
 	ctx context.Context, key K, timeout time.Duration, work func(context.Context) (V, error),
 ) (V, error) {
-	var none V
 	if err := ctx.Err(); err != nil {
+		var none V
 		return none, err
 	}
-	joined := b.join(key, timeout, work) //nolint:contextcheck // the flight has a context of its own
-	select {
-	case <-joined.landed:
-		return joined.value, joined.err
-	case <-ctx.Done():
-		b.leave(key, joined)
-		return none, ctx.Err()
-	}
+	return b.wait(ctx, key, b.join(key, timeout, work))
 }
 
-func (b *Board[K, V]) join(key K, timeout time.Duration, work func(context.Context) (V, error)) *flight[V] {
+func (b *Board[K, V]) join(key K, timeout time.Duration, work func(context.Context) (V, error)) *flight[K, V] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if under := b.running[key]; under != nil {
 		under.waiters++
 		return under
 	}
+	return b.start(key, key, timeout, work)
+}
+
+// start is called with mu held.
+func (b *Board[K, V]) start(key, name K, timeout time.Duration, work func(context.Context) (V, error)) *flight[K, V] {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout) //nolint:gosec // called when it lands or is left
-	started := &flight[V]{cancel: cancel, waiters: 1, landed: make(chan struct{})}
+	started := &flight[K, V]{name: name, cancel: cancel, waiters: 1, landed: make(chan struct{})}
 	if b.running == nil {
-		b.running = make(map[K]*flight[V])
+		b.running = make(map[K]*flight[K, V])
 	}
 	b.running[key] = started
-	go b.fly(ctx, key, started, work)
+	go b.fly(context.WithValue(ctx, aboard[K, V]{b}, started), key, started, work)
 	return started
 }
 
-func (b *Board[K, V]) leave(key K, left *flight[V]) {
+// wait returns what comes of a flight that counts the caller among its waiters.
+func (b *Board[K, V]) wait(ctx context.Context, key K, joined *flight[K, V]) (V, error) {
+	value, err := joined.await(ctx)
+	if ctx.Err() != nil {
+		b.leave(key, joined)
+	}
+	return value, err
+}
+
+func (f *flight[K, V]) await(ctx context.Context) (value V, err error) {
+	select {
+	case <-f.landed:
+		return f.value, f.err
+	case <-ctx.Done():
+		return value, ctx.Err()
+	}
+}
+
+func (b *Board[K, V]) leave(key K, left *flight[K, V]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	left.waiters--
@@ -86,7 +106,7 @@ func (b *Board[K, V]) leave(key K, left *flight[V]) {
 	}
 }
 
-func (b *Board[K, V]) fly(ctx context.Context, key K, under *flight[V], work func(context.Context) (V, error)) {
+func (b *Board[K, V]) fly(ctx context.Context, key K, under *flight[K, V], work func(context.Context) (V, error)) {
 	under.err = Err // stands if the work panics or ends its goroutine
 	defer func() {
 		// A panic here would end the whole server, not one request.
@@ -95,6 +115,7 @@ func (b *Board[K, V]) fly(ctx context.Context, key K, under *flight[V], work fun
 		}
 		b.mu.Lock()
 		b.forget(key, under)
+		under.before = nil
 		b.mu.Unlock()
 		close(under.landed)
 		under.cancel()
@@ -103,7 +124,7 @@ func (b *Board[K, V]) fly(ctx context.Context, key K, under *flight[V], work fun
 }
 
 // forget takes a flight off the board unless another has taken its place.
-func (b *Board[K, V]) forget(key K, old *flight[V]) {
+func (b *Board[K, V]) forget(key K, old *flight[K, V]) {
 	if b.running[key] == old {
 		delete(b.running, key)
 	}

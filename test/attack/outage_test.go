@@ -2,10 +2,12 @@ package attack_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +68,32 @@ func TestAttack35RememberedTokenEnds(t *testing.T) {
 		if request.Bearer() != "remembered" || request.Holds(token) {
 			t.Errorf("the upstream got %v", request.Header)
 		}
+	}
+}
+
+// Two accounts whose tokens make the server blame the gateway's client are no outage:
+// the others are served, at once.
+func TestAttack35TwoStopNobody(t *testing.T) {
+	r := newRemote(t)
+	r.idp.Answer(func(form url.Values, w http.ResponseWriter) {
+		if who, _ := harness.Claims(t, form.Get("subject_token"))["sub"].(string); strings.HasPrefix(who, "mallory") {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"error":"invalid_client"}`))
+			return
+		}
+		_ = json.NewEncoder(w).Encode(r.idp.Issued(form, map[string]any{"scope": nil}))
+	})
+	serial := 0
+	expect := func(who string, status int) {
+		t.Helper()
+		serial++
+		r.Get("/plain", r.idp.Token(map[string]any{"sub": who, "jti": fmt.Sprint("35-", serial), "scope": nil})).Expect(t, status)
+	}
+	expect("alice", http.StatusOK)
+	for range 5 {
+		expect("mallory1", http.StatusBadGateway)
+		expect("mallory2", http.StatusBadGateway)
+		expect("bob", http.StatusOK)
 	}
 }
 
