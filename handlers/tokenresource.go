@@ -49,6 +49,7 @@ func (h *TokenResource) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("%s: writing the metadata: %w", h.Label(), err)
 	}
 	h.document = publicDocument{body: body, life: metadataLife, known: app.Known()}
+	app.Known().addResource(h)
 	return nil
 }
 
