@@ -74,6 +74,7 @@ type App struct {
 
 	observed observed
 
+	known   handlers.Known
 	doors   []admin.Door   // the token_auths, as they were provisioned
 	sources []*keys.Source // of keys of clients of token_service, and of transmitters
 
@@ -229,6 +230,9 @@ func (a *App) Cleanup() error {
 
 // Config implements handlers.Services.
 func (a *App) Config() *config.Gatehouse { return &a.Gatehouse }
+
+// Known implements handlers.Services.
+func (a *App) Known() *handlers.Known { return &a.known }
 
 // Metrics implements handlers.Services.
 func (a *App) Metrics() *metrics.Metrics { return a.metrics }

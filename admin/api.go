@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
+	"github.com/caddy-gatehouse/gatehouse/internal/httpbody"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 	"github.com/caddy-gatehouse/gatehouse/signing"
 )
@@ -200,8 +200,8 @@ func (a *API) retireKey(r *http.Request, app Operated) (any, error) {
 	var asked struct {
 		Kid string `json:"kid"`
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxKidBody))
-	if err != nil || json.Unmarshal(body, &asked) != nil || asked.Kid == "" {
+	body, fits, err := httpbody.Read(r.Body, maxKidBody)
+	if err != nil || !fits || json.Unmarshal(body, &asked) != nil || asked.Kid == "" {
 		return nil, errBadKid
 	}
 	was, err := app.Ring().Retire(r.Context(), asked.Kid)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/internal/httpbody"
 	"github.com/caddy-gatehouse/gatehouse/revocation"
 )
 
@@ -21,11 +22,11 @@ const (
 // readEvents reads the body of a call: one order, a list of them, or one a line. If
 // one of them is bad, none counts.
 func readEvents(r *http.Request, issuers Issuers, now time.Time) ([]revocation.Event, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, fits, err := httpbody.Read(r.Body, maxBody)
 	switch {
 	case err != nil:
 		return nil, bad("body", "it broke off")
-	case len(body) > maxBody:
+	case !fits:
 		return nil, bad("body", "longer than %d MiB: write fewer orders", maxBody>>20) //nolint:mnd // bits of a mebibyte
 	}
 	texts, err := split(bytes.TrimSpace(body))

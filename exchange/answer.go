@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
-// maxIssued bounds an issued token: it goes into a header, and servers refuse
+// maxIssued bounds an issued token, be it a server's or one that is minted: it goes into a header, and servers refuse
 // headers long before that.
 const maxIssued = 16 << 10
 

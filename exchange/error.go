@@ -52,6 +52,9 @@ const (
 	OutcomeNoKey Outcome = "no_key"
 	// OutcomeNoSubject: the caller's token names no subject.
 	OutcomeNoSubject Outcome = "no_subject"
+	// OutcomeTooLong: what the caller's token says would make a token too long for a
+	// header.
+	OutcomeTooLong Outcome = "too_long"
 	// OutcomeFault: a fault of the gateway itself.
 	OutcomeFault Outcome = "fault"
 )
@@ -160,6 +163,7 @@ var replies = map[Outcome]reply{
 	OutcomeTimeout:           {http.StatusGatewayTimeout, codeUnavailable, "The authorization server did not answer in time."},
 	OutcomeNoKey:             {http.StatusServiceUnavailable, codeUnavailable, "The gateway cannot sign a token at present."},
 	OutcomeNoSubject:         {http.StatusForbidden, codeAccessDenied, "The token names no subject."},
+	OutcomeTooLong:           {http.StatusForbidden, codeAccessDenied, "The token says too much for this resource."},
 	OutcomeFault:             {http.StatusInternalServerError, "server_error", "The gateway has a fault."},
 }
 

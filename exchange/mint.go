@@ -18,6 +18,7 @@ var (
 	errThumbprint = errors.New("the certificate has no SHA-256 thumbprint")
 	errNoSubject  = errors.New("the caller's token has no subject, so there is nobody to mint a token for")
 	errOwnName    = errors.New("the caller's subject is the gateway's own identifier")
+	errMintedSize = errors.New("with the claims that are copied from the caller's the token would be longer than 16 KiB")
 	errClientName = errors.New("the caller's subject is one that only clients of the token service have")
 )
 
@@ -108,6 +109,11 @@ func (x *Exchanger) sign(caller Caller, asked []string, bound token.Confirmation
 	minted, err := x.config.Local.Minter.Mint(x.config.Local.Type, claims)
 	if err != nil {
 		return nil, mintFailure(err)
+	}
+	if len(minted.Token.Reveal()) > maxIssued {
+		// A server's token of that length is refused as well. Here it is not the gateway
+		// who has it grow, but what the caller's issuer says of the caller.
+		return nil, newError(OutcomeTooLong, errMintedSize)
 	}
 	issued := &Issued{Scope: claims.Scope, Expiry: minted.Expiry, ID: minted.ID, shown: bound.Certificate}
 	issued.Token, issued.Credential = minted.Token.Behind(x.config.Scheme)

@@ -14,7 +14,8 @@ import (
 )
 
 // CheckRoutes looks, once every route is provisioned, at what only the routes and
-// servers together show; see sites.go for token_service, token_events and token_auth.
+// servers together show; see sites.go for token_service, token_events and token_auth, and
+// known.go for what directives are told of each other.
 //
 // It looks at what stands behind each token_exchange that binds its tokens. If there
 // are upstreams, and none of them could be given such a token, every request would
@@ -33,6 +34,7 @@ func CheckRoutes(app *caddyhttp.App, services Services) error {
 			failures = append(failures, found.judge(services.Log()))
 		}
 	}
+	services.Known().warn(services.Log())
 	return errors.Join(failures...)
 }
 

@@ -23,8 +23,14 @@ import (
 // tokenFunctions are what expressions may ask about the caller's token. They are
 // in every expression of this Caddy, so making them must not fail.
 func tokenFunctions(ctx caddy.Context) cel.Library {
-	log := slog.New(zapslog.NewHandler(ctx.Logger().Core(),
-		zapslog.WithName("gatehouse"), zapslog.AddStacktraceAt(slog.Level(127))))
+	around := surroundings{log: slog.New(zapslog.NewHandler(ctx.Logger().Core(),
+		zapslog.WithName("gatehouse"), zapslog.AddStacktraceAt(slog.Level(127))))}
+	// Without an app there is no token_auth; what is wrong with one says whoever needs it.
+	if app, err := ctx.AppIfConfigured(appName); err == nil {
+		if found, ok := app.(Services); ok {
+			around.known = found.Known()
+		}
+	}
 	scope := function{name: "token_scope", check: checkScopeCall, make: func(texts []string) policy.Rule {
 		return policy.Rule{Kind: policy.Scope, Values: texts}
 	}}
@@ -32,8 +38,14 @@ func tokenFunctions(ctx caddy.Context) cel.Library {
 		return policy.Rule{Kind: policy.Claim, Path: texts[0], Values: filled(texts[1:])}
 	}}
 	return caddyhttp.NewMatcherCELLibrary(
-		append(scope.environment(log), claim.environment(log)...),
-		append(scope.program(log), claim.program(log)...))
+		append(scope.environment(around), claim.environment(around)...),
+		append(scope.program(around), claim.program(around)...))
+}
+
+// surroundings are what a function has of the configuration that it is called in.
+type surroundings struct {
+	log   *slog.Logger
+	known *Known // nil without an app
 }
 
 // A function is one that expressions may call with texts. It becomes one rule.
@@ -47,20 +59,20 @@ type function struct {
 // list. Macros and functions must differ in name.
 func (f function) implementation() string { return f.name + "_request_list" }
 
-func (f function) environment(log *slog.Logger) []cel.EnvOption {
+func (f function) environment(around surroundings) []cel.EnvOption {
 	request := cel.ObjectType("http.Request")
 	return []cel.EnvOption{
 		cel.Macros(cel.GlobalVarArgMacro(f.name, f.expand)),
 		cel.Function(f.implementation(),
 			cel.Overload(f.implementation(), []*cel.Type{request, cel.ListType(cel.StringType)}, cel.BoolType),
-			cel.SingletonBinaryBinding(caddyhttp.CELMatcherRuntimeFunction(f.implementation(), f.factory(log)))),
+			cel.SingletonBinaryBinding(caddyhttp.CELMatcherRuntimeFunction(f.implementation(), f.factory(around)))),
 	}
 }
 
 // program lets calls with constants alone be made once, at load.
-func (f function) program(log *slog.Logger) []cel.ProgramOption {
+func (f function) program(around surroundings) []cel.ProgramOption {
 	return []cel.ProgramOption{
-		cel.CustomDecorator(caddyhttp.CELMatcherDecorator(f.implementation(), f.factory(log))),
+		cel.CustomDecorator(caddyhttp.CELMatcherDecorator(f.implementation(), f.factory(around))),
 	}
 }
 
@@ -132,13 +144,13 @@ func filled(texts []string) []string {
 	return values
 }
 
-func (f function) factory(log *slog.Logger) caddyhttp.CELMatcherWithErrorFactory {
+func (f function) factory(around surroundings) caddyhttp.CELMatcherWithErrorFactory {
 	return func(data ref.Val) (caddyhttp.RequestMatcherWithError, error) {
 		texts := textsOf(data)
 		if len(texts) == 0 {
 			return nil, fmt.Errorf("%s: %w", f.name, policy.ErrEmpty)
 		}
-		asked := call{log: log, text: fmt.Sprintf("%s(%q, …)", f.name, texts[0])}
+		asked := call{surroundings: around, text: fmt.Sprintf("%s(%q, …)", f.name, texts[0])}
 		rule := f.make(texts)
 		if len(rule.Values) == 0 {
 			return &asked, nil
@@ -170,7 +182,8 @@ func textsOf(data ref.Val) []string {
 
 // A call is one call of a function.
 type call struct {
-	log    *slog.Logger
+	surroundings
+
 	text   string         // for messages: the function and its first argument, a constant
 	policy *policy.Policy // nil if no token could fulfil it
 }
@@ -179,7 +192,7 @@ type call struct {
 func (c *call) MatchWithError(r *http.Request) (bool, error) {
 	who := callerOf(r)
 	if who == nil {
-		reportFault(r, c.log, "token function without a token_auth before it", c.text+" in an expression")
+		reportFault(r, c.known, c.log, "token function without a token_auth before it", c.text+" in an expression")
 		return false, publicError(faultText)
 	}
 	if who.token == nil || c.policy == nil {

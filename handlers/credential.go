@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -28,13 +29,28 @@ func sourcesOf(directive *config.TokenAuth) token.Sources {
 	return sources
 }
 
+// places are where a request may carry a credential.
+type places struct {
+	sources token.Sources
+	inQuery bool     // one of them is a parameter
+	headers []string // the headers that may carry a credential or a certificate
+}
+
+func placesOf(sources token.Sources) places {
+	return places{
+		sources: sources,
+		inQuery: slices.ContainsFunc(sources, func(s token.Source) bool { return s.Kind == token.FromQuery }),
+		headers: credentialHeaders(sources),
+	}
+}
+
 // take removes the credential from the request, and from the picture of the
 // request as it came, which Caddy keeps for error routes and placeholders.
-func (h *TokenAuth) take(r *http.Request) (token.Credential, error) {
-	found, err := h.sources.Take(r)
-	guardTrailers(r, h.inHeaders)
-	if found.Presented && h.inQuery {
-		h.forgetQuery(r)
+func (p *places) take(r *http.Request) (token.Credential, error) {
+	found, err := p.sources.Take(r)
+	guardTrailers(r, p.headers)
+	if p.inQuery {
+		p.forgetQuery(r)
 	}
 	return found, err
 }
@@ -43,16 +59,21 @@ func (h *TokenAuth) take(r *http.Request) (token.Credential, error) {
 // shared by every copy; its request line is not, so the context gets another
 // picture. A handler in front may have passed on a copy of the request (tracing
 // does), whose own context then stays as it was: for its placeholders the replacer
-// is told.
-func (h *TokenAuth) forgetQuery(r *http.Request) {
+// is told. It is looked at even if the request itself has no such parameter any more:
+// a rewrite in front may have dropped the query, and error routes get it back.
+func (p *places) forgetQuery(r *http.Request) {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || original.URL == nil {
 		return
 	}
-	for _, source := range h.sources {
-		original.URL.RawQuery = source.Removed(original.URL.RawQuery)
-		original.RequestURI = source.RemoveFromURI(original.RequestURI)
+	query, uri := original.URL.RawQuery, original.RequestURI
+	for _, source := range p.sources {
+		query, uri = source.Removed(query), source.RemoveFromURI(uri)
 	}
+	if query == original.URL.RawQuery && uri == original.RequestURI {
+		return
+	}
+	original.URL.RawQuery, original.RequestURI = query, uri
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.request.orig_uri", original.RequestURI)
 	}
@@ -99,6 +120,6 @@ func (c *caller) withhold(r *http.Request) *http.Request {
 	}
 	stripped := r.WithContext(r.Context())
 	stripped.Header = maps.Clone(r.Header)
-	_, _ = c.auth.take(stripped)
+	_, _ = c.auth.places.take(stripped)
 	return stripped
 }

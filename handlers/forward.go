@@ -28,7 +28,7 @@ func (h *TokenExchange) forward(
 	out, carried := h.outgoing(r, who, issued)
 	err := next.ServeHTTP(upstream, out)
 	if carried.missedBy(err) {
-		return fault(w, r, h.app.Log(), "bind dpop, and a reverse_proxy without transport gatehouse",
+		return fault(w, r, h.app, "bind dpop, and a reverse_proxy without transport gatehouse",
 			placeOf("token_exchange", h.Place))
 	}
 	if err != nil || !upstream.refused {

@@ -16,6 +16,8 @@ type publicDocument struct {
 	etag string
 	// life is how long it may be kept.
 	life time.Duration
+	// known takes the token off requests that it refuses.
+	known *Known
 }
 
 // serve answers GET and HEAD, and a browser's question whether it may ask.
@@ -34,7 +36,7 @@ func (d publicDocument) serve(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	default:
 		header.Set("Allow", "GET, HEAD")
-		leave(r)
+		d.known.leave(r)
 		return answer{status: http.StatusMethodNotAllowed, description: "This address answers GET and HEAD only."}.write(w, r)
 	}
 }

@@ -31,13 +31,14 @@ type Verifier interface {
 	Verify(ctx context.Context, raw token.Raw) (*token.Token, *token.Issuer, error)
 }
 
-// Services is what the handlers need of the app. Everything but TrustsMany and
+// Services is what the handlers need of the app. Everything but Settled and
 // Watch is called while a configuration is provisioned.
 type Services interface {
 	Tokens
 	Allowances
 	Observers
 	Watcher
+	Settled
 
 	// Config is the app's configuration, expanded and checked.
 	Config() *config.Gatehouse
@@ -49,10 +50,16 @@ type Services interface {
 	Exchanger(directive *config.TokenExchange) (*exchange.Exchanger, error)
 	// Certificate returns a client certificate in files, one for all who name them.
 	Certificate(files authserver.CertificateFiles) (*authserver.Certificate, error)
+}
+
+// Settled is what is known once every handler is provisioned, and so is asked on
+// requests.
+type Settled interface {
 	// TrustsMany tells whether the configuration trusts more than one issuer, so
-	// that a subject alone names nobody. It is settled once every handler is
-	// provisioned, so it is asked on each request.
+	// that a subject alone names nobody.
 	TrustsMany() bool
+	// Known is what the directives of the configuration tell each other.
+	Known() *Known
 }
 
 // Tokens is what the handlers need of the gateway as an issuer of its own, and as one

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -49,9 +48,7 @@ type TokenAuth struct {
 	verifier   Verifier
 	sender     *proof.Sender
 	challenger challenger
-	sources    token.Sources
-	inQuery    bool     // one of the sources is a parameter
-	inHeaders  []string // the headers that may carry a credential or a certificate
+	places     places
 	privacy    *privacy
 }
 
@@ -72,12 +69,11 @@ func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.challenger, h.privacy = challengerOf(&h.TokenAuth, h.sender.DPoP().Algorithms()), privacyOf(&h.TokenAuth)
-	h.sources = sourcesOf(&h.TokenAuth)
-	h.inQuery = slices.ContainsFunc(h.sources, func(s token.Source) bool { return s.Kind == token.FromQuery })
-	h.inHeaders = credentialHeaders(h.sources)
+	h.places = placesOf(sourcesOf(&h.TokenAuth))
 	if h.ClientCertificate != "" {
-		h.inHeaders = append(h.inHeaders, h.ClientCertificate, chainHeader)
+		h.places.headers = append(h.places.headers, h.ClientCertificate, chainHeader)
 	}
+	h.app.Known().addAuth(h)
 	h.warn(ctx)
 	h.verifier, err = h.app.Verifier(&h.TokenAuth)
 	return err
@@ -101,15 +97,15 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	// First of all, whatever follows: nothing behind this line sees the token.
 	shown := h.presented(r)
 	kept := h.keep(r)
-	found, err := h.take(r)
+	found, err := h.places.take(r)
 	who := &caller{auth: h, raw: found.Raw, proved: found.DPoP}
 	earlier, behind := who.announce(r)
 	switch {
 	case earlier != nil:
-		return fault(w, r, h.app.Log(), "two token_auth on one request",
+		return fault(w, r, h.app, "two token_auth on one request",
 			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
 	case behind != nil:
-		return fault(w, r, h.app.Log(), "token_auth behind a token_exchange, whose token it would take for the caller's",
+		return fault(w, r, h.app, "token_auth behind a token_exchange, whose token it would take for the caller's",
 			placeOf("token_exchange", behind.Place), placeOf("token_auth", h.Place))
 	}
 	repl := replacerOf(r.Context())

@@ -68,13 +68,13 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	who := callerOf(r)
 	switch {
 	case who == nil && h.block.Anonymous:
-		who = nobodyOf(r)
+		who = h.nobodyOf(r)
 	case who == nil:
-		return fault(w, r, h.app.Log(), "token_exchange without a token_auth before it",
+		return fault(w, r, h.app, "token_exchange without a token_auth before it",
 			placeOf("token_exchange", h.Place))
 	}
 	if earlier := who.filledBy(h.header); earlier != nil {
-		return fault(w, r, h.app.Log(), "two token_exchange for header "+h.header,
+		return fault(w, r, h.app, "two token_exchange for header "+h.header,
 			placeOf("token_exchange", earlier.Place), placeOf("token_exchange", h.Place))
 	}
 	switch {
@@ -107,17 +107,15 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 const nobodyVar = "gatehouse.nobody"
 
 // nobodyOf returns the caller of a route without a token_auth, whoever it is. What
-// it presents is taken off the request: error routes have upstreams of their own.
-func nobodyOf(r *http.Request) *caller {
+// it presents is taken off the request: neither what is behind nor an error route, which
+// may have an upstream of its own, is to get it.
+func (h *TokenExchange) nobodyOf(r *http.Request) *caller {
 	if known, ok := caddyhttp.GetVar(r.Context(), nobodyVar).(*caller); ok {
 		return known
 	}
 	who := new(caller)
 	caddyhttp.SetVar(r.Context(), nobodyVar, who)
-	for _, own := range callersHeaders {
-		dropAliases(r.Header, own)
-	}
-	guardTrailers(r, callersHeaders)
+	h.app.Known().leave(r)
 	return who
 }
 

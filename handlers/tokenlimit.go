@@ -108,7 +108,7 @@ func (h *TokenLimit) refuse(w http.ResponseWriter, r *http.Request, who *caller,
 		description: "Too many requests: come again later.",
 	}
 	if who.auth == nil {
-		leave(r)
+		h.app.Known().leave(r)
 	}
 	event := requestEvent(r, who, audit.Denied)
 	event.Directive, event.Place = "token_limit", h.Place

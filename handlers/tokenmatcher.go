@@ -58,7 +58,7 @@ func (m *TokenMatcher) Match(r *http.Request) bool {
 func (m *TokenMatcher) MatchWithError(r *http.Request) (bool, error) {
 	who := callerOf(r)
 	if who == nil {
-		reportFault(r, m.app.Log(), "token matcher without a token_auth before it", placeOf("token matcher", m.Place))
+		reportFault(r, m.app.Known(), m.app.Log(), "token matcher without a token_auth before it", placeOf("token matcher", m.Place))
 		return false, caddyhttp.Error(http.StatusInternalServerError, publicError(faultText))
 	}
 	if who.token == nil {

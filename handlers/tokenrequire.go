@@ -46,7 +46,7 @@ func (h *TokenRequire) Provision(ctx caddy.Context) (err error) {
 func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	who := callerOf(r)
 	if who == nil {
-		return fault(w, r, h.app.Log(), "token_require without a token_auth before it",
+		return fault(w, r, h.app, "token_require without a token_auth before it",
 			placeOf("token_require", h.Place))
 	}
 	decision := h.decide(r, who)

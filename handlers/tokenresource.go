@@ -19,7 +19,7 @@ type TokenResource struct {
 	config.TokenResource
 
 	path     string
-	document []byte
+	document publicDocument
 }
 
 // CaddyModule returns the Caddy module information.
@@ -37,7 +37,7 @@ func (h *TokenResource) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.path = h.MetadataPath()
-	h.document, err = json.Marshal(resourceMetadata{
+	body, err := json.Marshal(resourceMetadata{
 		Resource:             h.Resource,
 		AuthorizationServers: h.Servers(app.Config()),
 		Scopes:               h.Scopes,
@@ -48,6 +48,8 @@ func (h *TokenResource) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: writing the metadata: %w", h.Label(), err)
 	}
+	h.document = publicDocument{body: body, life: metadataLife, known: app.Known()}
+	app.Known().addResource(h)
 	return nil
 }
 
@@ -73,7 +75,7 @@ func (h *TokenResource) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if originalPath(r) != h.path {
 		return next.ServeHTTP(w, r)
 	}
-	return publicDocument{body: h.document, life: metadataLife}.serve(w, r)
+	return h.document.serve(w, r)
 }
 
 // originalPath is the path of the request as it came, decoded.

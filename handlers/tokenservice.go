@@ -66,7 +66,7 @@ func (h *TokenService) route(issuer string) error {
 	h.endpoints = make(map[string]endpoint)
 	for name, serve := range map[string]endpoint{
 		config.EndpointJWKS:       h.serveKeys,
-		config.EndpointMetadata:   publicDocument{body: h.metadata, life: metadataLife}.serve,
+		config.EndpointMetadata:   publicDocument{body: h.metadata, life: metadataLife, known: h.app.Known()}.serve,
 		config.EndpointToken:      h.serveToken,
 		config.EndpointIntrospect: h.serveIntrospection,
 		config.EndpointRevoke:     h.serveRevocation,
@@ -94,7 +94,7 @@ func (h *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 // serveKeys publishes the keys that verify the gateway's own tokens (RFC 7517).
 func (h *TokenService) serveKeys(w http.ResponseWriter, r *http.Request) error {
 	body, etag := h.ring.Published()
-	return publicDocument{body: body, etag: etag, life: h.ring.MaxAge()}.serve(w, r)
+	return publicDocument{body: body, etag: etag, life: h.ring.MaxAge(), known: h.app.Known()}.serve(w, r)
 }
 
 // serveReady tells balancers whether to send requests. Why not is told at the admin

@@ -47,7 +47,7 @@ var around = map[string][]string{
 	"":                   {"config", "handlers", "admin", "internal/lease", "internal/metrics", "domain"},
 	"config":             {"internal/metrics", "domain"},
 	"handlers":           {"config", "internal/metrics", "domain"},
-	"admin":              {"config", "domain"},
+	"admin":              {"config", "domain", "internal/httpbody"},
 	"internal/lease":     nil,
 	"internal/metrics":   nil,
 	"internal/tokentest": {"domain"},

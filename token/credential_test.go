@@ -38,7 +38,7 @@ func TestTake(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			header := http.Header{"Authorization": test.values, "X-Other": {"kept"}}
-			raw, err := token.Take(header)
+			raw, err := take(header)
 			if !errors.Is(err, test.want) || raw.Reveal() != test.text {
 				t.Errorf("got %v, %v", raw, err)
 			}
@@ -72,6 +72,13 @@ func TestRawNeverPrintsItself(t *testing.T) {
 	}
 }
 
+// take is Take with the default sources (RFC 6750, section 2.1: the Authorization
+// header; the scheme's name is case-insensitive, RFC 9110, section 11.1).
+func take(header http.Header) (token.Raw, error) {
+	found, err := token.Sources(nil).Take(&http.Request{Header: header})
+	return found.Raw, err
+}
+
 func FuzzTake(f *testing.F) {
 	f.Add("Bearer abc", "")
 	f.Add("bearer a,b", "x")
@@ -80,7 +87,7 @@ func FuzzTake(f *testing.F) {
 		if second != "" {
 			header["Authorization"] = append(header["Authorization"], second)
 		}
-		raw, err := token.Take(header)
+		raw, err := take(header)
 		if len(header) != 0 {
 			t.Fatal("the credential is still there")
 		}

@@ -83,7 +83,7 @@ func (w *world) takeTurns(b *testing.B, signer *tokentest.Key, tokens []string) 
 
 func accepts(b *testing.B, verifier *token.Verifier, header http.Header) bool {
 	b.Helper()
-	raw, err := token.Take(header)
+	raw, err := take(header)
 	if err != nil {
 		return false
 	}

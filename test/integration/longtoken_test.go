@@ -39,3 +39,45 @@ func TestExchangeLongToken(t *testing.T) {
 	issue(strings.Repeat("a", 16<<10+1))
 	site.Get("/orders", site.idp.Token(map[string]any{"jti": "d"})).Expect(t, http.StatusBadGateway)
 }
+
+const longMint = `{
+	storage file_system $STORAGE
+	gatehouse {
+		issuer main $IDP {
+			audience https://api.example.com
+		}
+		sign {
+			issuer https://gateway.example
+		}
+		exchange orders {
+			grant local
+			audience orders
+			claim one groups
+			claim two groups
+		}
+	}
+}
+$SITE {
+	token_auth
+	token_exchange orders
+	reverse_proxy $UPSTREAM
+}
+`
+
+// A token that the gateway mints has the same bound, whatever its caller's says.
+func TestMintLongToken(t *testing.T) {
+	t.Parallel()
+	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
+	gateway := harness.Start(t, longMint, "$IDP", idp.URL, "$UPSTREAM", upstream.Address, "$STORAGE", t.TempDir())
+	groups := func(size int) string { return idp.Token(map[string]any{"groups": strings.Repeat("canary", size/6)}) }
+	gateway.Await("/", groups(5000), http.StatusOK)
+	reached := len(upstream.Received())
+	gateway.Get("/", groups(7000)).Expect(t, http.StatusForbidden)
+	if len(upstream.Received()) != reached {
+		t.Error("the upstream got the request")
+	}
+	const reason = "with the claims that are copied from the caller's the token would be longer than 16 KiB"
+	if log := gateway.Log(); !strings.Contains(log, `"rule":"too_long"`) || !strings.Contains(log, reason) || strings.Contains(log, "canarycanary") {
+		t.Error("the log does not say why, or says too much")
+	}
+}
