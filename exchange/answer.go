@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
-// maxIssued bounds an issued token, be it a server's or one that is minted: it goes into a header, and servers refuse
-// headers long before that.
+// maxIssued bounds an issued token, be it a server's or one that is minted: it goes
+// into a header, and servers refuse headers long before that.
 const maxIssued = 16 << 10
 
 // What is wrong with an answer, for the operator.
