@@ -33,6 +33,9 @@ func TestResourceMetadataWarnsAtLoad(t *testing.T) {
 			_, port, _ := strings.Cut(harness.FreeAddress(t), ":")
 			idp := harness.NewAuthServer(t)
 			gateway := harness.Start(t, strings.NewReplacer("$GLOBAL", "", "$ROUTES", test.routes, "$TLS", "tls internal\n"+test.tls, "$PORT", port).Replace(siteWords), "$IDP", idp.URL)
+			if test.warns {
+				harness.Eventually(t, "it is said", func() bool { return len(gateway.Lines(warned)) > 0 })
+			}
 			lines := gateway.Lines(warned)
 			if len(lines) > 0 != test.warns {
 				t.Fatalf("%d warnings", len(lines))
