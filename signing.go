@@ -32,7 +32,7 @@ func (a *App) provisionSigning() error {
 	if !files && a.Seal == nil {
 		return fmt.Errorf("%s: %w", at("sign", a.Sign.Place), errNoSeal)
 	}
-	timing := signing.Timing{Rotate: a.Sign.Rotate.Or(config.DefaultRotate), Overlap: a.Sign.Overlap.Or(config.DefaultOverlap)}
+	timing := a.signTiming()
 	peers, err := a.peers(timing)
 	if err != nil {
 		return fmt.Errorf("%s: publish: %w", at("sign", a.Sign.Place), err)
@@ -57,6 +57,11 @@ func (a *App) provisionSigning() error {
 		return fmt.Errorf("%s: %w", at("sign", a.Sign.Place), err)
 	}
 	return nil
+}
+
+// signTiming is how long the gateway's own keys stay in their states.
+func (a *App) signTiming() signing.Timing {
+	return signing.Timing{Rotate: a.Sign.Rotate.Or(config.DefaultRotate), Overlap: a.Sign.Overlap.Or(config.DefaultOverlap)}
 }
 
 // peers are the key sets of other regions. They are fetched as often as this
@@ -132,10 +137,12 @@ func (a *App) distinguishes() error {
 }
 
 // ownKeys are the gateway's own keys as those of an issuer that it trusts: tokens of
-// its own are good at its door where a token_auth says so.
+// its own are good at its door where a token_auth says so. They are read as often as
+// the ring reads the storage: with a short overlap a new key would sign before it is
+// known here, and while somebody invents kids it is not looked for.
 func (a *App) ownKeys(url string) *keys.Source {
 	return keys.NewSource(keys.Config{
 		Issuer: url, State: a.leaseKeys("own", url), Fetcher: a.ring, Log: a.log,
-		Refresh: 10 * time.Second, Observe: a.renewed, Refused: func() { a.metrics.KeyLookupRefused(url) },
+		Refresh: min(10*time.Second, max(time.Second, a.signTiming().Poll())), Observe: a.renewed, Refused: func() { a.metrics.KeyLookupRefused(url) },
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -83,7 +84,8 @@ func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	case who.shadowed && h.exchanger.AsGateway():
 		return h.refuseShadowed(w, r, who)
 	}
-	if r.Method == http.MethodTrace {
+	// Some upstreams read methods in any case.
+	if strings.EqualFold(r.Method, http.MethodTrace) {
 		return h.refuseTrace(w, r, who)
 	}
 	issued, waited, err := h.exchange(r.Context(), who)
