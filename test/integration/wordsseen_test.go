@@ -32,8 +32,7 @@ func TestExchangeC8BasicIsFormEncoded(t *testing.T) {
 	gateway.Await("/", idp.Token(nil), http.StatusOK)
 }
 
-// The assertion names the certificate that its key belongs to, and no key by another
-// name than the one that the configuration says.
+// The assertion names its key as the configuration does, and the certificate of it.
 func TestClientAssertionNamesItsCertificate(t *testing.T) {
 	t.Parallel()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
@@ -51,7 +50,7 @@ func TestClientAssertionNamesItsCertificate(t *testing.T) {
 	idp.Authenticate(func(r *http.Request) bool {
 		head, _, _ := strings.Cut(r.PostForm.Get("client_assertion"), ".")
 		var header map[string]any
-		return json.Unmarshal(tokentest.Decode(t, head), &header) == nil && header["x5t#S256"] == harness.Thumbprint(der)
+		return json.Unmarshal(tokentest.Decode(t, head), &header) == nil && header["x5t#S256"] == harness.Thumbprint(der) && header["kid"] == "client-1"
 	})
 	words := strings.ReplaceAll("auth private_key_jwt\nkey $D/key ES256 client-1\ncertificate $D/cert $D/key\nassertion {\nheader x5t#S256\n}", "$D", dir)
 	gateway := harness.Start(t, strings.ReplaceAll(clientAuth, "$AUTH", words), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
