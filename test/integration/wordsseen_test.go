@@ -88,3 +88,64 @@ func TestExchangeMemoryHasTheBoundsOfItsWords(t *testing.T) {
 		t.Errorf("%d calls: more than cache_entries were remembered", n)
 	}
 }
+
+// A chain of three: each leg is fed with what the one before got, at its own server and
+// in its own client's name, and only the last one's token reaches the upstream.
+func TestExchangeChainOfThree(t *testing.T) {
+	t.Parallel()
+	site := exchangesSite(t, map[string]string{"three": `audience $IDP/other
+		requested_type jwt
+		then {
+			grant jwt_bearer
+			client other
+			scope_exact far:read
+			resource https://far.example.com
+			then {
+				grant token_exchange
+				client gateway
+				audience last
+			}
+		}`})
+	site.idp.Answer(func(form url.Values, w http.ResponseWriter) {
+		var changes map[string]any
+		if form.Get("audience") == site.idp.URL+"/other" {
+			changes = map[string]any{"issued_token_type": jwtType, "token_type": "N_A"}
+		}
+		_ = json.NewEncoder(w).Encode(site.idp.Issued(form, changes))
+	})
+	token := site.idp.Token(map[string]any{"jti": "three"})
+	got := site.Get("/three", token).Expect(t, http.StatusOK)
+	forms := site.idp.Forms()
+	if len(forms) != 3 {
+		t.Fatalf("%d requests", len(forms))
+	}
+	fed := []string{forms[0].Get("subject_token"), forms[1].Get("assertion"), forms[2].Get("subject_token")}
+	if fed[0] != token {
+		t.Error("the first leg was fed with something else than the caller's token")
+	}
+	for i, audience := range []string{site.idp.URL + "/other", "https://far.example.com"} {
+		if claims := harness.Claims(t, fed[i+1]); claims["aud"] != audience {
+			t.Errorf("leg %d was fed with a token for %v", i+2, claims["aud"])
+		}
+	}
+	if claims := harness.Claims(t, site.upstream.Last(t).Bearer()); claims["aud"] != "last" {
+		t.Errorf("the upstream got %v", claims)
+	}
+	expectNowhere(t, site.Gateway, site.upstream, got, fed[0], fed[1], fed[2], "canary-client-secret")
+}
+
+// More scope than was asked for is believed only where the exchange says so.
+func TestExchangeWiderScopeNeedsItsWord(t *testing.T) {
+	t.Parallel()
+	site := exchangesSite(t, map[string]string{"narrow": "audience x\nscope r", "wide": "audience x\nscope r\naccept {\nwider_scope\n}"})
+	site.idp.Answer(func(form url.Values, w http.ResponseWriter) {
+		_ = json.NewEncoder(w).Encode(site.idp.Issued(form, map[string]any{"scope": "r w"}))
+	})
+	token := site.idp.Token(map[string]any{"scope": "r w"})
+	before := len(site.upstream.Received())
+	site.Get("/narrow", token).Expect(t, http.StatusBadGateway)
+	if n := len(site.upstream.Received()); n != before {
+		t.Error("the upstream was asked all the same")
+	}
+	site.Get("/wide", token).Expect(t, http.StatusOK)
+}
