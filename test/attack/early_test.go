@@ -12,6 +12,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+	"github.com/quic-go/quic-go/http3/qlog"
+	"github.com/quic-go/quic-go/qlogwriter"
 	"github.com/quic-go/quic-go/quicvarint"
 
 	"github.com/caddy-gatehouse/gatehouse/test/harness"
@@ -97,7 +99,8 @@ func (c *earlyClient) ask(ctx context.Context, request *http.Request) (*http.Res
 	defer stopWaiting()
 	transport := &quic.Transport{Conn: held}
 	defer func() { _ = transport.Close() }()
-	conn, err := transport.DialEarly(ctx, server, c.tls, nil)
+	settings := &settingsWatch{made: make(chan struct{})}
+	conn, err := transport.DialEarly(ctx, server, c.tls, &quic.Config{Tracer: settings.trace})
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +115,9 @@ func (c *earlyClient) ask(ctx context.Context, request *http.Request) (*http.Res
 	if err := stream.Close(); err != nil {
 		return nil, err
 	}
+	if err := settings.await(ctx); err != nil {
+		return nil, err
+	}
 	begin()
 	stopReading := context.AfterFunc(ctx, func() { stream.CancelRead(0) })
 	defer stopReading()
@@ -121,6 +127,40 @@ func (c *earlyClient) ask(ctx context.Context, request *http.Request) (*http.Res
 	}
 	return answer, err
 }
+
+// A settingsWatch tells when the client has opened its control stream. quic-go does so in
+// a goroutine of its own, and reads there, without a lock, what the server's first answer
+// changes: it must be through before the server hears anything.
+type settingsWatch struct{ made chan struct{} }
+
+func (w *settingsWatch) trace(context.Context, bool, quic.ConnectionID) qlogwriter.Trace { return w }
+
+func (w *settingsWatch) await(ctx context.Context) error {
+	select {
+	case <-w.made:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// AddProducer implements qlogwriter.Trace.
+func (w *settingsWatch) AddProducer() qlogwriter.Recorder { return w }
+
+// SupportsSchemas implements qlogwriter.Trace: of HTTP/3 all is told, of QUIC nothing.
+func (*settingsWatch) SupportsSchemas(schema string) bool { return schema == qlog.EventSchema }
+
+// RecordEvent implements qlogwriter.Recorder. There is one such frame in a connection.
+func (w *settingsWatch) RecordEvent(event qlogwriter.Event) {
+	if created, ok := event.(qlog.FrameCreated); ok {
+		if _, ok := created.Frame.Frame.(qlog.SettingsFrame); ok {
+			close(w.made)
+		}
+	}
+}
+
+// Close implements qlogwriter.Recorder.
+func (*settingsWatch) Close() error { return nil }
 
 // An unendingConn says nothing before the early data lie ready, and never ends the
 // handshake: of the client's packets none but Initial and 0-RTT ones leave. So it
