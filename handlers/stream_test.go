@@ -111,7 +111,12 @@ func TestTimerStartsWithAStream(t *testing.T) {
 				if ended := !under.write.IsZero() && !under.read.IsZero(); ended != test.lasts {
 					t.Errorf("ended: %v, want %v", ended, test.lasts)
 				}
-				if _, err := w.Write([]byte("b")); errors.Is(err, errStreamEnded) != test.lasts {
+				if over := w.stream.over.Load(); over != test.lasts {
+					t.Errorf("over: %v, want %v", over, test.lasts)
+				}
+				// A second write of what did not last begins to last, and ends whenever the
+				// timer gets to it.
+				if _, err := w.Write([]byte("b")); test.lasts && !errors.Is(err, errStreamEnded) {
 					t.Errorf("writing after the end: %v", err)
 				}
 				w.stream.finish()
