@@ -26,6 +26,8 @@ const (
 	MaxAssertionLife = 5 * time.Minute
 	// assertionJWT names what a client assertion is (RFC 7523, section 2.2).
 	assertionJWT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	// assertionSPIFFE names a SPIFFE JWT-SVID in its place.
+	assertionSPIFFE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 )
 
 var (

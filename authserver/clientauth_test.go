@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -65,18 +66,22 @@ type judge struct {
 	good   func(r *http.Request) bool
 	asked  int
 	server *httptest.Server
+	// refuses is how the others are refused.
+	refuses func(w http.ResponseWriter, r *http.Request)
 }
 
 func newJudge(t *testing.T) *judge {
 	t.Helper()
-	j := &judge{good: func(*http.Request) bool { return false }}
+	j := &judge{good: func(*http.Request) bool { return false }, refuses: func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusUnauthorized, `{"error":"invalid_client"}`)
+	}}
 	j.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		j.asked++
 		if !j.good(r) {
-			writeJSON(w, http.StatusUnauthorized, `{"error":"invalid_client"}`)
+			j.refuses(w, r)
 			return
 		}
 		writeJSON(w, http.StatusOK, goodAnswer)
@@ -137,6 +142,66 @@ func TestTwoSecrets(t *testing.T) {
 			if got := j.token(t, client); got != want {
 				t.Errorf("%s, request %d: %d calls, want %d", step.secret, i, got, want)
 			}
+		}
+	}
+}
+
+// Not every server says invalid_client of a wrong secret: Keycloak says
+// unauthorized_client, and others nothing at all.
+func TestTwoSecretsByOtherRefusals(t *testing.T) {
+	for name, answer := range map[string]struct {
+		status int
+		body   string
+		want   int // calls for the first token
+	}{
+		"unauthorized_client": {401, `{"error":"unauthorized_client"}`, 2},
+		"bare 401":            {401, "no", 2},
+		"bare 403":            {403, "", 2},
+		"access_denied":       {403, `{"error":"access_denied"}`, -1}, // about the subject
+		"invalid_grant":       {400, `{"error":"invalid_grant"}`, -1},
+		"bare 400":            {400, "no", -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := newJudge(t)
+			j.refuses = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, answer.status, answer.body) }
+			client := newTestClient(t, ClientOptions{
+				TokenEndpoint: j.server.URL, TrustCA: trust(j.server), Auth: Post(NewSecret("old"), NewSecret("new")),
+			})
+			j.accept(secretIs("new"))
+			if got := j.token(t, client); got != answer.want {
+				t.Errorf("%d calls, want %d", got, answer.want)
+			}
+		})
+	}
+}
+
+// A server that blames the client for something else must not make a wrong secret the
+// preferred one: here of an audience that does not exist. The caller learns of that
+// answer, and not of what the server says of the other secret.
+func TestSecretThatWorksIsKept(t *testing.T) {
+	j := newJudge(t)
+	client := newTestClient(t, ClientOptions{
+		TokenEndpoint: j.server.URL, TrustCA: trust(j.server), Auth: Post(NewSecret("good"), NewSecret("old")),
+	})
+	for _, other := range []struct {
+		status int
+		body   string
+	}{{401, `{"error":"unauthorized_client"}`}, {429, ""}, {503, ""}} {
+		j.accept(func(*http.Request) bool { return false })
+		j.refuses = func(w http.ResponseWriter, r *http.Request) {
+			if secretIs("good")(r) {
+				writeJSON(w, http.StatusBadRequest, `{"error":"invalid_client"}`)
+				return
+			}
+			writeJSON(w, other.status, other.body)
+		}
+		_, err := client.Token(t.Context(), url.Values{"audience": {"gone"}})
+		if refusal, ok := errors.AsType[*Refusal](err); other.status == 401 && (!ok || refusal.Status != 400 || refusal.Code != "invalid_client") {
+			t.Errorf("told %v", err)
+		}
+		j.accept(secretIs("good"))
+		if got := j.token(t, client); got != 1 {
+			t.Errorf("after %d: %d calls for a good audience", other.status, got)
 		}
 	}
 }

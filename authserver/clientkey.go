@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
@@ -149,21 +150,45 @@ func (a *federatedAuth) authenticate(_ context.Context, attempt *attempt) error 
 	}
 	attempt.proof = proof{content: assertion.Reveal()}
 	send(attempt, assertion.Reveal())
+	if a.isSVID(assertion, attempt.issuer) {
+		attempt.form.Set("client_assertion_type", assertionSPIFFE)
+	}
 	return nil
 }
 
 // expired reads the exp that the server will look at.
 func (*federatedAuth) expired(assertion Secret, now time.Time) bool {
-	jws, err := jose.ParseJWS(assertion.Reveal())
-	if err != nil {
-		return true
-	}
-	claims, err := jose.ReadObject(jws.Payload)
+	claims, err := claimsOf(assertion)
 	if err != nil {
 		return true
 	}
 	value, ok := claims.Get("exp")
 	return ok && !now.Before(expiryOf(value))
+}
+
+// isSVID knows a SPIFFE JWT-SVID that was made for this server alone, which has a type of
+// its own (draft-ietf-oauth-spiffe-client-auth, section 4.1). One with another audience is
+// for a server that takes it as any other workload's token, as Entra does.
+func (*federatedAuth) isSVID(assertion Secret, issuer string) bool {
+	claims, err := claimsOf(assertion)
+	if err != nil || issuer == "" {
+		return false
+	}
+	subject, _ := claims.Get("sub")
+	audience, _ := claims.Get("aud")
+	if list, ok := audience.([]any); ok && len(list) == 1 {
+		audience = list[0]
+	}
+	text, _ := subject.(string)
+	return strings.HasPrefix(text, "spiffe://") && audience == any(issuer)
+}
+
+func claimsOf(assertion Secret) (jose.Object, error) {
+	jws, err := jose.ParseJWS(assertion.Reveal())
+	if err != nil {
+		return jose.Object{}, err
+	}
+	return jose.ReadObject(jws.Payload)
 }
 
 func (a *federatedAuth) keyID() string           { return "federated " + a.path }

@@ -46,7 +46,7 @@ type Guard struct {
 // contained is how one endpoint is kept within bounds.
 type contained struct {
 	breaker *breaker
-	turns   *turns
+	turns   *Turns
 }
 
 // NewGuard makes a guard that has seen nothing yet.
@@ -105,9 +105,9 @@ func (g *Guard) call(ctx context.Context, endpoint string, work func() error) er
 	if pause := known.breaker.paused(); pause != nil {
 		return pause
 	}
-	if err := known.turns.enter(ctx); err != nil {
+	if err := known.turns.Enter(ctx); err != nil {
 		return err
 	}
-	defer known.turns.leave()
+	defer known.turns.Leave()
 	return known.breaker.run(work)
 }

@@ -78,19 +78,40 @@ func (c *Client) post(
 		return answer, nil
 	}
 	second := c.newAttempt(first.endpoint, form, &first.proof)
-	if answer, err = c.proved(limited, second, form, accept, prover); err != nil {
+	other, err := c.proved(limited, second, form, accept, prover)
+	switch {
+	case err != nil:
 		return nil, classify(ctx, err)
-	}
-	if refusesClient(answer) {
+	case refusesClient(other):
+		// Neither is it, so it is not about the credentials: the first answer tells why.
 		c.options.Auth.refused(second)
-	} else {
-		c.options.Auth.accepted(second)
+		return answer, nil
+	case tellsNothing(other.Status):
+		return other, nil
 	}
-	return answer, nil
+	c.options.Auth.accepted(second)
+	return other, nil
 }
 
+// refusesClient tells whether an answer may be about the credentials: by its code, or by
+// its status where it has none. Keycloak says unauthorized_client of a wrong secret.
 func refusesClient(answer *Answer) bool {
-	return answer.Status >= 400 && answer.Status < 500 && answer.Refusal(time.Time{}).Code == "invalid_client"
+	if answer.Status < http.StatusBadRequest || answer.Status >= http.StatusInternalServerError {
+		return false
+	}
+	switch answer.Refusal(time.Time{}).Code {
+	case "invalid_client", "unauthorized_client":
+		return true
+	case "":
+		return answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden
+	default:
+		return false
+	}
+}
+
+// tellsNothing knows the statuses of a server that did not come to look at who asks.
+func tellsNothing(status int) bool {
+	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }
 
 // locate finds an endpoint. Whoever is looked for in vain is left alone as well.

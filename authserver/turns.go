@@ -17,25 +17,33 @@ const (
 	retryBusy = time.Second
 )
 
-// turns bound the calls to one endpoint. Each has its own: everyone can make up
-// opaque tokens, and whoever floods the gateway with them must not keep the
-// holders of good ones from the token endpoint.
-type turns struct {
+// Turns bound the calls to one endpoint, and those that one exchange makes of them. Each
+// endpoint has its own: everyone can make up opaque tokens, and whoever floods the gateway
+// with them must not keep the holders of good ones from the token endpoint.
+type Turns struct {
 	slots   chan struct{}
+	queue   int32
 	waiting atomic.Int32
 }
 
-func newTurns() *turns { return &turns{slots: make(chan struct{}, maxCalls)} }
+func newTurns() *Turns { return &Turns{slots: make(chan struct{}, maxCalls), queue: maxQueue} }
 
-// enter waits for a turn, no longer than ctx lives, and fails with a *Pause where
-// too many wait already or none came. Whoever got one leaves.
-func (t *turns) enter(ctx context.Context) error {
+// ShareOfTurns are those of one exchange, of which a few less run and wait than at its
+// endpoint. So an exchange whose calls all hang leaves some to the others.
+func ShareOfTurns() *Turns {
+	const left = 8 // one of eight
+	return &Turns{slots: make(chan struct{}, maxCalls-maxCalls/left), queue: maxQueue - maxQueue/left}
+}
+
+// Enter waits for a turn, no longer than ctx lives, and fails with a *Pause where
+// too many wait already or none came. Whoever got one calls Leave.
+func (t *Turns) Enter(ctx context.Context) error {
 	select {
 	case t.slots <- struct{}{}:
 		return nil
 	default:
 	}
-	if t.waiting.Add(1) > maxQueue {
+	if t.waiting.Add(1) > t.queue {
 		t.waiting.Add(-1)
 		return &Pause{Reason: PauseBusy, RetryAfter: retryBusy}
 	}
@@ -51,4 +59,5 @@ func (t *turns) enter(ctx context.Context) error {
 	}
 }
 
-func (t *turns) leave() { <-t.slots }
+// Leave ends a turn.
+func (t *Turns) Leave() { <-t.slots }

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -78,10 +79,10 @@ func (x *Exchanger) legKey(upTo *leg, caller Caller) cacheKey {
 
 // fly makes the request of one leg and judges its answer.
 func (x *Exchanger) fly(ctx context.Context, l *leg, caller Caller, subject token.Raw) (*grant, *Error) {
-	if known := x.state.faults.find(l.target, x.config.Now()); known != nil {
+	if known := x.state.leftAlone(l.target, x.sentFor(caller), x.config.Now()); known != nil {
 		return nil, known
 	}
-	checked, err := x.ask(ctx, l, caller, subject)
+	checked, err := x.askInTurn(ctx, l, caller, subject)
 	if err == nil {
 		x.state.memory.succeeded(l.target, x.config.Now())
 		if l.sendsBound(caller) {
@@ -95,8 +96,18 @@ func (x *Exchanger) fly(ctx context.Context, l *leg, caller Caller, subject toke
 		failure.Leg = l.number
 	}
 	now := x.config.Now()
-	x.state.faults.learn(l.target, x.sentFor(caller), failure, x.state.memory.works(l.target, now), now)
+	works := x.state.memory.works(l.target, now)
+	x.state.faults.learn(l.target, x.sentFor(caller), failure, works, now)
+	x.state.pauses.learn(l.target, x.sentFor(caller), failure, works, now)
 	return nil, failure
+}
+
+// leftAlone returns why a server is not asked for this caller now, nil if it is.
+func (s *State) leftAlone(target fingerprint, who subject, now time.Time) *Error {
+	if known := s.faults.find(target, now); known != nil {
+		return known
+	}
+	return s.pauses.find(target, who, now)
 }
 
 // sentFor is whose token is sent, or was where the legs began; zero if nobody's.
@@ -105,6 +116,15 @@ func (x *Exchanger) sentFor(caller Caller) subject {
 		return subject{}
 	}
 	return subjectOf(caller.Token)
+}
+
+// askInTurn is ask, once it is this exchange's turn.
+func (x *Exchanger) askInTurn(ctx context.Context, l *leg, caller Caller, subject token.Raw) (*grant, error) {
+	if err := l.turns.Enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.turns.Leave()
+	return x.ask(ctx, l, caller, subject)
 }
 
 func (x *Exchanger) ask(ctx context.Context, l *leg, caller Caller, subject token.Raw) (*grant, error) {

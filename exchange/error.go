@@ -117,6 +117,8 @@ type Error struct {
 	// nothing that the caller is told: a later leg refused what the legs before it had
 	// just got anew, or a server refuses tokens that are bound to the caller's key.
 	settled bool
+	// pauses tells that the server asked to be left alone for RetryAfter.
+	pauses bool
 }
 
 // Error names the outcome and its cause. It holds no token and no secret.

@@ -126,7 +126,9 @@ func (x *Exchanger) judge(ctx context.Context, l *leg, caller Caller, refusal *a
 	outcome, known := codeOutcomes[refusal.Code]
 	switch {
 	case wantsPause(refusal):
-		return down(refusal, pause(refusal.RetryAfter))
+		failure := down(refusal, pause(refusal.RetryAfter))
+		failure.pauses = true
+		return failure
 	case refusal.Status >= http.StatusInternalServerError, outcome == OutcomeServerDown:
 		// What a broken server says about a caller is not worth a 4xx.
 		return down(refusal, retrySoon)

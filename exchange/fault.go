@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -36,12 +37,15 @@ type fault struct {
 	until   time.Time
 }
 
-// refusesClient tells whether a refusal is about the gateway's client by its code.
-// Others may be about the caller, who must not be able to shut out everybody else.
+// refusesClient tells whether a refusal is about the gateway's client: by its code, or by
+// its status where it has none. Others may be about the caller, who must not be able to
+// shut out everybody else.
 func (e *Error) refusesClient() bool {
 	switch e.ASCode {
 	case "invalid_client", "unauthorized_client", "unsupported_grant_type":
 		return e.Outcome == OutcomeConfig
+	case "":
+		return e.Outcome == OutcomeConfig && (e.ASStatus == http.StatusUnauthorized || e.ASStatus == http.StatusForbidden)
 	default:
 		return false
 	}
@@ -98,8 +102,5 @@ func (f *fault) believe(who subject, works bool) bool {
 	if !slices.Contains(f.seen, who) {
 		f.seen = append(f.seen, who)
 	}
-	if works {
-		return len(f.seen) >= refusedSubjects
-	}
-	return len(f.seen) >= faultSubjects
+	return len(f.seen) >= believed(works)
 }

@@ -177,6 +177,8 @@ type leg struct {
 	form url.Values
 	// prover proves the key that the token is bound to, nil for a bearer token.
 	prover authserver.Prover
+	// turns bound the calls that it makes, of all that its endpoint allows.
+	turns *authserver.Turns
 }
 
 // A ceilingScope is what to ask for if the caller holds a scope.
@@ -188,6 +190,7 @@ type ceilingScope struct {
 func newLeg(config Leg, number int, settings fingerprint) *leg {
 	made := &leg{
 		Leg: config, number: number, settings: settings, exact: sorted(config.ScopeExact), form: commonForm(config),
+		turns:  authserver.ShareOfTurns(),
 		target: targetOf(settings, slices.Concat(config.Scope, config.ScopeExact)),
 	}
 	for _, held := range sorted(config.Scope) {

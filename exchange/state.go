@@ -29,6 +29,7 @@ type State struct {
 	flights flight.Board[cacheKey, *Issued]
 	memory  memory
 	faults  faults
+	pauses  pauses
 	ends    ends
 	counts  *counts
 

@@ -20,10 +20,11 @@ type AuthServer struct {
 
 	Key *tokentest.Key
 
-	mu      sync.Mutex
-	forms   []url.Values
-	answers func(form url.Values, w http.ResponseWriter)
-	known   func(r *http.Request) bool
+	mu       sync.Mutex
+	forms    []url.Values
+	answers  func(form url.Values, w http.ResponseWriter)
+	known    func(r *http.Request) bool
+	stranger func(w http.ResponseWriter)
 }
 
 // The client that the gateway is at an AuthServer.
@@ -77,13 +78,16 @@ func (s *AuthServer) token(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.forms = append(s.forms, r.PostForm)
-	answer, known := s.answers, s.known
+	answer, known, stranger := s.answers, s.known, s.stranger
 	s.mu.Unlock()
 	if known == nil {
 		known = authenticated
 	}
+	good := known(r) // once: an assertion is
 	switch {
-	case !known(r):
+	case !good && stranger != nil:
+		stranger(w)
+	case !good:
 		refuse(w, http.StatusUnauthorized, "invalid_client")
 	case answer != nil:
 		answer(r.PostForm, w)

@@ -23,6 +23,20 @@ func (s *AuthServer) Authenticate(known func(r *http.Request) bool) {
 	s.known = known
 }
 
+// RefuseClients sets how the token endpoint refuses clients that it does not know; an
+// empty code is an answer without one.
+func (s *AuthServer) RefuseClients(status int, code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stranger = func(w http.ResponseWriter) {
+		if code == "" {
+			w.WriteHeader(status)
+			return
+		}
+		refuse(w, status, code)
+	}
+}
+
 // An AssertionRule is what a strict server wants of a client assertion.
 type AssertionRule struct {
 	Key      *tokentest.Key // whose signature; nil: HS256 with Secret
@@ -30,6 +44,8 @@ type AssertionRule struct {
 	Audience string
 	Type     string
 	Subject  string // default: ClientID
+	Kind     string // the end of client_assertion_type; default: jwt-bearer
+	Often    bool   // it is good more than once, as a workload's token is
 
 	mu   sync.Mutex
 	seen []string
@@ -39,10 +55,13 @@ type AssertionRule struct {
 // nothing else. It takes each assertion once (RFC 7523, section 3, item 7).
 func (a *AssertionRule) Accepts(tb testing.TB, r *http.Request) bool {
 	tb.Helper()
-	text := r.PostForm.Get("client_assertion")
+	text, kind := r.PostForm.Get("client_assertion"), a.Kind
+	if kind == "" {
+		kind = "jwt-bearer"
+	}
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 || r.Header.Get("Authorization") != "" || r.PostForm.Has("client_secret") ||
-		r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" ||
+		r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:"+kind ||
 		r.PostForm.Get("client_id") != ClientID {
 		return false
 	}
@@ -58,7 +77,7 @@ func (a *AssertionRule) Accepts(tb testing.TB, r *http.Request) bool {
 	expiry, _ := claims["exp"].(float64)
 	left := time.Until(time.Unix(int64(expiry), 0))
 	return claims["iss"] == subject && claims["sub"] == subject && claims["aud"] == a.Audience &&
-		left > 0 && left <= 5*time.Minute && a.first(claims["jti"])
+		left > 0 && left <= 5*time.Minute && (a.Often || a.first(claims["jti"]))
 }
 
 func (a *AssertionRule) signed(tb testing.TB, text string, header map[string]any) bool {

@@ -76,6 +76,16 @@ func TestClientAuthentication(t *testing.T) {
 	})
 	pod := harness.AssertionRule{Key: workload, Audience: idp.URL, Type: "JWT", Subject: "pod"}
 	podFile := file("pod", "", []byte(podToken+"\n"))
+	svid := func(name, audience, kind string) ([]string, func(r *http.Request) bool) {
+		const id = "spiffe://example.org/gateway"
+		token := workload.Sign(map[string]any{"typ": "JWT"}, map[string]any{
+			"iss": id, "sub": id, "aud": []string{audience}, "jti": "canary-of-the-svid-" + name, "exp": time.Now().Add(time.Minute).Unix(),
+		})
+		rule := &harness.AssertionRule{Key: workload, Type: "JWT", Subject: id, Kind: kind, Audience: audience, Often: true}
+		return []string{"auth federated", "assertion_file " + file(name, "", []byte(token))}, func(r *http.Request) bool { return rule.Accepts(t, r) }
+	}
+	ownWords, ownSVID := svid("svid", idp.URL, "jwt-spiffe")
+	otherWords, otherSVID := svid("other-svid", "api://exchange", "jwt-bearer")
 	secretFile := file("secret", "", []byte(harness.ClientSecret+"\n"))
 	const standard = "client-authentication+jwt"
 	secretForm := func(r *http.Request) bool {
@@ -107,7 +117,9 @@ func TestClientAuthentication(t *testing.T) {
 				return r.TLS != nil && r.TLS.PeerCertificates[0].Subject.CommonName == "client-1" && r.PostForm.Get("client_id") == "gateway"
 			},
 		},
-		"federated": {[]string{"auth federated", "assertion_file " + podFile}, func(r *http.Request) bool { return pod.Accepts(t, r) }},
+		"federated":         {[]string{"auth federated", "assertion_file " + podFile}, func(r *http.Request) bool { return pod.Accepts(t, r) }},
+		"federated, SPIFFE": {ownWords, ownSVID},
+		"federated, SPIFFE for a server like Entra": {otherWords, otherSVID},
 		"none": {[]string{"auth none"}, func(r *http.Request) bool {
 			return r.PostForm.Get("client_id") == "gateway" && !r.PostForm.Has("client_secret") && r.Header.Get("Authorization") == ""
 		}},
@@ -169,6 +181,42 @@ func TestClientSecretRotates(t *testing.T) {
 	gateway.Await("/", token, http.StatusBadGateway)
 	put(harness.ClientSecret)
 	gateway.Get("/", token).Expect(t, http.StatusOK)
+}
+
+// Keycloak says unauthorized_client of a wrong secret, and others no code at all: the other
+// secret is tried, and one that works stays the one that is sent, whatever the server
+// blames the client for.
+func TestClientSecretsAtServersOfOtherWords(t *testing.T) {
+	t.Parallel()
+	for _, refused := range []struct {
+		status int
+		code   string
+	}{{http.StatusUnauthorized, "unauthorized_client"}, {http.StatusUnauthorized, ""}, {http.StatusForbidden, ""}} {
+		t.Run(fmt.Sprint(refused.status, refused.code), func(t *testing.T) {
+			t.Parallel()
+			idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
+			idp.RefuseClients(refused.status, refused.code)
+			caddyfile := strings.ReplaceAll(clientAuth, "$AUTH", "secret old\nsecret "+harness.ClientSecret)
+			gateway := harness.Start(t, caddyfile, "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
+			gateway.Await("/", idp.Token(nil), http.StatusOK)
+			before := len(idp.Forms())
+			for i := range 5 {
+				gateway.Get("/", idp.Token(map[string]any{"jti": fmt.Sprint(i)})).Expect(t, http.StatusOK)
+			}
+			if calls := len(idp.Forms()) - before; calls != 5 {
+				t.Errorf("%d calls for five exchanges: the secret that works is not kept", calls)
+			}
+			// An audience that is gone: Keycloak blames the client, and the old secret too.
+			idp.AnswerJSON(http.StatusBadRequest, map[string]any{"error": "invalid_client"})
+			gateway.Get("/", idp.Token(map[string]any{"jti": "gone"})).Expect(t, http.StatusBadGateway)
+			idp.Answer(nil)
+			before = len(idp.Forms())
+			gateway.Get("/", idp.Token(map[string]any{"jti": "after"})).Expect(t, http.StatusOK)
+			if calls := len(idp.Forms()) - before; calls != 1 {
+				t.Errorf("%d calls: a wrong secret became the one that is sent first", calls)
+			}
+		})
+	}
 }
 
 // A server that is down is left alone after a few calls; callers are told when to
