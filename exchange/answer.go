@@ -23,6 +23,7 @@ var (
 	errIssuedType   = errors.New("issued_token_type is not what was asked for")
 	errRefusedAgain = errors.New("the upstream refuses the token that has just replaced another")
 	errUpstream     = errors.New("the upstream answered 401 to the token that was made for it")
+	errNonce        = errors.New("the upstream asked for a new DPoP nonce, and the request cannot be sent again")
 	errSameAgain    = errors.New("the server issues the very token that the upstream refuses")
 	errTokenText    = errors.New("access_token holds characters that a header cannot carry")
 	errTokenSize    = errors.New("access_token is longer than 16 KiB")

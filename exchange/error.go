@@ -39,6 +39,9 @@ const (
 	OutcomeChainTooLong Outcome = "chain_too_long"
 	// OutcomeUpstreamRefused: the upstream refuses the token that was made for it.
 	OutcomeUpstreamRefused Outcome = "upstream_refused"
+	// OutcomeUpstreamNonce: the upstream wants a newer nonce in the proof of a bound
+	// token, and the request cannot be sent again. The token is as good as before.
+	OutcomeUpstreamNonce Outcome = "upstream_nonce"
 	// OutcomeConfig: the server refuses the gateway itself, or the request as it
 	// is configured.
 	OutcomeConfig Outcome = "config"
@@ -159,6 +162,7 @@ var replies = map[Outcome]reply{
 	OutcomeActorDenied:       {http.StatusForbidden, codeAccessDenied, "The token does not let the gateway act on its behalf."},
 	OutcomeChainTooLong:      {http.StatusForbidden, codeAccessDenied, "The token names too many actors."},
 	OutcomeUpstreamRefused:   {http.StatusBadGateway, "server_error", "The service behind the gateway refused the gateway's token."},
+	OutcomeUpstreamNonce:     {http.StatusServiceUnavailable, codeUnavailable, "The service behind the gateway asked for a newer proof: send the request again."},
 	OutcomeConfig:            {http.StatusBadGateway, "exchange_misconfigured", "The gateway could not get access on the caller's behalf."},
 	OutcomeBadAnswer:         {http.StatusBadGateway, "server_error", "The authorization server gave an answer that cannot be used."},
 	OutcomeServerDown:        {http.StatusServiceUnavailable, codeUnavailable, "The authorization server is not available."},

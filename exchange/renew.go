@@ -119,3 +119,15 @@ func (x *Exchanger) replace(
 // UpstreamRefused is the error of a request whose upstream refused its token, and
 // that may not be sent again or was sent again in vain.
 func UpstreamRefused() *Error { return newError(OutcomeUpstreamRefused, errUpstream) }
+
+// nonceRetry is how long a caller waits whose upstream asked for a nonce. The gateway
+// has it already, but a Retry-After of zero would have clients come without any pause.
+const nonceRetry = time.Second
+
+// UpstreamNonce is the error of a request whose upstream asked for a new nonce in the
+// proof (RFC 9449, section 9), and that cannot be sent again or was sent again in vain.
+func UpstreamNonce() *Error {
+	failure := newError(OutcomeUpstreamNonce, errNonce)
+	failure.RetryAfter = nonceRetry
+	return failure
+}

@@ -15,7 +15,8 @@ import (
 )
 
 // forward sends the request on with its token. An upstream that refuses the token
-// (401) is given another one, once, if the request may be sent again. Its refusal
+// (401) is given another one, once, if the request may be sent again. One that only
+// wants a new nonce in the proof has not refused the token, which is kept. Its refusal
 // never reaches the caller: it is not the caller's token that was refused.
 func (h *TokenExchange) forward(
 	w http.ResponseWriter, r *http.Request, who *caller, issued *exchange.Issued, next caddyhttp.Handler,
@@ -35,6 +36,9 @@ func (h *TokenExchange) forward(
 		return err
 	}
 	upstream.takeBack()
+	if nonceAsked(out) {
+		return h.refuseNonce(w, r, who)
+	}
 	replaced, waited, err := h.observed(r.Context(), who, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Replace(ctx, who.exchanged(), issued)
 	})
@@ -44,21 +48,39 @@ func (h *TokenExchange) forward(
 	if !upstream.repeatable {
 		return h.refuseUpstream(w, r, who)
 	}
-	repeated := upstream.request(r)
+	return h.forwardAgain(w, upstream.request(r), who, replaced, next)
+}
+
+// forwardAgain sends a request once more, with another token, and no third time.
+func (h *TokenExchange) forwardAgain(
+	w http.ResponseWriter, r *http.Request, who *caller, replaced *exchange.Issued, next caddyhttp.Handler,
+) error {
 	again := new(upstreamAnswer)
-	again.begin(w, repeated)
-	out, _ = h.outgoing(repeated, who, replaced)
-	err = next.ServeHTTP(again, out)
+	again.begin(w, r)
+	out, _ := h.outgoing(r, who, replaced)
+	err := next.ServeHTTP(again, out)
 	if err != nil || !again.refused {
 		return err
 	}
 	again.takeBack()
+	if nonceAsked(out) {
+		return h.refuseNonce(w, r, who)
+	}
 	return h.refuseUpstream(w, r, who)
 }
 
 // refuseUpstream answers for an upstream that refused its token.
 func (h *TokenExchange) refuseUpstream(w http.ResponseWriter, r *http.Request, who *caller) error {
 	return h.refuse(w, r, who, exchange.UpstreamRefused(), 0)
+}
+
+// refuseNonce answers for an upstream that wants a nonce of a request that cannot be
+// sent again. The nonce is known now, so that the caller's next attempt has it.
+func (h *TokenExchange) refuseNonce(w http.ResponseWriter, r *http.Request, who *caller) error {
+	_, waited, err := h.observed(r.Context(), who, func(context.Context) (*exchange.Issued, error) {
+		return nil, exchange.UpstreamNonce()
+	})
+	return h.refuse(w, r, who, err, waited)
 }
 
 // An upstreamAnswer passes an answer through as it comes, and holds back one that

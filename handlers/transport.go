@@ -41,6 +41,7 @@ type bound struct {
 	issued *exchange.Issued
 	prover *proof.Prover
 	taken  atomic.Bool // a transport has seen it
+	asked  atomic.Bool // the last answer asked for a nonce, and says nothing of the token
 }
 
 type boundKey struct{}
@@ -70,6 +71,14 @@ func (b *bound) missedBy(err error) bool {
 	return b != nil && err != nil && !b.taken.Load() && strings.Contains(err.Error(), "invalid header field value")
 }
 
+// nonceAsked tells whether an upstream answered a request with nothing but the wish for
+// a nonce. The bound token may be that of an earlier token_exchange: the 401 is no word
+// about the token of a later one either.
+func nonceAsked(sent *http.Request) bool {
+	carried, _ := sent.Context().Value(boundKey{}).(*bound)
+	return carried != nil && carried.asked.Load()
+}
+
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	carried, _ := r.Context().Value(boundKey{}).(*bound)
@@ -80,37 +89,39 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.SetScheme(r)
 	out := r.WithContext(r.Context())
 	out.Header = maps.Clone(r.Header)
-	answer, again, err := t.prove(out, carried)
-	if err != nil || !again {
-		return answer, err
+	answer, err := t.prove(out, carried)
+	if err != nil || !carried.asked.Load() || out.Body != nil && out.Body != http.NoBody {
+		return answer, err // a body is gone once it was sent
 	}
 	_ = answer.Body.Close()
-	answer, _, err = t.prove(out, carried)
-	return answer, err
+	return t.prove(out, carried) // once: an upstream that is never content is no reason to go on
 }
 
-// prove sends one attempt with a proof of its own. again tells that the upstream
-// wants the nonce that it has just offered (RFC 9449, section 9), and that the
-// request has no body, so that it may be sent once more.
-func (t *Transport) prove(out *http.Request, carried *bound) (answer *http.Response, again bool, err error) {
+// prove sends one attempt with a proof of its own, and notes whether the upstream
+// wants the nonce that it has just offered (RFC 9449, section 9).
+func (t *Transport) prove(out *http.Request, carried *bound) (*http.Response, error) {
+	carried.asked.Store(false) // that was another attempt, perhaps at another upstream
 	target := seenAs(out)
 	proved, err := carried.prover.Prove(proof.Target{Method: out.Method, URL: target, Token: carried.issued.Token})
 	if err != nil {
-		return nil, false, fmt.Errorf("proving the upstream's token: %w", err)
+		return nil, fmt.Errorf("proving the upstream's token: %w", err)
 	}
 	out.Header["Authorization"] = []string{carried.issued.Credential.Reveal()}
 	out.Header[dpopHeader] = []string{proved}
-	answer, err = t.send(out)
+	answer, err := t.send(out)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	fresh := carried.prover.Offered(target, answer.Header.Get("DPoP-Nonce"), true)
+	nonce := answer.Header.Get("DPoP-Nonce")
+	carried.prover.Offered(target, nonce, true)
 	// It is the gateway's: a caller would prove its own key with it, and the
 	// gateway's nonce for the caller may stand beside it.
 	delete(answer.Header, "Dpop-Nonce")
-	again = fresh && answer.StatusCode == http.StatusUnauthorized && (out.Body == nil || out.Body == http.NoBody) &&
-		strings.Contains(strings.Join(answer.Header.Values("WWW-Authenticate"), " "), "use_dpop_nonce")
-	return answer, again, nil
+	// Also where the nonce is known already: another request, sent at the same time, was
+	// told it first. Without one there is nothing to come again with.
+	carried.asked.Store(nonce != "" && answer.StatusCode == http.StatusUnauthorized &&
+		strings.Contains(strings.Join(answer.Header.Values("WWW-Authenticate"), " "), "use_dpop_nonce"))
+	return answer, nil
 }
 
 // seenAs is the URL of a request as its upstream sees it.

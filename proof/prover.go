@@ -58,22 +58,21 @@ func (p *Prover) Prove(target Target) (string, error) {
 
 // Offered remembers the nonce of a server's DPoP-Nonce header (RFC 9449, sections 8
 // and 9). withToken tells a resource server from a token endpoint at the same
-// origin. It tells whether the nonce is another one than before.
-func (p *Prover) Offered(address, nonce string, withToken bool) bool {
+// origin.
+func (p *Prover) Offered(address, nonce string, withToken bool) {
 	if nonce == "" || len(nonce) > maxNonce {
-		return false
+		return
 	}
 	key := place(address, withToken)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.nonces[key] == nonce {
-		return false
+		return
 	}
 	if len(p.nonces) >= maxPlaces {
 		clear(p.nonces) // each costs its server one more answer
 	}
 	p.nonces[key] = nonce
-	return true
 }
 
 func (p *Prover) nonce(key string) string {
