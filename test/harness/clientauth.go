@@ -76,7 +76,11 @@ func (a *AssertionRule) Accepts(tb testing.TB, r *http.Request) bool {
 	}
 	expiry, _ := claims["exp"].(float64)
 	left := time.Until(time.Unix(int64(expiry), 0))
-	return claims["iss"] == subject && claims["sub"] == subject && claims["aud"] == a.Audience &&
+	audience := claims["aud"]
+	if list, ok := audience.([]any); ok && len(list) == 1 {
+		audience = list[0]
+	}
+	return claims["iss"] == subject && claims["sub"] == subject && audience == a.Audience &&
 		left > 0 && left <= 5*time.Minute && (a.Often || a.first(claims["jti"]))
 }
 
