@@ -155,14 +155,29 @@ func (a *App) clientKeys(id, from string) (*keys.Source, error) {
 	return source, nil
 }
 
-// subjects verifies the tokens that a client may exchange: each by the rules of its
-// issuer's block, those of the gateway's own by its keys.
+// ownSubject is the gateway itself as the issuer of tokens that a client may exchange:
+// by its keys, and by the rules of the block that trusts it, where there is one. The
+// service looks to aud itself.
+func (a *App) ownSubject() *token.Issuer {
+	block := a.blockOf(a.Sign.Issuer)
+	trusted := a.own(block.Leeway.Or(config.DefaultLeeway))
+	trusted.Algorithms, trusted.Claims = block.AcceptedAlgorithms(), block.ClaimPaths()
+	trusted.MaxAge, trusted.Require = block.MaxTokenAge.Or(0), block.RequireClaims
+	// The default of a block is for servers that do not know RFC 9068, which the gateway does.
+	if types := block.AcceptedTypes(); len(types) > 0 {
+		trusted.Types = types
+	}
+	return trusted
+}
+
+// subjects verifies the tokens that a client may exchange, and those of actors: each by
+// the rules of its issuer's block, those of the gateway's own by the keys it has itself.
 func (a *App) subjects(refs []string) (sts.Verifier, error) {
 	var trusted []*token.Issuer
 	var urls []string
 	for _, url := range a.issuerURLs(refs) {
 		if url == a.Sign.Issuer {
-			trusted = append(trusted, a.own(config.DefaultLeeway))
+			trusted = append(trusted, a.ownSubject())
 			continue
 		}
 		trusted, urls = append(trusted, a.issuers[url].trusted), append(urls, url)
