@@ -11,7 +11,7 @@ import (
 // out whether it is mended.
 func TestExchangeRefusedClientIsNotAskedAgain(t *testing.T) {
 	for code, status := range map[string]int{
-		"invalid_client": 400, "unauthorized_client": 401, "unsupported_grant_type": 400, "": 401, //nolint:goconst // codes
+		"invalid_client": 400, "unauthorized_client": 401, "unsupported_grant_type": 400, "": 401,
 	} {
 		t.Run(fmt.Sprint(status, code), func(t *testing.T) {
 			r := newRig(t, nil)
