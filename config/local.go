@@ -72,7 +72,7 @@ func (e *Exchange) claimSettings() []setting {
 	for i := range e.Claims {
 		settings = append(settings,
 			setting{word: "claim", text: &e.Claims[i].Name, check: checkClaimName},
-			setting{word: "claim", text: &e.Claims[i].Path, check: checkText})
+			setting{word: "claim", text: &e.Claims[i].Path, check: checkPath})
 	}
 	return settings
 }

@@ -166,6 +166,9 @@ func checkClosed(text string) error {
 	if err := checkText(text); err != nil {
 		return err
 	}
+	if err := checkAsked(text); err != nil {
+		return err
+	}
 	plain := strings.ReplaceAll(text, `\{`, "")
 	rest, err := caddy.NewEmptyReplacer().ReplaceFunc(plain, func(string, any) (any, error) { return "", nil })
 	if err == nil && strings.Contains(rest, "{") {
@@ -268,6 +271,9 @@ func checkMaxAuthAge(text string) error {
 func checkExpression(text string) error {
 	if strings.TrimSpace(text) == "" {
 		return errEmpty
+	}
+	if err := checkAsked(text); err != nil {
+		return err
 	}
 	return checkText(strings.NewReplacer("\n", " ", "\t", " ").Replace(text))
 }

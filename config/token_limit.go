@@ -153,6 +153,9 @@ func checkLimitKey(text string) error {
 	if err := checkText(text); err != nil {
 		return err
 	}
+	if err := checkAsked(text); err != nil {
+		return err
+	}
 	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "@") {
 		return fmt.Errorf("%q is not a key: a key begins neither with / nor with @, as matchers do", text)
 	}

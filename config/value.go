@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // anyAudience is the word that accepts every audience.
@@ -188,6 +189,28 @@ func checkPath(path string) error {
 	if strings.HasPrefix(path, "/") &&
 		strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(path), "~") {
 		return fmt.Errorf("%q is not a JSON Pointer: ~ is written ~0", path)
+	}
+	return checkDecisive(path)
+}
+
+// checkDecisive refuses a path at which no token has anything to decide by: a rule with it
+// would deny everybody, and within not let everybody pass.
+func checkDecisive(path string) error {
+	if token.FormerActor(path) {
+		return fmt.Errorf("%q leads to a former actor, by whom nothing is decided (RFC 8693, section 4.1): write act.sub for the current one", path)
+	}
+	return nil
+}
+
+// checkAsked looks at the claims whose placeholders stand in a text that requests fill.
+func checkAsked(text string) error {
+	for _, kind := range []string{"claim.", "has."} {
+		for _, after := range strings.Split(text, "{http.auth.user."+kind)[1:] {
+			path, _, _ := strings.Cut(after, "}")
+			if err := checkDecisive(path); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -63,8 +63,16 @@ func TestChecks(t *testing.T) {
 		},
 		"path": {
 			checkPath,
-			[]string{"roles", "realm_access.roles", "https://app.example/roles", "/realm_access/roles", "/a~1b/c~0d", "a~b"},
-			[]string{"", "/a~", "/a~2", "a\nb"},
+			[]string{"roles", "realm_access.roles", "https://app.example/roles", "/realm_access/roles", "/a~1b/c~0d", "a~b", "act", "act.sub", "/act/sub", "act.active", "/act/actor", "/act.act", "x.act.act"},
+			[]string{"", "/a~", "/a~2", "a\nb", "act.act", "act.act.sub", "act.act.act.sub", "/act/act", "/act/act/sub", "/act/act/0"},
+		},
+		"filled text": {
+			checkClosed,
+			[]string{"a", "{http.auth.user.claim.act.sub}", "act.act.sub", "{http.auth.user.claim.act}.act.sub", "{http.auth.user.has.act.active}"},
+			[]string{
+				"", "{a", "{http.auth.user.claim.act.act.sub}", "x{http.auth.user.claim./act/act/sub}", "{http.auth.user.has.act.act}",
+				"{http.auth.user.claim.a} {http.auth.user.claim.act.act.act.sub}",
+			},
 		},
 		"inject header": {
 			checkInjectHeader,

@@ -121,6 +121,21 @@ func TestMintActors(t *testing.T) {
 	}
 }
 
+// The chain stays whole in act; a copy under another name, which an upstream does not
+// know for a chain, has the current actor alone.
+func TestMintCopiesNoFormerActor(t *testing.T) {
+	m := newMint(t, func(c *Config) {
+		c.Local.Impersonate = true
+		c.Local.Claims = []CopiedClaim{{Name: "agent", Path: "act"}, {Name: "former", Path: "act.act.sub"}}
+	})
+	_, claims := m.minted(m.caller(`{"sub":"alice","act":{"sub":"current","act":{"sub":"former"}}}`))
+	current := map[string]any{"sub": "current"}
+	whole := map[string]any{"sub": "current", "act": map[string]any{"sub": "former"}}
+	if !cmp.Equal(claims["act"], any(whole)) || !cmp.Equal(claims["agent"], any(current)) || claims["former"] != nil {
+		t.Errorf("minted %v", claims)
+	}
+}
+
 func TestMintSubjects(t *testing.T) {
 	many := func() bool { return true }
 	form := func(form SubjectForm) func(*Config) {

@@ -68,15 +68,17 @@ func TestTokenFunctions(t *testing.T) {
 // What cannot be meant is refused at load.
 func TestTokenFunctionsRefuse(t *testing.T) {
 	for text, want := range map[string]string{
-		`token_scope()`:                   "token_scope: ",
-		`token_scope("")`:                 "token_scope: ",
-		`token_scope("a b")`:              "token_scope: ",
-		`token_scope({http.vars.scope})`:  "scopes are constant texts",
-		`token_claim("tenant")`:           "a value is missing",
-		`token_claim()`:                   "a value is missing",
-		`token_claim({http.vars.a}, "b")`: "the path is a constant text",
-		`token_claim("", "acme")`:         "token_claim: ",
-		`token_claim("tenant", "")`:       "token_claim: ",
+		`token_scope()`:                    "token_scope: ",
+		`token_scope("")`:                  "token_scope: ",
+		`token_scope("a b")`:               "token_scope: ",
+		`token_scope({http.vars.scope})`:   "scopes are constant texts",
+		`token_claim("tenant")`:            "a value is missing",
+		`token_claim()`:                    "a value is missing",
+		`token_claim({http.vars.a}, "b")`:  "the path is a constant text",
+		`token_claim("", "acme")`:          "token_claim: ",
+		`token_claim("tenant", "")`:        "token_claim: ",
+		`token_claim("/act/act/sub", "a")`: "leads to a former actor",
+		`!token_claim("act.act.sub", "a")`: "leads to a former actor",
 	} {
 		if _, err := expressionOf(t, text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)

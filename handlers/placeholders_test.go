@@ -82,6 +82,24 @@ func TestPlaceholdersAreKnownWithoutCaller(t *testing.T) {
 	}
 }
 
+// Whoever decides by a placeholder decides by no former actor (RFC 8693, section 4.1).
+func TestPlaceholdersHoldNoFormerActor(t *testing.T) {
+	claims, err := token.ParseClaims([]byte(`{"act":{"sub":"current","act":{"sub":"former"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := &caller{token: &token.Token{Claims: claims}}
+	for name, want := range map[string]string{
+		"claim.act": `{"sub":"current"}`, "claim./act": `{"sub":"current"}`, "claim.act.sub": "current", "has.act": "true", "has.act.sub": "true",
+		"claim.act.act": "", "claim./act/act": "", "claim.act.act.sub": "", "claim./act/act/sub": "",
+		"has.act.act": "false", "has./act/act": "false", "has.act.act.sub": "false",
+	} {
+		if got, _ := who.placeholder("http.auth.user." + name); got != want {
+			t.Errorf("{http.auth.user.%s} is %q, want %q", name, got, want)
+		}
+	}
+}
+
 // No placeholder holds a token, under whatever name one asks.
 func TestNoPlaceholderHoldsTheToken(t *testing.T) {
 	const secret = "canary.raw.token"

@@ -7,6 +7,9 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
 
+// actors is the claim with the current actor, and the member of it with the former ones.
+const actors = "act"
+
 // Claims are the claims of a token, kept as their text: a remembered token is
 // to cost little memory and the garbage collector little time. They are
 // immutable.
@@ -24,11 +27,15 @@ func ParseClaims(payload []byte) (Claims, error) {
 // Lookup finds a claim. The path is first tried as one whole claim name
 // (https://app.example/roles), then split at dots (realm_access.roles); it is a
 // JSON Pointer (RFC 6901) when it begins with a slash.
+//
+// Who asks by a path decides by the answer, so former actors are not found, neither
+// by themselves nor within act: access control considers none but the current one
+// (RFC 8693, section 4.1). Get has them all, for the record and the chain of a new token.
 func (c Claims) Lookup(path string) (any, bool) {
 	if strings.HasPrefix(path, "/") {
 		return c.walk(strings.Split(path[1:], "/"), pointerUnescape)
 	}
-	if value, ok := c.Get(path); ok {
+	if value, ok := c.decisive(path); ok {
 		return value, true
 	}
 	if !strings.Contains(path, ".") {
@@ -37,10 +44,25 @@ func (c Claims) Lookup(path string) (any, bool) {
 	return c.walk(strings.Split(path, "."), func(name string) string { return name })
 }
 
+// decisive is Get without former actors. What Get returns was made for this call.
+func (c Claims) decisive(name string) (any, bool) {
+	value, ok := c.Get(name)
+	if act, isObject := value.(map[string]any); isObject && name == actors {
+		delete(act, actors)
+	}
+	return value, ok
+}
+
+// FormerActor tells whether a path leads to a former actor, which Lookup never finds.
+func FormerActor(path string) bool {
+	return strings.HasPrefix(path+".", "act.act.") || strings.HasPrefix(path+"/", "/act/act/")
+}
+
 // filled tells whether there is a claim with something in it. That of a claim by
-// its whole name is told without reading it.
+// its whole name is told without reading it, but for that of the actors: former ones
+// do not fill it.
 func (c Claims) filled(path string) bool {
-	if !strings.HasPrefix(path, "/") && c.Has(path) {
+	if !strings.HasPrefix(path, "/") && path != actors && c.Has(path) {
 		return c.Filled(path)
 	}
 	value, _ := c.Lookup(path)
@@ -64,7 +86,7 @@ func pointerUnescape(name string) string {
 }
 
 func (c Claims) walk(names []string, name func(string) string) (any, bool) {
-	value, ok := c.Get(name(names[0]))
+	value, ok := c.decisive(name(names[0]))
 	if !ok {
 		return nil, false
 	}

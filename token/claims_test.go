@@ -74,3 +74,33 @@ func TestTexts(t *testing.T) {
 		})
 	}
 }
+
+// Nothing is decided by former actors (RFC 8693, section 4.1), whatever way a path takes.
+// The record has them all.
+func TestLookupWithoutFormerActors(t *testing.T) {
+	claims := parseClaims(t, `{
+		"act": {"sub": "current", "x": {"act": "no actor"}, "act": {"sub": "former", "act": {"sub": "first"}}},
+		"act.x": "whole name", "tenant": {"act": {"act": "no actor"}}
+	}`)
+	current := map[string]any{"sub": "current", "x": map[string]any{"act": "no actor"}}
+	for path, want := range map[string]any{
+		"act": current, "/act": current, "act.sub": "current", "/act/sub": "current", "act.x": "whole name", "act.x.act": "no actor",
+		"/act/x/act": "no actor", "tenant.act.act": "no actor",
+		"act.act": nil, "/act/act": nil, "act.act.sub": nil, "/act/act/sub": nil, "act.act.act.sub": nil, "/act/act/act/sub": nil,
+	} {
+		got, found := claims.Lookup(path)
+		if found != (want != nil) || !cmp.Equal(got, want) {
+			t.Errorf("%s: got %v, %v, want %v", path, got, found, want)
+		}
+		if former := want == nil; former != (claims.Texts(path) == nil) || former != token.FormerActor(path) {
+			t.Errorf("%s: texts %v, leads to a former actor: %t", path, claims.Texts(path), token.FormerActor(path))
+		}
+	}
+	whole := map[string]any{"sub": "former", "act": map[string]any{"sub": "first"}}
+	for range 2 {
+		act, _ := claims.Get("act")
+		if got := act.(map[string]any)["act"]; !cmp.Equal(got, any(whole)) {
+			t.Errorf("the record lacks former actors: %v", act)
+		}
+	}
+}

@@ -153,6 +153,20 @@ func TestRequiredClaims(t *testing.T) {
 	}
 }
 
+// Who acted once is nobody who acts: an act with former actors alone is empty.
+func TestRequiredActor(t *testing.T) {
+	for _, path := range []string{"act", "/act"} {
+		w := ruled(t, func(i *token.Issuer) { i.Require = []string{path} })
+		if _, err := w.verify(t, w.sign(nil, map[string]any{"act": map[string]any{"sub": "a"}})); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		former := map[string]any{"act": map[string]any{"act": map[string]any{"sub": "a"}}}
+		if _, err := w.verify(t, w.sign(nil, former)); !errors.Is(err, token.BadClaim) {
+			t.Errorf("%s: %v for former actors alone", path, err)
+		}
+	}
+}
+
 func TestRememberedTokenSkipsNoNewRule(t *testing.T) {
 	w := newWorld(t, "ES256")
 	raw := w.sign(map[string]any{"typ": "JWT"}, nil)

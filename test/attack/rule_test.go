@@ -79,6 +79,14 @@ $VALUES {
 		token_require actor robot
 		import upstream
 	}
+	handle /former {
+		token_require expression ph(req, "http.auth.user.claim.act.act.sub") == "robot"
+		import upstream
+	}
+	handle /agents {
+		token_require expression {http.auth.user.claim.act}.contains("robot")
+		import upstream
+	}
 	handle /matcher {
 		@acme token claim tenant acme
 		handle @acme {
@@ -232,6 +240,26 @@ func TestAttack09RulesOnOtherTypes(t *testing.T) {
 			answer, passed := r.passes(r.values, target, r.token(changes))
 			if passed || answer.Status != http.StatusForbidden && answer.Status != http.StatusUnauthorized {
 				t.Errorf("%s: %d for %v", target, answer.Status, changes)
+			}
+		}
+	}
+}
+
+// Who acted for the subject before, in whatever depth, opens nothing for who acts now
+// (RFC 8693, section 4.1).
+func TestAttack56FormerActors(t *testing.T) {
+	r := newRuled(t)
+	robot := map[string]any{"sub": "robot"}
+	for _, target := range []string{"/actor", "/agents"} {
+		if answer, passed := r.passes(r.values, target, r.token(map[string]any{"act": robot})); !passed {
+			t.Errorf("%s: %d for a token that is good", target, answer.Status)
+		}
+	}
+	former := map[string]any{"sub": "mallory", "act": robot}
+	for _, act := range []any{former, map[string]any{"act": robot}, map[string]any{"sub": "mallory", "act": former}, map[string]any{"act": []any{robot}}} {
+		for _, target := range []string{"/actor", "/agents", "/former"} {
+			if answer, passed := r.passes(r.values, target, r.token(map[string]any{"act": act})); passed {
+				t.Errorf("%s: %d for act %v", target, answer.Status, act)
 			}
 		}
 	}
