@@ -71,6 +71,9 @@ func askFlags(command *cobra.Command) {
 	command.Flags().String("address", "", "Address of the admin API (default: as the configuration or Caddy has it)")
 	command.Flags().StringP("config", "c", "", "Configuration file that tells the admin API's address")
 	command.Flags().StringP("adapter", "a", "", "Name of config adapter to apply")
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w: if it is a kid or a name that begins with a hyphen, write options first, then -- and then it", err)
+	})
 }
 
 // adminAddress is where the admin API is, by the flags of askFlags.

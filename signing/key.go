@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
@@ -39,10 +40,30 @@ type key struct {
 	gone time.Time
 }
 
-// generate makes a key. Its times are the caller's to set.
+// generate makes a key. Its times are the caller's to set. A kid that begins with a hyphen,
+// as one thumbprint of 64 does, is none: a command would take it for an option, on the day
+// on which the key must be retired at once.
 func generate(purpose Purpose, alg jose.Algorithm) (*key, error) {
-	var private crypto.Signer
-	var err error
+	for {
+		private, err := generatePrivate(alg)
+		if err != nil {
+			return nil, err
+		}
+		encoded, err := x509.MarshalPKCS8PrivateKey(private)
+		if err != nil {
+			return nil, fmt.Errorf("making a key for %s: %w", alg, err)
+		}
+		made := &key{purpose: purpose, alg: alg, private: encoded}
+		if err := made.pair(private); err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(made.id, "-") {
+			return made, nil
+		}
+	}
+}
+
+func generatePrivate(alg jose.Algorithm) (private crypto.Signer, err error) {
 	switch alg {
 	case jose.ES256:
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -56,15 +77,7 @@ func generate(purpose Purpose, alg jose.Algorithm) (*key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a key for %s: %w", alg, err)
 	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, fmt.Errorf("making a key for %s: %w", alg, err)
-	}
-	made := &key{purpose: purpose, alg: alg, private: encoded}
-	if err := made.pair(private); err != nil {
-		return nil, err
-	}
-	return made, nil
+	return private, nil
 }
 
 // pair gives the key its signer.
