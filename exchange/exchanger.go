@@ -33,6 +33,8 @@ type Exchanger struct {
 	actors int
 	// timeout bounds all requests of one exchange together.
 	timeout time.Duration
+	// shortcut spares the usual caller the key.
+	shortcut *shortcut
 }
 
 // New makes an exchanger. Nothing is fetched, and the state is not touched.
@@ -68,6 +70,7 @@ func New(config Config) (*Exchanger, error) {
 	if exchanger.sharing() {
 		exchanger.timeout += readPatience
 	}
+	exchanger.shortcut = exchanger.newShortcut()
 	return exchanger, nil
 }
 
@@ -144,6 +147,15 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 		return x.mint(caller, nil)
 	}
 	now := x.config.Now()
+	if kept := x.shortcut.find(caller, now); kept != nil && !x.overtaken(caller) {
+		x.state.counts.used.RecordHits(1)
+		return kept.issued, nil
+	}
+	return x.exchange(ctx, caller, now)
+}
+
+// exchange is Exchange by the key.
+func (x *Exchanger) exchange(ctx context.Context, caller Caller, now time.Time) (*Issued, error) {
 	if err := x.admit(caller, now); err != nil {
 		return nil, err
 	}
@@ -157,6 +169,7 @@ func (x *Exchanger) Exchange(ctx context.Context, caller Caller) (*Issued, error
 			return nil, newError(OutcomeSubjectRejected, errRevoked)
 		}
 		x.state.counts.used.RecordHits(1)
+		x.shortcut.note(caller, kept)
 		return x.reuse(key, kept, caller, now), nil //nolint:contextcheck // what it sets off outlives this request
 	}
 	x.state.counts.used.RecordMisses(1)
@@ -214,43 +227,6 @@ func (x *Exchanger) still(caller Caller, issued *Issued, err error) (*Issued, er
 
 func (x *Exchanger) revoked(caller Caller) bool {
 	return caller.Token != nil && x.config.Revoked != nil && x.config.Revoked(caller.Token)
-}
-
-// key names the exchange for this caller. space is memory for the scopes asked
-// for, those of each leg behind an empty one.
-func (x *Exchanger) key(space []string, caller Caller) (cacheKey, error) {
-	asked, lacking := x.asks(space, caller)
-	if lacking != nil {
-		// Asking for no scope would make many servers grant their default.
-		failure := newError(OutcomeInsufficientScope, errNoScope)
-		failure.Scope = lacking.Scope
-		return cacheKey{}, failure
-	}
-	bound, err := x.config.Bind.name()
-	if err != nil {
-		return cacheKey{}, newError(OutcomeFault, err)
-	}
-	return x.state.keys.boundKey(&x.settings, x.digest(caller), asked, x.bound(caller.Token), bound), nil
-}
-
-// noDigest stands for the caller where all get the same token.
-var noDigest token.Digest
-
-func (x *Exchanger) digest(caller Caller) *token.Digest {
-	if x.forAll() {
-		return &noDigest
-	}
-	return &caller.Token.Digest
-}
-
-// bound is what the answer's scope must lie within where nothing is asked for:
-// what the caller holds. It depends on where the configuration finds scopes in a
-// token, so the token alone does not tell it.
-func (x *Exchanger) bound(caller *token.Token) []string {
-	if !x.bounded || caller == nil {
-		return nil
-	}
-	return caller.Scopes
 }
 
 // share waits for the one call that is made for this key at a time.

@@ -155,6 +155,43 @@ func appendQuestion(
 	return appendField(message, binding)
 }
 
+// key names the exchange for this caller. space is memory for the scopes asked
+// for, those of each leg behind an empty one.
+func (x *Exchanger) key(space []string, caller Caller) (cacheKey, error) {
+	asked, lacking := x.asks(space, caller)
+	if lacking != nil {
+		// Asking for no scope would make many servers grant their default.
+		failure := newError(OutcomeInsufficientScope, errNoScope)
+		failure.Scope = lacking.Scope
+		return cacheKey{}, failure
+	}
+	bound, err := x.config.Bind.name()
+	if err != nil {
+		return cacheKey{}, newError(OutcomeFault, err)
+	}
+	return x.state.keys.boundKey(&x.settings, x.digest(caller), asked, x.bound(caller.Token), bound), nil
+}
+
+// noDigest stands for the caller where all get the same token.
+var noDigest token.Digest
+
+func (x *Exchanger) digest(caller Caller) *token.Digest {
+	if x.forAll() {
+		return &noDigest
+	}
+	return &caller.Token.Digest
+}
+
+// bound is what the answer's scope must lie within where nothing is asked for:
+// what the caller holds. It depends on where the configuration finds scopes in a
+// token, so the token alone does not tell it.
+func (x *Exchanger) bound(caller *token.Token) []string {
+	if !x.bounded || caller == nil {
+		return nil
+	}
+	return caller.Scopes
+}
+
 // derive makes the key of something that belongs to an exchange beside its result.
 func (k cacheKey) derive(what string, digest token.Digest) cacheKey {
 	message := appendField(k[:], what)

@@ -52,6 +52,12 @@ type entry struct {
 	origin  Origin
 	owner   subject // whose share it is in
 	second  secondPlace
+
+	// For the shortcut: the number of the token that led here last, how often, and whether
+	// the memory has let it go.
+	caller atomic.Uint64
+	uses   atomic.Uint32
+	gone   atomic.Bool
 }
 
 // A secondPlace is where other nodes find the same token, zero: they do not.
@@ -78,9 +84,12 @@ func NewState(maxEntries int, maxBytes int64) *State {
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(stored otter.Entry[cacheKey, *entry]) time.Duration {
 			return max(stored.Value.life, time.Nanosecond)
 		}),
-		StatsRecorder:    state.counts,
-		Executor:         token.Upkeep(),
-		OnAtomicDeletion: func(gone otter.DeletionEvent[cacheKey, *entry]) { state.shares.remove(gone.Value) },
+		StatsRecorder: state.counts,
+		Executor:      token.Upkeep(),
+		OnAtomicDeletion: func(gone otter.DeletionEvent[cacheKey, *entry]) {
+			gone.Value.gone.Store(true)
+			state.shares.remove(gone.Value)
+		},
 	})
 	return state
 }

@@ -73,9 +73,11 @@ const anonymous policy.Kind = "anonymous"
 
 func (h *TokenRequire) decide(r *http.Request, who *caller) policy.Decision {
 	_, step := who.begin(r.Context(), "token_require")
-	decision := policy.Decision{Kind: anonymous, Rule: h.policy.String(), Reason: "the request has no good token"}
+	var decision policy.Decision
 	if who.token != nil {
 		decision = h.policy.Decide(who.question(r, h.policy))
+	} else {
+		decision = policy.Decision{Kind: anonymous, Rule: h.policy.String(), Reason: "the request has no good token"}
 	}
 	if !h.Shadow {
 		who.needs(h.policy.Scopes())

@@ -97,6 +97,9 @@ type StepUp struct {
 // And asks for both. Where no acr is in both, the other's alone are named: that
 // is the one that refuses.
 func (s StepUp) And(other StepUp) StepUp {
+	if len(other.ACR) == 0 && other.MaxAge == 0 {
+		return s
+	}
 	switch both := shared(s.ACR, other.ACR); {
 	case len(other.ACR) == 0:
 	case len(both) == 0:

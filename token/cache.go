@@ -1,6 +1,7 @@
 package token
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -19,11 +20,15 @@ type verified struct {
 	shape string // of the ClaimPaths
 	// opener is the ID of the keys that opened the token, "" if it was not encrypted.
 	opener string
+
+	// For those who need not look here: how often, and whether the cache has let it go.
+	uses atomic.Uint32
+	gone atomic.Bool
 }
 
 // A Cache remembers verified tokens by the SHA-256 of all their bytes, so that a
 // token presented again costs no cryptography. It holds no raw token, never
-// outlives exp, and skips no check but the signature. It is bounded in entries
+// outlives exp, and leaves every check but the signature to the verifier. It is bounded in entries
 // and bytes, and safe for concurrent use.
 type Cache struct {
 	entries *otter.Cache[Digest, *verified]
@@ -38,9 +43,10 @@ func NewCache(maxEntries int, maxBytes int64) *Cache {
 	share := (uint64(maxBytes) + entries - 1) / entries //nolint:gosec // positive
 	counts := stats.NewCounter()
 	return &Cache{counts: counts, entries: otter.Must(&otter.Options[Digest, *verified]{
-		MaximumWeight: uint64(maxBytes), //nolint:gosec // positive
-		StatsRecorder: counts,
-		Executor:      Upkeep(),
+		MaximumWeight:    uint64(maxBytes), //nolint:gosec // positive
+		StatsRecorder:    counts,
+		Executor:         Upkeep(),
+		OnAtomicDeletion: func(let otter.DeletionEvent[Digest, *verified]) { let.Value.gone.Store(true) },
 		Weigher: func(_ Digest, entry *verified) uint32 {
 			return uint32(min(max(weigh(entry.token), share), 1<<30))
 		},

@@ -53,6 +53,7 @@ func read(digest Digest, typ string, claims Claims, paths ClaimPaths) (*Token, e
 		Type:      typ,
 		Digest:    digest,
 		foreign:   foreignKind(claims),
+		number:    numbers.Add(1),
 	}
 	reader.placed(parsed, paths)
 	if act, ok := claims.Get("act"); ok {

@@ -2,6 +2,7 @@ package token
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -67,8 +68,16 @@ type Token struct {
 
 	// What the claims say for good, found when they were read.
 	foreign error // the token is of another kind, and never accepted
-	opaque  bool  // its issuer was asked about it, and it is no JWT: there is no header
+	number  uint64
+	opaque  bool // its issuer was asked about it, and it is no JWT: there is no header
 }
+
+// numbers counts the tokens that were read.
+var numbers atomic.Uint64 //nolint:gochecknoglobals // a number is given once in a process
+
+// Number tells this token from every other one that was read in this process, be it of the
+// same text: read once more it may say something else. It is zero for one that was not read.
+func (t *Token) Number() uint64 { return t.number }
 
 // HasScope tells whether the token holds exactly that scope.
 func (t *Token) HasScope(scope string) bool { return slices.Contains(t.Scopes, scope) }

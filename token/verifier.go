@@ -18,6 +18,7 @@ type Verifier struct {
 	bindings bool
 	cache    *Cache
 	now      func() time.Time
+	passed   Slots[passed]
 
 	// encrypted are the issuers whose tokens may come encrypted.
 	encrypted []trusted
@@ -70,8 +71,15 @@ func NewVerifier(config VerifierConfig) *Verifier {
 // Verify returns the token and the issuer that made it, or an error that wraps
 // the Reason it is refused for. Cheap checks come before cryptography and
 // cryptography before the network (RFC 9068, section 4, in another order). A
-// remembered token skips the cryptography and nothing else.
+// remembered token skips the cryptography, and where it has passed here before those
+// checks that would say the same again.
 func (v *Verifier) Verify(ctx context.Context, raw Raw) (*Token, *Issuer, error) {
+	if known := v.recall(raw.Digest(), v.now()); known != nil {
+		if err := checkStatus(ctx, known.token, known.issuer); err != nil {
+			return nil, nil, err
+		}
+		return known.token, known.issuer, nil
+	}
 	return v.verify(ctx, raw, false)
 }
 
@@ -103,8 +111,12 @@ func (v *Verifier) verify(ctx context.Context, raw Raw, asking bool) (*Token, *I
 	if !ok || !issuer.Keys.Holds(entry.key) || !issuer.allows(entry.alg) || issuer.shape != entry.shape || !issuer.opened(entry) {
 		return v.verifyAnew(ctx, raw, asking)
 	}
-	if err := v.check(entry.token, issuer.Issuer, asking); err != nil {
+	at := v.moment(issuer.Issuer, asking)
+	if err := askAll(entry.token, issuer.Issuer, at); err != nil {
 		return nil, nil, err
+	}
+	if !asking {
+		v.note(entry, issuer.Issuer, at.now)
 	}
 	if err := checkStatus(ctx, entry.token, issuer.Issuer); err != nil {
 		return nil, nil, err
@@ -145,7 +157,10 @@ func (v *Verifier) verifyAnew(ctx context.Context, raw Raw, asking bool) (*Token
 }
 
 func (v *Verifier) check(t *Token, issuer *Issuer, asking bool) error {
-	at := v.moment(issuer, asking)
+	return askAll(t, issuer, v.moment(issuer, asking))
+}
+
+func askAll(t *Token, issuer *Issuer, at moment) error {
 	for i := range checks {
 		if err := checks[i].ask(t, issuer, at); err != nil {
 			return err

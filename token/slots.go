@@ -1,0 +1,22 @@
+package token
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
+// slots is how many tokens have room in Slots: a power of two.
+const slots = 1024
+
+// Slots lead from a token straight to what was found for it a moment ago, for those who
+// would otherwise find out the same again and again. Each token has one place, which it has
+// in common with others: who looks must see whether what lies there is its own, and whether
+// the memory that it comes from has let it go: until another takes its place it lies here
+// still, so that beyond its bound a memory holds 1,024 entries at most. They take 8 KiB, need
+// no lock, and are ready to use.
+type Slots[T any] [slots]atomic.Pointer[T]
+
+// At is the place of a token.
+func (s *Slots[T]) At(digest *Digest) *atomic.Pointer[T] {
+	return &s[binary.LittleEndian.Uint16(digest[:])%slots]
+}
