@@ -24,13 +24,15 @@ func (x *Exchanger) newShortcut() *shortcut {
 	return new(shortcut)
 }
 
-// note remembers where a caller's token leads to.
+// note remembers where a caller's token leads to. What lies there gives way only to what
+// is used much: else with many callers each request would write here, and find nothing.
 func (s *shortcut) note(caller Caller, kept *entry) {
 	if s == nil || caller.Token.Number() == 0 {
 		return
 	}
-	kept.caller.Store(caller.Token.Number())
-	if slot := s.At(&caller.Token.Digest); slot.Load() != kept {
+	slot := s.At(&caller.Token.Digest)
+	if there := slot.Load(); there == nil || there == kept || there.gone.Load() || kept.uses.Add(1)%looked == 0 {
+		kept.caller.Store(caller.Token.Number())
 		slot.Store(kept)
 	}
 }

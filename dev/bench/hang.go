@@ -14,7 +14,7 @@ import (
 const (
 	// hangCallers wait for the server that hangs: as many as are asked at a time
 	// (hangCalls), and some in the queue behind.
-	hangCallers, hangCalls = 100, 64
+	hangCallers, hangCalls = 100, 56
 	// hangConnections is how many requests of the other route run at a time.
 	hangConnections = 4
 	// hangPatience is how long the callers may take until they hang.
