@@ -13,7 +13,14 @@ import (
 // very object, so its text, claims and scopes are the same, and the exchange never changes.
 //
 // An entry that the memory has let go, for whatever reason, is not found here either.
-type shortcut struct{ token.Slots[entry] }
+type shortcut struct{ token.Slots[lead] }
+
+// A lead says to what a token leads. The number is this exchange's own to note: another one
+// that shares the memory may come to the same entry with another reading of the token.
+type lead struct {
+	number uint64
+	kept   *entry
+}
 
 // newShortcut makes one, nil where something beside the token is part of the key (the
 // gateway's own key or certificate may become another one) or all callers get one token.
@@ -30,11 +37,16 @@ func (s *shortcut) note(caller Caller, kept *entry) {
 	if s == nil || caller.Token.Number() == 0 {
 		return
 	}
+	number := caller.Token.Number()
 	slot := s.At(&caller.Token.Digest)
-	if there := slot.Load(); there == nil || there == kept || there.gone.Load() || kept.uses.Add(1)%looked == 0 {
-		kept.caller.Store(caller.Token.Number())
-		slot.Store(kept)
+	switch there := slot.Load(); {
+	case there == nil || there.kept.gone.Load():
+	case there.number == number && there.kept == kept:
+		return
+	case there.kept != kept && kept.uses.Add(1)%looked != 0:
+		return
 	}
+	slot.Store(&lead{number, kept})
 }
 
 // looked is of how many uses of an entry one goes the long way, so that the memory learns
@@ -48,14 +60,17 @@ func (s *shortcut) find(caller Caller, now time.Time) *entry {
 	if s == nil || caller.Token == nil {
 		return nil
 	}
-	kept := s.At(&caller.Token.Digest).Load()
-	switch {
-	case kept == nil || kept.gone.Load() || kept.caller.Load() != caller.Token.Number():
+	there := s.At(&caller.Token.Digest).Load()
+	if there == nil || there.number != caller.Token.Number() {
+		return nil
+	}
+	switch kept := there.kept; {
+	case kept.gone.Load():
 		return nil
 	case caller.Raw.Digest() != caller.Token.Digest || !now.Before(caller.Token.Expiry):
 		return nil
 	case !now.Before(kept.freshUntil) || now.UnixNano() >= kept.renewAt.Load() || kept.uses.Add(1)%looked == 0:
 		return nil
 	}
-	return kept
+	return there.kept
 }

@@ -3,6 +3,8 @@ package exchange
 import (
 	"fmt"
 	"math"
+	"net/http"
+	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -76,11 +78,11 @@ func TestShortcutForgetsWithTheMemory(t *testing.T) {
 		"swept":   func(r rig, _ Caller, _ *Issued) { r.state.Sweep(func(Origin) bool { return true }) },
 		"refused": func(r rig, who Caller, issued *Issued) { _, _ = r.Replace(t.Context(), who, issued) },
 		"too old": func(r rig, who Caller, _ *Issued) {
-			r.shortcut.At(&who.Token.Digest).Load().renewAt.Store(math.MaxInt64) // somebody is at it
+			r.shortcut.At(&who.Token.Digest).Load().kept.renewAt.Store(math.MaxInt64) // somebody is at it
 			r.clock.pass(290 * time.Second)
 		},
 		"renewing": func(r rig, who Caller, _ *Issued) {
-			due := r.shortcut.At(&who.Token.Digest).Load().renewAt.Load()
+			due := r.shortcut.At(&who.Token.Digest).Load().kept.renewAt.Load()
 			r.clock.pass(time.Unix(0, due).Sub(r.clock.Now()))
 		},
 	} {
@@ -117,7 +119,7 @@ func TestShortcutEndsWithTheToken(t *testing.T) {
 		wantError(t, nil, err, &Error{Outcome: OutcomeSubjectRejected, Status: 401, Code: "invalid_token"})
 	}
 	revoked = false
-	kept := r.shortcut.At(&alice.Token.Digest).Load()
+	kept := r.shortcut.At(&alice.Token.Digest).Load().kept
 	kept.freshUntil = kept.freshUntil.Add(time.Hour) // by mistake
 	kept.renewAt.Store(math.MaxInt64)
 	r.clock.pass(time.Minute)
@@ -135,4 +137,24 @@ func eventually(t *testing.T, so func() bool) {
 		<-time.After(5 * time.Millisecond)
 	}
 	t.Error("it never came")
+}
+
+// Callers without a token get the one token of all, and no shortcut.
+func TestShortcutOfNobody(t *testing.T) {
+	x, fake := newTwoLegged(t, func(second *Leg) {
+		second.Grant, second.ScopeExact = GrantJWTBearer, []string{"far:read"}
+	})
+	calls := 0
+	fake.say = func(_ url.Values, w http.ResponseWriter) {
+		calls++
+		sayToken(w, fmt.Sprint("made", calls))
+	}
+	for range 3 {
+		if issued, err := x.Exchange(t.Context(), Caller{}); err != nil || issued == nil {
+			t.Fatal(err)
+		}
+	}
+	if calls != 2 || x.shortcut != nil {
+		t.Errorf("%d calls for two legs", calls)
+	}
 }

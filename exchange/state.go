@@ -53,11 +53,9 @@ type entry struct {
 	owner   subject // whose share it is in
 	second  secondPlace
 
-	// For the shortcut: the number of the token that led here last, how often, and whether
-	// the memory has let it go.
-	caller atomic.Uint64
-	uses   atomic.Uint32
-	gone   atomic.Bool
+	// For the shortcut: how often it was used, and whether the memory has let it go.
+	uses atomic.Uint32
+	gone atomic.Bool
 }
 
 // A secondPlace is where other nodes find the same token, zero: they do not.
