@@ -167,7 +167,7 @@ func (*federatedAuth) expired(assertion Secret, now time.Time) bool {
 }
 
 // isSVID knows a SPIFFE JWT-SVID that was made for this server alone, which has a type of
-// its own (draft-ietf-oauth-spiffe-client-auth, section 4.1). One with another audience is
+// its own (draft-ietf-oauth-spiffe-client-auth). One with another audience is
 // for a server that takes it as any other workload's token, as Entra does.
 func (*federatedAuth) isSVID(assertion Secret, issuer string) bool {
 	claims, err := claimsOf(assertion)

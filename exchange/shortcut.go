@@ -43,15 +43,11 @@ func (s *shortcut) note(caller Caller, kept *entry) {
 	case there == nil || there.kept.gone.Load():
 	case there.number == number && there.kept == kept:
 		return
-	case there.kept != kept && kept.uses.Add(1)%looked != 0:
+	case there.kept != kept && !kept.uses.Seldom():
 		return
 	}
 	slot.Store(&lead{number, kept})
 }
-
-// looked is of how many uses of an entry one goes the long way, so that the memory learns
-// which of its entries are used.
-const looked = 16
 
 // find returns what serves this caller, nil where the long way has to be taken: for the
 // first time, when the token or what was issued for it has come into its last part, and
@@ -69,7 +65,7 @@ func (s *shortcut) find(caller Caller, now time.Time) *entry {
 		return nil
 	case caller.Raw.Digest() != caller.Token.Digest || !now.Before(caller.Token.Expiry):
 		return nil
-	case !now.Before(kept.freshUntil) || now.UnixNano() >= kept.renewAt.Load() || kept.uses.Add(1)%looked == 0:
+	case !now.Before(kept.freshUntil) || now.UnixNano() >= kept.renewAt.Load() || kept.uses.Seldom():
 		return nil
 	}
 	return there.kept

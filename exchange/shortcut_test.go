@@ -30,12 +30,15 @@ func reader(t *testing.T, now time.Time) func(text, scope string) Caller {
 	}
 }
 
+// often is enough for long ways and short ones.
+const often = 48
+
 // often exchanges as often as it takes for long ways and short ones, and tells the calls.
 // Each time the caller must get its own scope.
 func (r rig) often(t *testing.T, who Caller) (last *Issued, calls int) {
 	t.Helper()
 	before := r.sts.calls()
-	for i := range 3 * looked {
+	for i := range often {
 		issued, err := r.Exchange(t.Context(), who)
 		if err != nil || !slices.Equal(issued.Scope, who.Token.Scopes) {
 			t.Fatalf("request %d: %v, %+v", i, err, issued)
@@ -53,7 +56,7 @@ func TestShortcutLeadsWhereTheKeyDoes(t *testing.T) {
 	if calls != 1 || !first.Cached || r.shortcut.find(alice, r.clock.Now()) == nil {
 		t.Fatalf("%d calls, %+v", calls, first)
 	}
-	if hits := r.state.Stats().Hits; hits != 3*looked-1 {
+	if hits := r.state.Stats().Hits; hits != often-1 {
 		t.Errorf("%d hits are counted", hits)
 	}
 	// The same text that was read once more may say something else.

@@ -54,7 +54,7 @@ type entry struct {
 	second  secondPlace
 
 	// For the shortcut: how often it was used, and whether the memory has let it go.
-	uses atomic.Uint32
+	uses token.Uses
 	gone atomic.Bool
 }
 

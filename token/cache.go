@@ -22,7 +22,7 @@ type verified struct {
 	opener string
 
 	// For those who need not look here: how often, and whether the cache has let it go.
-	uses atomic.Uint32
+	uses Uses
 	gone atomic.Bool
 }
 

@@ -14,13 +14,9 @@ type passed struct {
 	from, until time.Time
 }
 
-// looked is of how many requests with a token that has passed one is checked all the same,
-// so that the cache learns which of its entries are used.
-const looked = 16
-
 // recall returns what has passed here, nil where it has to be checked.
 func (v *Verifier) recall(digest Digest, now time.Time) *passed {
-	if v.cache == nil {
+	if v.passed == nil {
 		return nil
 	}
 	known := v.passed.At(&digest).Load()
@@ -29,7 +25,7 @@ func (v *Verifier) recall(digest Digest, now time.Time) *passed {
 		return nil
 	case now.Before(known.from) || !now.Before(known.until) || !known.issuer.Keys.Holds(known.key):
 		return nil
-	case known.uses.Add(1)%looked == 0:
+	case known.uses.Seldom():
 		return nil
 	}
 	v.cache.counts.RecordHits(1)
@@ -47,7 +43,7 @@ func (v *Verifier) note(entry *verified, issuer *Issuer, now time.Time) {
 	case known == nil || known.gone.Load():
 	case known.verified == entry && !now.Before(known.from):
 		return
-	case known.verified != entry && entry.uses.Add(1)%looked != 0:
+	case known.verified != entry && !entry.uses.Seldom():
 		return // with many callers each request would write here, and find nothing
 	}
 	slot.Store(&passed{verified: entry, issuer: issuer, from: now, until: endOf(entry.token, issuer)})

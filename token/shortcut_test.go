@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -114,5 +115,29 @@ func TestPassedTokensShareAPlace(t *testing.T) {
 				t.Fatalf("another token: %v", err)
 			}
 		}
+	}
+}
+
+// The cache learns that a token is used although most of its uses pass it by: many others
+// that come a few times do not push it out.
+func TestPassedTokenStaysWhileItIsUsed(t *testing.T) {
+	w := newWorld(t, "EdDSA")
+	hot := w.sign(nil, map[string]any{"jti": "hot"})
+	const others = 600
+	for i := range others {
+		for range 20 {
+			if _, err := w.verify(t, hot); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other := w.sign(nil, map[string]any{"jti": fmt.Sprint("other", i)})
+		for range 8 {
+			if _, err := w.verify(t, other); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if again := w.cache.Stats().Misses - others - 1; again != 0 {
+		t.Errorf("a token that is used much was pushed out %d times", again)
 	}
 }

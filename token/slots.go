@@ -20,3 +20,13 @@ type Slots[T any] [slots]atomic.Pointer[T]
 func (s *Slots[T]) At(digest *Digest) *atomic.Pointer[T] {
 	return &s[binary.LittleEndian.Uint16(digest[:])%slots]
 }
+
+// Uses count how often something was found in its place.
+type Uses struct{ count atomic.Uint32 }
+
+// usual is of how many uses one is told from the others.
+const usual = 16
+
+// Seldom counts one use, and is true for one of sixteen. That one goes the long way, so that
+// the memory behind learns which of its entries are used.
+func (u *Uses) Seldom() bool { return u.count.Add(1)%usual == 0 }

@@ -18,7 +18,7 @@ type Verifier struct {
 	bindings bool
 	cache    *Cache
 	now      func() time.Time
-	passed   Slots[passed]
+	passed   *Slots[passed] // nil where nothing is remembered
 
 	// encrypted are the issuers whose tokens may come encrypted.
 	encrypted []trusted
@@ -61,6 +61,9 @@ func NewVerifier(config VerifierConfig) *Verifier {
 		if issuer.Decrypter != nil {
 			verifier.encrypted = append(verifier.encrypted, known)
 		}
+	}
+	if config.Cache != nil {
+		verifier.passed = new(Slots[passed])
 	}
 	if verifier.now == nil {
 		verifier.now = time.Now
