@@ -108,16 +108,13 @@ func (a *App) isRevoked(t *token.Token) bool { return a.revoked.Revoked(t) != ni
 // ancestry is what a token of the gateway's own was derived from.
 func (a *App) ancestry(t *token.Token) []byte { return a.revoked.FactsOf(t).Tags }
 
-// originOf is what is derived from a token, and from that of who acts, if there is
-// one.
-func (a *App) originOf(subject, actor *token.Token) []byte {
-	facts := a.revoked.FactsOf(subject)
-	tags := revocation.TagsOf(&facts)
-	if actor != nil {
-		acts := a.revoked.FactsOf(actor)
-		tags = tags.Join(&acts)
+// originOf returns what says what is derived from a token, and from that of who acts, if
+// there is one.
+func (a *App) originOf() func(subject, actor *token.Token) []byte {
+	if a.lineage == nil {
+		a.lineage = a.revoked.Lineage()
 	}
-	return tags
+	return func(subject, actor *token.Token) []byte { return a.lineage.Of(subject, actor) }
 }
 
 // CountDerived tells how much of each kind a revocation would clear on this node; it

@@ -40,10 +40,11 @@ func (a *App) local(block *config.Exchange) (*exchange.Local, error) {
 	if err != nil {
 		return nil, err
 	}
+	origin := a.originOf()
 	local := &exchange.Local{
 		Minter: a.Minter(), Type: signing.Purpose(block.Type), Lifetime: block.Lifetime.Or(0),
 		Subjects: subjects, Impersonate: block.Impersonates(),
-		Origin: func(caller *token.Token) []byte { return a.originOf(caller, nil) },
+		Origin: func(caller *token.Token) []byte { return origin(caller, nil) },
 	}
 	for _, claim := range block.Claims {
 		local.Claims = append(local.Claims, exchange.CopiedClaim(claim))

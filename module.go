@@ -62,10 +62,11 @@ type App struct {
 	store     store.Store
 	second    *exchange.SecondLevel // nil where the store is of this node alone
 	revoked   *revocation.State
-	place     lease.Key      // where the log of revoked is
-	limits    *limit.Shared  // nil where each node counts alone
-	derived   derived        // what a revocation clears
-	regions   []*keys.Source // the keys of other regions
+	lineage   *revocation.Lineage // nil where nothing is minted
+	place     lease.Key           // where the log of revoked is
+	limits    *limit.Shared       // nil where each node counts alone
+	derived   derived             // what a revocation clears
+	regions   []*keys.Source      // the keys of other regions
 	// introspected and decrypters are by issuer URL and by issuer block.
 	audiences    audiences // of exchanges and of the front door
 	introspected map[string]introspected

@@ -57,7 +57,7 @@ func (a *App) TokenService(directive *config.TokenService) (*sts.Service, error)
 	settings := sts.Config{
 		Issuer: a.Sign.Issuer, TokenEndpoint: directive.Address(a.Sign.Issuer, config.EndpointToken),
 		Minter: a.Minter(), Keys: a.ring, Naming: naming,
-		Own: a.guarded(own), Revoker: ownRevoker{a.revoked, a.Sign.Issuer}, Origin: a.originOf,
+		Own: a.guarded(own), Revoker: ownRevoker{a.revoked, a.Sign.Issuer}, Origin: a.originOf(),
 		Marks: a.store, Values: a.store, DPoP: dpop, Crowd: crowd.Value, Holdings: held.Value, Revoked: gone.Value,
 	}
 	for _, id := range slices.Sorted(maps.Keys(directive.Clients)) {

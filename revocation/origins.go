@@ -102,12 +102,18 @@ func (o *origins) find(t *token.Token) *taggedEvent {
 // names in another way than the token does itself is derived from what it says.
 func (s *State) FactsOf(t *token.Token) Facts {
 	facts := FactsOf(t)
-	facts.Tags = s.origins.tags(t)
+	facts.Tags = s.inherited(t)
+	return facts
+}
+
+// inherited are the tags of what a token was derived from.
+func (s *State) inherited(t *token.Token) Tags {
+	tags := s.origins.tags(t)
 	if t.JWT != nil {
 		said := FactsOf(t.JWT)
-		facts.Tags = facts.Tags.Join(&said)
+		tags = tags.Join(&said)
 	}
-	return facts
+	return tags
 }
 
 // Revoked tells why a token is no longer good, nil if it is good as far as the list
