@@ -80,14 +80,20 @@ type Event struct {
 
 // A Trail writes events. The zero value writes nothing.
 type Trail struct {
-	log *slog.Logger
+	log    *slog.Logger
+	grants bool
 }
 
-// NewTrail makes a trail that writes to the logger.
-func NewTrail(log *slog.Logger) *Trail { return &Trail{log: log} }
+// NewTrail makes a trail that writes to the logger. Whether it takes grants, which each
+// request would ask it, is asked here once.
+func NewTrail(log *slog.Logger) *Trail {
+	return &Trail{log: log, grants: log != nil && log.Enabled(context.Background(), level(Granted))}
+}
 
-// Wants tells whether an event with that outcome would be written, so that hot
-// paths make none in vain.
+// Grants tells whether requests that pass are written.
+func (t *Trail) Grants() bool { return t != nil && t.grants }
+
+// Wants tells whether an event with that outcome would be written.
 func (t *Trail) Wants(ctx context.Context, outcome Outcome) bool {
 	return t != nil && t.log != nil && t.log.Enabled(ctx, level(outcome))
 }

@@ -15,9 +15,7 @@ func TestExchangeBoundSubjectRefused(t *testing.T) {
 	r := newRig(t, nil)
 	bound := func(name string) Caller {
 		caller := r.caller(name, "orders:read")
-		held := *caller.Token
-		held.Confirmation = token.Confirmation{Key: token.Thumbprint{1}}
-		caller.Token = &held
+		caller.Token.Confirmation = token.Confirmation{Key: token.Thumbprint{1}}
 		return caller
 	}
 	refused := func(caller Caller, want Outcome, status int) {

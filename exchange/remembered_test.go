@@ -36,10 +36,7 @@ func TestExchangeNeverCrosses(t *testing.T) {
 	if _, err := r.Exchange(t.Context(), base); err != nil {
 		t.Fatal(err)
 	}
-	sameToken := base
-	fewer := *base.Token
-	fewer.Scopes = []string{"orders:read"}
-	sameToken.Token = &fewer
+	sameToken := r.caller(prefix+"one", "orders:read")
 	sameSubject := r.caller(prefix+"two", "orders:read", "orders:write")
 	sameSubject.Token.Subject = base.Token.Subject
 	for name, caller := range map[string]Caller{"a common prefix, the same sub": sameSubject, "fewer scopes": sameToken} {

@@ -20,6 +20,7 @@ type shortcut struct{ token.Slots[lead] }
 type lead struct {
 	number uint64
 	kept   *entry
+	until  int64 // in nanoseconds since 1970: the end of the token, or of being fresh
 }
 
 // newShortcut makes one, nil where something beside the token is part of the key (the
@@ -33,7 +34,7 @@ func (x *Exchanger) newShortcut() *shortcut {
 
 // note remembers where a caller's token leads to. What lies there gives way only to what
 // is used much: else with many callers each request would write here, and find nothing.
-func (s *shortcut) note(caller Caller, kept *entry) {
+func (s *shortcut) note(caller Caller, kept *entry, now time.Time) {
 	if s == nil || caller.Token.Number() == 0 {
 		return
 	}
@@ -41,31 +42,29 @@ func (s *shortcut) note(caller Caller, kept *entry) {
 	slot := s.At(&caller.Token.Digest)
 	switch there := slot.Load(); {
 	case there == nil || there.kept.gone.Load():
-	case there.number == number && there.kept == kept:
+	case there.number == number && there.kept == kept && now.UnixNano() < there.until:
 		return
 	case there.kept != kept && !kept.uses.Seldom():
 		return
 	}
-	slot.Store(&lead{number, kept})
+	until := token.Within(now, earliest(kept.freshUntil, caller.Token.Expiry))
+	slot.Store(&lead{number, kept, until.UnixNano()})
 }
 
 // find returns what serves this caller, nil where the long way has to be taken: for the
 // first time, when the token or what was issued for it has come into its last part, and
 // now and then.
-func (s *shortcut) find(caller Caller, now time.Time) *entry {
-	if s == nil || caller.Token == nil {
-		return nil
-	}
-	there := s.At(&caller.Token.Digest).Load()
-	if there == nil || there.number != caller.Token.Number() {
+func (s *shortcut) find(raw *token.Raw, held *token.Token, now int64) *entry {
+	there := s.At(&held.Digest).Load()
+	if there == nil || there.number != held.Number() {
 		return nil
 	}
 	switch kept := there.kept; {
 	case kept.gone.Load():
 		return nil
-	case caller.Raw.Digest() != caller.Token.Digest || !now.Before(caller.Token.Expiry):
+	case raw.Digest() != held.Digest:
 		return nil
-	case !now.Before(kept.freshUntil) || now.UnixNano() >= kept.renewAt.Load() || kept.uses.Seldom():
+	case now >= there.until || now >= kept.renewAt.Load() || kept.uses.Seldom():
 		return nil
 	}
 	return there.kept

@@ -53,7 +53,7 @@ func TestShortcutLeadsWhereTheKeyDoes(t *testing.T) {
 	callers := reader(t, r.clock.Now())
 	alice := callers("alice", "orders:read")
 	first, calls := r.often(t, alice)
-	if calls != 1 || !first.Cached || r.shortcut.find(alice, r.clock.Now()) == nil {
+	if calls != 1 || !first.Cached || r.shortcut.find(&alice.Raw, alice.Token, r.clock.Now().UnixNano()) == nil {
 		t.Fatalf("%d calls, %+v", calls, first)
 	}
 	if hits := r.state.Stats().Hits; hits != often-1 {
@@ -95,7 +95,7 @@ func TestShortcutForgetsWithTheMemory(t *testing.T) {
 			first, _ := r.often(t, alice)
 			before := r.sts.calls()
 			forget(r, alice, first)
-			if kept := r.shortcut.find(alice, r.clock.Now()); kept != nil && kept.issued.Token.Digest() == first.Token.Digest() {
+			if kept := r.shortcut.find(&alice.Raw, alice.Token, r.clock.Now().UnixNano()); kept != nil && kept.issued.Token.Digest() == first.Token.Digest() {
 				t.Error("the shortcut still leads there")
 			}
 			eventually(t, func() bool {

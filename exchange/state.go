@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
-	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/flight"
 	"github.com/caddy-gatehouse/gatehouse/token"
@@ -69,7 +68,7 @@ type secondPlace struct {
 // exchange of its own, but for those that run at the same time for the same
 // caller.
 func NewState(maxEntries int, maxBytes int64) *State {
-	state := &State{keys: newKeyMaker(), counts: &counts{used: stats.NewCounter()}}
+	state := &State{keys: newKeyMaker(), counts: &counts{used: token.NewCounts()}}
 	if maxEntries <= 0 || maxBytes <= 0 {
 		return state
 	}

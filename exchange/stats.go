@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2/stats"
-
 	"github.com/caddy-gatehouse/gatehouse/signing"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -42,7 +40,7 @@ func (s *State) Stats() Stats {
 // counts are those of one memory. The memory itself would count a look that is no
 // caller's.
 type counts struct {
-	used                                   *stats.Counter
+	used                                   *token.Counts
 	evictions                              atomic.Uint64
 	sharedHits, sharedMisses, sharedFailed atomic.Uint64
 }

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -10,6 +9,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/jose"
 	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -22,24 +22,18 @@ const callerVar = "gatehouse.caller"
 // It belongs to one request and is used by one goroutine.
 type caller struct {
 	auth   *TokenAuth
-	raw    token.Raw
 	token  *token.Token  // nil until it was verified
 	issuer *token.Issuer // likewise
-	proved bool          // it came under the scheme DPoP
+	found  token.Credential
 	// shadowed tells that a token_require in shadow would have refused the request.
 	shadowed bool
 
 	// shown are the ways in which the token was shown to be the caller's own.
-	shown []string
+	shown proof.Kinds
 	// errorCode is the OAuth code of a refusal, for {http.auth.error}.
 	errorCode string
-	// scopes are what the token_requires of the route asked for so far.
-	scopes []string
-	// stepUp is the login they asked for so far.
-	stepUp policy.StepUp
-	// looked tells that the trail was asked whether it writes grants, and grants what it
-	// said.
-	looked, grants bool
+	// asked are the policies of the token_requires so far, which later challenges name.
+	asked []*policy.Policy
 	// untraced is a context without a span. It is compared and nothing else.
 	untraced any
 	// filled are the token_exchanges that ran, each with a header of its own.
@@ -56,6 +50,15 @@ type caller struct {
 // other, and what package fmt would print of a caller belongs to nobody.
 func (*caller) String() string { return "caller" }
 
+// callerBehind returns the caller of a request, nil where no token_auth ran. A directive that
+// stands right behind the token_auth is handed its writer.
+func callerBehind(w http.ResponseWriter, r *http.Request) *caller {
+	if private, ok := w.(*privateWriter); ok {
+		return private.who
+	}
+	return callerOf(r)
+}
+
 // callerOf returns the caller of a request, nil where no token_auth ran.
 func callerOf(r *http.Request) *caller {
 	found, _ := caddyhttp.GetVar(r.Context(), callerVar).(*caller)
@@ -71,19 +74,12 @@ func (c *caller) announce(r *http.Request) (earlier *caller, behind *TokenExchan
 	if earlier, _ = vars[callerVar].(*caller); earlier == nil && vars != nil {
 		vars[callerVar] = c
 	}
-	if nobody, _ := vars[nobodyVar].(*caller); nobody != nil && len(nobody.filled) > 0 {
-		behind = nobody.filled[len(nobody.filled)-1]
+	if c.auth.known.anonymous {
+		if nobody, _ := vars[nobodyVar].(*caller); nobody != nil && len(nobody.filled) > 0 {
+			behind = nobody.filled[len(nobody.filled)-1]
+		}
 	}
 	return earlier, behind
-}
-
-// recorded tells whether grants to this caller are written down. It is the same for all
-// directives of a request.
-func (c *caller) recorded(ctx context.Context, trail *audit.Trail) bool {
-	if !c.looked {
-		c.looked, c.grants = true, trail.Wants(ctx, audit.Granted)
-	}
-	return c.grants
 }
 
 // speak writes refusals to this caller.
@@ -92,7 +88,7 @@ func (c *caller) speak() challenger {
 		return challengerOf(new(config.TokenAuth), jose.Asymmetric())
 	}
 	speak := c.auth.challenger
-	speak.proved = c.proved
+	speak.proved = c.found.DPoP
 	return speak
 }
 

@@ -198,5 +198,5 @@ func (c *call) MatchWithError(r *http.Request) (bool, error) {
 	if who.token == nil || c.policy == nil {
 		return false, nil
 	}
-	return c.policy.Decide(policy.Question{Token: who.token}).Allowed, nil
+	return c.policy.Denies(&policy.Question{Token: who.token}) == nil, nil
 }

@@ -46,13 +46,13 @@ func placesOf(sources token.Sources) places {
 
 // take removes the credential from the request, and from the picture of the
 // request as it came, which Caddy keeps for error routes and placeholders.
-func (p *places) take(r *http.Request) (token.Credential, error) {
-	found, err := p.sources.Take(r)
+func (p *places) take(r *http.Request, found *token.Credential) error {
+	err := p.sources.Take(r, found)
 	guardTrailers(r, p.headers)
 	if p.inQuery {
 		p.forgetQuery(r)
 	}
-	return found, err
+	return err
 }
 
 // forgetQuery takes the parameter out of Caddy's original request. Its URL is
@@ -87,21 +87,15 @@ type kept struct {
 }
 
 // keep remembers where the credential lies, before it is taken.
-func (h *TokenAuth) keep(r *http.Request) kept {
-	if !h.ForwardToken {
-		return kept{}
-	}
-	return kept{header: maps.Clone(r.Header), query: r.URL.RawQuery, uri: r.RequestURI}
+func keep(r *http.Request) *kept {
+	return &kept{header: maps.Clone(r.Header), query: r.URL.RawQuery, uri: r.RequestURI}
 }
 
-// forward returns the request with the caller's token for the handlers behind.
+// forward returns the request with the caller's token, as it was, for the handlers behind.
 // The header is that of a copy, and the query is taken back from Caddy's original
 // request before an error route runs: so neither error routes nor placeholders of
 // headers see the token.
-func (h *TokenAuth) forward(r *http.Request, k kept, kind token.SourceKind) *http.Request {
-	if !h.ForwardToken {
-		return r
-	}
+func (k *kept) forward(r *http.Request, kind token.SourceKind) *http.Request {
 	if kind == token.FromQuery {
 		r.URL.RawQuery, r.RequestURI = k.query, k.uri
 		return r
@@ -111,15 +105,15 @@ func (h *TokenAuth) forward(r *http.Request, k kept, kind token.SourceKind) *htt
 	return forwarded
 }
 
-// withhold returns the request without the caller's token where forward_token left
-// it there: what gets a token of its own never gets the caller's as well. What an
+// withhold returns the request without the caller's token, which forward_token left
+// there: what gets a token of its own never gets the caller's as well. What an
 // earlier token_exchange has put there stays.
 func (c *caller) withhold(r *http.Request) *http.Request {
-	if c.auth == nil || !c.auth.ForwardToken || len(c.filled) > 0 {
+	if len(c.filled) > 0 {
 		return r
 	}
 	stripped := r.WithContext(r.Context())
 	stripped.Header = maps.Clone(r.Header)
-	_, _ = c.auth.places.take(stripped)
+	_ = c.auth.places.take(stripped, new(token.Credential))
 	return stripped
 }

@@ -28,7 +28,7 @@ func (h *TokenExchange) forward(
 	upstream.begin(w, r)
 	out, carried := h.outgoing(r, who, issued)
 	err := next.ServeHTTP(upstream, out)
-	if carried.missedBy(err) {
+	if carried != nil && carried.missedBy(err) {
 		return fault(w, r, h.app, "bind dpop, and a reverse_proxy without transport gatehouse",
 			placeOf("token_exchange", h.Place))
 	}
@@ -94,8 +94,8 @@ type upstreamAnswer struct {
 	begun      bool
 	repeatable bool
 	header     http.Header   // the answer's, until it begins
-	before     []headerLine  // the answer's header before the upstream's was added
-	few        [2]headerLine // where before begins, to be one piece of memory
+	few        [2]headerLine // the answer's header before the upstream's was added
+	more       *[]headerLine // the rest of it, nil where there was none
 
 	// What handlers behind change of the request, or remember about it.
 	path, rawPath, query, uri string
@@ -123,12 +123,21 @@ type headerLine struct {
 	values []string
 }
 
-// linesOf appends the lines of a header.
-func linesOf(lines []headerLine, header http.Header) []headerLine {
+// note notes the answer's header.
+func (a *upstreamAnswer) note(header http.Header) {
+	noted := 0
 	for name, values := range header {
-		lines = append(lines, headerLine{name, values})
+		line := headerLine{name, values}
+		if noted < len(a.few) {
+			a.few[noted] = line
+			noted++
+			continue
+		}
+		if a.more == nil {
+			a.more = new([]headerLine)
+		}
+		*a.more = append(*a.more, line)
 	}
-	return lines
 }
 
 // routeGroup is where Caddy notes which of several alternative routes a request
@@ -139,7 +148,7 @@ const routeGroup = caddy.CtxKey("route_group")
 func (a *upstreamAnswer) begin(w http.ResponseWriter, r *http.Request) {
 	a.ResponseWriter, a.repeatable = w, repeatable(r)
 	a.header = w.Header()
-	a.before = linesOf(a.few[:0], a.header)
+	a.note(a.header)
 	if a.repeatable {
 		a.path, a.rawPath, a.query, a.uri = r.URL.Path, r.URL.RawPath, r.URL.RawQuery, r.RequestURI
 		if taken, _ := r.Context().Value(routeGroup).(map[string]struct{}); len(taken) > 0 {
@@ -184,8 +193,14 @@ func (a *upstreamAnswer) request(r *http.Request) *http.Request {
 func (a *upstreamAnswer) takeBack() {
 	header := a.ResponseWriter.Header()
 	clear(header)
-	for _, line := range a.before {
-		header[line.name] = line.values
+	before := a.few[:]
+	if a.more != nil {
+		before = append(before, *a.more...)
+	}
+	for _, line := range before {
+		if line.name != "" {
+			header[line.name] = line.values
+		}
 	}
 }
 

@@ -92,15 +92,18 @@ func newHotHouse(b *testing.B, callers int) *hotHouse {
 	house := &hotHouse{
 		issuer: trusted, verifier: verifier,
 		auth: &TokenAuth{
-			app: app, privacy: privacyOf(new(config.TokenAuth)), verifier: introspection.NewGate(verifier, nil), sender: newSender(b),
+			privacy: privacyOf(new(config.TokenAuth)), verifier: introspection.NewGate(verifier, nil), sender: newSender(b),
 		},
-		require:  &TokenRequire{app: app},
-		exchange: &TokenExchange{app: app, label: "orders", header: "Authorization", block: new(config.Exchange), counted: app.metrics.Exchanges("orders")},
+		require:  &TokenRequire{app: app, trail: app.trail, metrics: app.metrics},
+		exchange: &TokenExchange{app: app, trail: app.trail, label: "orders", block: new(config.Exchange), counted: app.metrics.Exchanges("orders")},
 	}
-	house.exchange.headers, house.exchange.alone = []string{"Authorization"}, []*TokenExchange{house.exchange}
-	if house.require.policy, err = policy.New([]policy.Rule{{Kind: policy.Scope, Values: []string{"orders:read"}}}); err != nil {
+	house.auth.join(app)
+	house.exchange.aim("Authorization")
+	rules, err := policy.New([]policy.Rule{{Kind: policy.Scope, Values: []string{"orders:read"}}})
+	if err != nil {
 		b.Fatal(err)
 	}
+	house.require.obey(rules)
 	state := exchange.NewState(exchange.DefaultCacheEntries, exchange.DefaultCacheBytes)
 	b.Cleanup(state.Close)
 	if house.exchange.exchanger, err = exchange.New(exchange.Config{
@@ -219,6 +222,7 @@ type hotApp struct {
 
 	metrics *metrics.Metrics
 	trail   *audit.Trail
+	known   *Known
 }
 
 func newHotApp(b *testing.B) hotApp {
@@ -229,7 +233,7 @@ func newHotApp(b *testing.B) hotApp {
 	}
 	// Unlike slog.DiscardHandler this one is enabled, as Caddy's loggers are.
 	enabled := slog.New(slog.NewTextHandler(io.Discard, nil)) //nolint:sloglint // see above
-	return hotApp{metrics: counted, trail: audit.NewTrail(enabled)}
+	return hotApp{metrics: counted, trail: audit.NewTrail(enabled), known: new(Known)}
 }
 
 func (hotApp) Config() *config.Gatehouse                    { return new(config.Gatehouse) }
@@ -246,6 +250,7 @@ func (hotApp) Certificate(authserver.CertificateFiles) (*authserver.Certificate,
 }
 func (hotApp) PolicyRules(string) []policy.Rule { return nil }
 func (hotApp) TrustsMany() bool                 { return false }
+func (a hotApp) Known() *Known                  { return a.known }
 func (a hotApp) Metrics() *metrics.Metrics      { return a.metrics }
 func (a hotApp) Trail() *audit.Trail            { return a.trail }
 func (hotApp) Log() *slog.Logger                { return slog.New(slog.DiscardHandler) }

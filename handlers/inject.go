@@ -21,9 +21,11 @@ func (h *TokenExchange) withToken(r *http.Request, who *caller, credential token
 	// The values stay shared, as they are between all handlers of Caddy; only
 	// which headers there are differs.
 	clone.Header = maps.Clone(r.Header)
-	dropAliases(clone.Header, h.header)
-	for _, own := range callersHeaders {
-		if who.filledBy(own) == nil {
+	if h.aliased { // else the server has made one spelling of all
+		dropAliases(clone.Header, h.header)
+	}
+	for _, own := range h.own {
+		if _, there := clone.Header[own]; there && who.filledBy(own) == nil {
 			delete(clone.Header, own)
 		}
 	}

@@ -52,7 +52,8 @@ func TestWithTokenLeavesTheRequestAlone(t *testing.T) {
 	request := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	request.Header = http.Header{"X-Token": {"forged", "forged"}, "X_token": {"forged"}, "Connection": {"X-Token"}, "Accept": {"a"}}
 	before := request.Header.Clone()
-	exchange, who := &TokenExchange{header: "X-Token"}, new(caller)
+	exchange, who := new(TokenExchange), new(caller)
+	exchange.aim("X-Token")
 	for _, want := range []string{"issued", "Bearer issued"} {
 		clone := exchange.withToken(request, who, token.NewRaw(want))
 		if diff := cmp.Diff(http.Header{"X-Token": {want}, "Accept": {"a"}}, clone.Header); diff != "" {

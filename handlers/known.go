@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
 // Known is what the directives of one configuration tell each other while they are
@@ -15,6 +16,7 @@ type Known struct {
 	everywhere places          // where any token_auth may find a credential
 	described  []*TokenAuth    // those that send their clients to metadata
 	served     map[string]bool // the addresses of the metadata of every token_resource
+	anonymous  bool            // some token_exchange serves callers whom no token_auth saw
 }
 
 func (k *Known) addAuth(h *TokenAuth) {
@@ -49,7 +51,7 @@ func (k *Known) leave(r *http.Request) {
 	if k != nil && len(k.everywhere.headers) > 0 {
 		everywhere = k.everywhere
 	}
-	_, _ = everywhere.take(r)
+	_ = everywhere.take(r, new(token.Credential))
 }
 
 // warn tells of challenges that send clients to metadata which nothing here answers.

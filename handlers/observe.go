@@ -45,6 +45,10 @@ func (c *caller) begin(ctx context.Context, name string) (context.Context, step)
 	return ctx, begun
 }
 
+// traced tells whether somebody traces the request. What a step says at its end is put
+// together only then.
+func (s step) traced() bool { return s.span != nil }
+
 // end ends the step. An error marks it; its text stays out, since spans travel
 // further than audit trails.
 func (s step) end(err error, attributes ...attribute.KeyValue) {
@@ -75,8 +79,8 @@ func requestEvent(r *http.Request, who *caller, outcome audit.Outcome) audit.Eve
 		Outcome: outcome, Method: r.Method, Host: r.Host, Path: r.URL.Path,
 		RemoteIP: clientIP(r), RequestID: requestID(r), Token: who.token,
 	}
-	if !who.raw.IsZero() {
-		event.Fingerprint = who.raw.String()
+	if !who.found.Raw.IsZero() {
+		event.Fingerprint = who.found.Raw.String()
 	}
 	return event
 }

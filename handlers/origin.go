@@ -10,9 +10,9 @@ import (
 
 // admits holds a request to the rules of the place in which its credential came,
 // and of TLS early data. Errors wrap a token.Reason.
-func admits(r *http.Request, found token.Credential) error {
+func admits(r *http.Request, found *token.Credential) error {
 	switch {
-	case isEarly(r) && !isSafe(r.Method):
+	case !isSafe(r.Method) && isEarly(r):
 		return token.EarlyData
 	case !found.Presented:
 		return nil

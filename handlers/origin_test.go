@@ -80,7 +80,7 @@ func TestAdmits(t *testing.T) {
 			}
 			request = request.WithContext(context.WithValue(request.Context(), caddyhttp.VarsCtxKey,
 				map[string]any{caddyhttp.TrustedProxyVarKey: test.trusted}))
-			if err := admits(request, test.found); !errors.Is(err, test.want) {
+			if err := admits(request, &test.found); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})

@@ -107,7 +107,7 @@ func TestNoPlaceholderHoldsTheToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	who := &caller{raw: token.NewRaw(secret), token: &token.Token{Claims: claims}}
+	who := &caller{found: token.Credential{Raw: token.NewRaw(secret)}, token: &token.Token{Claims: claims}}
 	who.auth = &TokenAuth{app: trustsOne{}}
 	for _, name := range []string{
 		"id", "subject", "issuer", "client", "scope", "audience", "jti", "exp", "acr", "actor", "raw", "token", "access_token",

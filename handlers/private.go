@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -17,9 +18,9 @@ import (
 type privateWriter struct {
 	caddyhttp.ResponseWriterWrapper
 
-	mine    *privacy
-	stream  stream
-	marks   [2]string // the values that are set, to need no memory of their own
+	who     *caller
+	stream  atomic.Pointer[stream] // nil until the answer lasts; see lasting
+	marks   [2]string              // the values that are set, to need no memory of their own
 	marked  bool
 	written bool
 	nonce   bool // the answer carries a nonce of the gateway's own
@@ -59,15 +60,15 @@ func (w *privateWriter) mark() {
 		return
 	}
 	w.marked = true
-	w.mine.mark(w.Header(), &w.marks)
-	w.ownNonce()
+	header := w.Header()
+	w.who.auth.privacy.mark(header, &w.marks)
+	w.ownNonce(header)
 }
 
 // ownNonce leaves the gateway's nonce alone on the answer, which was there first.
 // Proofs end here, so an upstream's nonce is for the gateway's own (RFC 9449,
 // section 9): a caller would put it into its next one, which is then refused.
-func (w *privateWriter) ownNonce() {
-	header := w.Header()
+func (w *privateWriter) ownNonce(header http.Header) {
 	switch nonces := header[nonceHeader]; {
 	case len(nonces) == 0:
 	case w.nonce:
@@ -118,10 +119,10 @@ func (w *privateWriter) WriteHeader(status int) {
 func (w *privateWriter) Write(data []byte) (int, error) {
 	w.mark()
 	if w.written {
-		w.stream.lasts()
+		w.lasts()
 	}
 	w.written = true
-	if w.stream.over.Load() {
+	if w.over() {
 		return 0, errStreamEnded
 	}
 	return w.ResponseWriterWrapper.Write(data)
@@ -130,7 +131,7 @@ func (w *privateWriter) Write(data []byte) (int, error) {
 // ReadFrom implements io.ReaderFrom, which keeps sendfile working.
 func (w *privateWriter) ReadFrom(source io.Reader) (int64, error) {
 	w.mark()
-	w.stream.lasts()
+	w.lasts()
 	return w.ResponseWriterWrapper.ReadFrom(source)
 }
 
@@ -138,8 +139,8 @@ func (w *privateWriter) ReadFrom(source io.Reader) (int64, error) {
 // looks for it.
 func (w *privateWriter) FlushError() error {
 	w.mark()
-	w.stream.lasts()
-	if w.stream.over.Load() {
+	w.lasts()
+	if w.over() {
 		return errStreamEnded
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()

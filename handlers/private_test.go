@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/policy"
 )
 
 func TestPrivateWriterMarksBeforeAnythingIsSent(t *testing.T) {
@@ -32,7 +34,7 @@ func TestPrivateWriterMarksBeforeAnythingIsSent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			recorder := httptest.NewRecorder()
 			if err := test.do(&privateWriter{
-				ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: recorder}, mine: privacyOf(new(config.TokenAuth)),
+				ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: recorder}, who: &caller{auth: &TokenAuth{privacy: privacyOf(new(config.TokenAuth))}},
 			}); err != nil {
 				t.Fatal(err)
 			}
@@ -71,18 +73,26 @@ func TestMarkPrivate(t *testing.T) {
 // A route's challenge names every scope once, in the order of the route.
 func TestNeeds(t *testing.T) {
 	who := new(caller)
-	own := []string{"a", "b"}
-	who.needs(own)
-	who.needs([]string{"b", "c"})
-	who.needs(nil)
-	who.needs([]string{"d", "a"})
-	if diff := cmp.Diff([]string{"a", "b", "c", "d"}, who.scopes); diff != "" {
+	own := make([]*policy.Policy, 1, 2) // as a directive's own, which is shared by all requests
+	own[0] = mustPolicy(t, scopeRule("a", "b"))
+	who.ask(own)
+	who.ask([]*policy.Policy{mustPolicy(t, scopeRule("b", "c"))})
+	who.ask([]*policy.Policy{mustPolicy(t, policy.Rule{Kind: policy.ACR, Values: []string{"gold", "silver"}})})
+	who.ask([]*policy.Policy{mustPolicy(t, scopeRule("d", "a"), policy.Rule{Kind: policy.ACR, Values: []string{"silver"}})})
+	scopes, login := who.needed()
+	if diff := cmp.Diff([]string{"a", "b", "c", "d"}, scopes); diff != "" {
 		t.Errorf("scopes (-want +got):\n%s", diff)
 	}
-	// The directive's own list is shared by all requests.
-	if diff := cmp.Diff([]string{"a", "b"}, own[:2:2]); diff != "" {
-		t.Errorf("the directive's own scopes changed (-want +got):\n%s", diff)
+	if diff := cmp.Diff(policy.StepUp{ACR: []string{"silver"}}, login); diff != "" {
+		t.Errorf("the login (-want +got):\n%s", diff)
 	}
+	if own[:2][1] != nil || !slices.Equal(own[0].Scopes(), []string{"a", "b"}) {
+		t.Error("the directive's own list changed")
+	}
+}
+
+func scopeRule(scopes ...string) policy.Rule {
+	return policy.Rule{Kind: policy.Scope, Values: scopes}
 }
 
 // An upstream's nonce is not the caller's: the gateway's own stands alone.
@@ -91,7 +101,7 @@ func TestOwnNonceAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			recorder := httptest.NewRecorder()
 			w := &privateWriter{
-				ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: recorder}, mine: new(privacy), nonce: own != nil,
+				ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: recorder}, who: &caller{auth: &TokenAuth{privacy: new(privacy)}}, nonce: own != nil,
 			}
 			for _, nonce := range own {
 				w.Header().Add("DPoP-Nonce", nonce)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -24,12 +23,17 @@ const (
 	chainHeader = "Client-Cert-Chain"
 )
 
-// presented takes the proofs off the request and returns how the token comes.
+// present takes the proofs off the request and says how the token comes, nil if nothing
+// shows that.
 // Like the token itself they are nobody's business behind this line, not even
 // where the token is forwarded: a proof is good at the gateway's URL for its
 // window.
-func (h *TokenAuth) presented(r *http.Request) proof.Presentation {
-	shown := proof.Presentation{Proofs: takeHeader(r.Header, dpopHeader)}
+func (h *TokenAuth) present(r *http.Request) *proof.Presentation {
+	proofs := takeHeader(r.Header, dpopHeader)
+	if proofs == nil && h.ClientCertificate == "" && (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) {
+		return nil
+	}
+	shown := &proof.Presentation{Proofs: proofs}
 	shown.Certificate, shown.NoCertificate = h.certificate(r)
 	return shown
 }
@@ -72,8 +76,10 @@ func (h *TokenAuth) forwarded(r *http.Request) ([]byte, error) {
 
 // takeHeader removes a header under every spelling and returns the values of all.
 func takeHeader(headers http.Header, name string) []string {
-	values := headers[name]
-	delete(headers, name)
+	values, there := headers[name]
+	if there {
+		delete(headers, name)
+	}
 	if !token.HasAliases(name) {
 		return values // there is no other
 	}
@@ -87,24 +93,23 @@ func takeHeader(headers http.Header, name string) []string {
 }
 
 // prove checks that the token is the presenter's own.
-func (h *TokenAuth) prove(ctx context.Context, w http.ResponseWriter, r *http.Request, who *caller, shown proof.Presentation) error {
-	shown.DPoP = who.proved
-	if who.proved {
+func (h *TokenAuth) prove(ctx context.Context, w http.ResponseWriter, r *http.Request, who *caller, shown *proof.Presentation) error {
+	if shown == nil {
+		shown = new(proof.Presentation)
+	}
+	shown.DPoP = who.found.DPoP
+	if shown.DPoP {
 		shown.Method, shown.URLs = h.target(r)
 	}
-	result, err := h.sender.Check(ctx, who.raw.Digest(), who.token.Confirmation, shown)
+	result, err := h.sender.Check(ctx, who.found.Raw.Digest(), who.token.Confirmation, *shown)
 	if err != nil {
 		return err
 	}
 	if result.NextNonce != "" {
 		w.Header()[nonceHeader] = []string{result.NextNonce}
+		who.private.nonce = true
 	}
-	if result.DPoP {
-		who.shown = append(who.shown, config.BoundDPoP)
-	}
-	if result.MTLS {
-		who.shown = append(who.shown, config.BoundMTLS)
-	}
+	who.shown = result.Kinds
 	return nil
 }
 

@@ -64,9 +64,9 @@ func TestRequireOfAnonymousCaller(t *testing.T) {
 	for _, shadow := range []bool{false, true} {
 		app := newAuditedApp()
 		h := &TokenRequire{
-			TokenRequire: config.TokenRequire{Shadow: shadow}, app: app,
-			policy: mustPolicy(t, policy.Rule{Kind: policy.Scope, Values: []string{"a"}}),
+			TokenRequire: config.TokenRequire{Shadow: shadow}, app: app, trail: app.Trail(),
 		}
+		h.obey(mustPolicy(t, policy.Rule{Kind: policy.Scope, Values: []string{"a"}}))
 		request, who := requestOf(app, nil)
 		answer, reached := httptest.NewRecorder(), false
 		err := h.ServeHTTP(answer, request, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
@@ -79,7 +79,7 @@ func TestRequireOfAnonymousCaller(t *testing.T) {
 		if challenge := answer.Header().Get("WWW-Authenticate"); (challenge == `Bearer realm="gatehouse"`) == shadow {
 			t.Errorf("shadow %t: WWW-Authenticate %q", shadow, challenge)
 		}
-		if scopes := len(who.scopes); (scopes == 0) != shadow {
+		if scopes := len(who.asked); (scopes == 0) != shadow {
 			t.Errorf("shadow %t: %d scopes are in later challenges", shadow, scopes)
 		}
 		want := map[bool]string{false: "msg=denied", true: "msg=shadowed"}[shadow]
@@ -93,9 +93,9 @@ func TestRequireOfAnonymousCaller(t *testing.T) {
 func TestShadowMarksWhatItWouldRefuse(t *testing.T) {
 	app := newAuditedApp()
 	h := &TokenRequire{
-		TokenRequire: config.TokenRequire{Shadow: true}, app: app,
-		policy: mustPolicy(t, policy.Rule{Kind: policy.Scope, Values: []string{"a"}}),
+		TokenRequire: config.TokenRequire{Shadow: true}, app: app, trail: app.Trail(),
 	}
+	h.obey(mustPolicy(t, policy.Rule{Kind: policy.Scope, Values: []string{"a"}}))
 	for scope, marked := range map[string]bool{"a": false, "b": true} {
 		request, who := requestOf(app, &token.Token{Scopes: []string{scope}})
 		if err := h.ServeHTTP(httptest.NewRecorder(), request, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })); err != nil {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-gatehouse/gatehouse/config"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -18,8 +19,8 @@ import (
 // without this it would be good for as long as somebody keeps a connection. The
 // end comes with the token's own, or when the token is revoked.
 //
-// An ordinary request must not pay for it, so there is a timer, and a watch for
-// revocations, only once a request shows that it lasts: by a body without length,
+// An ordinary request must not pay for it, so there is a stream, with its timer and its
+// watch for revocations, only once a request shows that it lasts: by a body without length,
 // a flush, a second write, a file. The end takes the way that each protocol has:
 //
 //   - an upgraded connection (HTTP/1) gets a deadline;
@@ -33,7 +34,7 @@ import (
 // as soon as the timer is; what comes from the timer goes to the connection
 // itself, past them.
 type stream struct {
-	ends    time.Time // zero: never
+	ends    time.Time
 	writer  http.ResponseWriter
 	cancel  context.CancelFunc // HTTP/3 only
 	watcher Watcher
@@ -62,10 +63,47 @@ var errStreamEnded = errors.New("the caller's token is no longer good, which end
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
-// begin says when the request ends at the latest, and returns it for the
-// handlers behind. Every begin needs a finish.
-func (s *stream) begin(w http.ResponseWriter, r *http.Request, watcher Watcher, held *token.Token, ends time.Time) *http.Request {
-	s.writer, s.watcher, s.token, s.ends = w, watcher, held, ends
+// done is the stream of an answer that is over: nothing begins any more.
+var done = &stream{finished: true} //nolint:gochecknoglobals // it never changes
+
+// lasting returns what ends the answer, nil where nothing does: for callers without a
+// token, and with `streams keep`. Every answer needs a finish.
+func (w *privateWriter) lasting() *stream {
+	who := w.who
+	if who.token == nil || who.auth.Streams == config.StreamsKeep {
+		return nil
+	}
+	if begun := w.stream.Load(); begun != nil {
+		return begun
+	}
+	w.stream.CompareAndSwap(nil, &stream{
+		writer: w.ResponseWriter, watcher: who.auth.watcher, token: who.token, ends: who.token.Expiry.Add(who.issuer.Leeway),
+	})
+	return w.stream.Load()
+}
+
+// lasts says that the answer, or the request, is no ordinary one. Whoever writes calls it.
+func (w *privateWriter) lasts() {
+	if s := w.lasting(); s != nil {
+		s.start()
+	}
+}
+
+// over tells that the end has come: nothing more is written.
+func (w *privateWriter) over() bool {
+	s := w.stream.Load()
+	return s != nil && s.over.Load()
+}
+
+// endless tells of a request that lasts by itself, or whose end needs preparation.
+func endless(r *http.Request) bool { return r.ContentLength < 0 || r.ProtoMajor == 3 }
+
+// prepare returns an endless request for the handlers behind.
+func (w *privateWriter) prepare(r *http.Request) *http.Request {
+	s := w.lasting()
+	if s == nil {
+		return r
+	}
 	if r.ProtoMajor == 3 {
 		var ctx context.Context
 		ctx, s.cancel = context.WithCancel(r.Context())
@@ -73,16 +111,21 @@ func (s *stream) begin(w http.ResponseWriter, r *http.Request, watcher Watcher, 
 	}
 	// Uploads without an end, gRPC, and WebSockets over HTTP/2 and HTTP/3.
 	if r.ContentLength < 0 {
-		s.lasts()
+		s.start()
 	}
 	return r
 }
 
-// lasts starts the timer and the watch, if there are none. Whoever writes calls it.
-func (s *stream) lasts() {
-	if s.ends.IsZero() {
-		return
+// finish marks an answer that has no body, and leaves nothing behind.
+func (w *privateWriter) finish() {
+	w.mark()
+	if s := w.stream.Swap(done); s != nil {
+		s.finish()
 	}
+}
+
+// start starts the timer and the watch, if there are none.
+func (s *stream) start() {
 	s.mu.Lock()
 	if s.timer != nil || s.finished {
 		s.mu.Unlock()
@@ -163,17 +206,18 @@ func (s *stream) finish() {
 // connection's own and goes with it, however long the handler stays. A revocation
 // ends it while the handler stays, as reverse_proxy does to the connection's end.
 func (s *stream) taken(conn net.Conn) error {
-	if s.ends.IsZero() {
-		return nil
-	}
 	s.mu.Lock()
+	if s.finished {
+		s.mu.Unlock()
+		return errStreamEnded
+	}
 	s.conn = conn
 	err := conn.SetDeadline(s.ends)
 	if s.over.Load() {
 		err = conn.SetDeadline(longAgo)
 	}
 	s.mu.Unlock()
-	s.lasts()
+	s.start()
 	return err
 }
 
@@ -183,7 +227,10 @@ func (w *privateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := w.stream.taken(conn); err != nil {
+	if s := w.lasting(); s != nil {
+		err = s.taken(conn)
+	}
+	if err != nil {
 		_ = conn.Close()
 		return nil, nil, err
 	}

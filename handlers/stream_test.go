@@ -12,8 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
@@ -59,9 +57,8 @@ func TestTimerLeavesWrappersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &deadlined{ResponseWriter: httptest.NewRecorder()}
 		wrapper := &guarded{ResponseWriter: server}
-		w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: wrapper}, mine: new(privacy)}
 		ends := time.Now().Add(time.Minute)
-		w.stream.begin(wrapper, &http.Request{}, new(watcher), nil, ends)
+		w := writerUntil(wrapper, ends)
 		_ = w.FlushError()
 		<-time.After(2 * time.Minute) // in fake time
 		synctest.Wait()
@@ -71,15 +68,31 @@ func TestTimerLeavesWrappersAlone(t *testing.T) {
 		if server.read.IsZero() || server.write.IsZero() {
 			t.Error("the server's writer got no deadline")
 		}
-		w.stream.finish()
+		w.finish()
 	})
+}
+
+// writerUntil is the writer of a caller whose token ends then.
+func writerUntil(under http.ResponseWriter, ends time.Time) *privateWriter {
+	who := &caller{auth: &TokenAuth{privacy: new(privacy), watcher: new(watcher)}}
+	if !ends.IsZero() {
+		who.token, who.issuer = &token.Token{Expiry: ends}, new(token.Issuer)
+	}
+	who.private.ResponseWriter, who.private.who = under, who
+	return &who.private
+}
+
+// watching is who watches for revocations.
+func (w *privateWriter) watching() *watcher {
+	seen, _ := w.who.auth.watcher.(*watcher)
+	return seen
 }
 
 func passage(r *http.Request, ends time.Time) (*privateWriter, *deadlined) {
 	under := &deadlined{ResponseWriter: httptest.NewRecorder()}
-	w := &privateWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: under}, mine: new(privacy)}
-	if !ends.IsZero() {
-		w.stream.begin(under, r, new(watcher), nil, ends)
+	w := writerUntil(under, ends)
+	if endless(r) {
+		w.prepare(r)
 	}
 	return w, under
 }
@@ -111,7 +124,7 @@ func TestTimerStartsWithAStream(t *testing.T) {
 				if ended := !under.write.IsZero() && !under.read.IsZero(); ended != test.lasts {
 					t.Errorf("ended: %v, want %v", ended, test.lasts)
 				}
-				if over := w.stream.over.Load(); over != test.lasts {
+				if over := w.over(); over != test.lasts {
 					t.Errorf("over: %v, want %v", over, test.lasts)
 				}
 				// A second write of what did not last begins to last, and ends whenever the
@@ -119,7 +132,7 @@ func TestTimerStartsWithAStream(t *testing.T) {
 				if _, err := w.Write([]byte("b")); test.lasts && !errors.Is(err, errStreamEnded) {
 					t.Errorf("writing after the end: %v", err)
 				}
-				w.stream.finish()
+				w.finish()
 			})
 		})
 	}
@@ -129,9 +142,11 @@ func TestTimerStartsWithAStream(t *testing.T) {
 func TestFinishedStreamIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, under := passage(&http.Request{ContentLength: -1}, time.Now().Add(time.Minute))
-		w.stream.finish()
-		w.stream.end() // the timer fired at that very moment
-		w.stream.lasts()
+		s := w.lasting()
+		w.finish()
+		s.end() // the timer fired at that very moment
+		s.start()
+		w.lasts()
 		<-time.After(2 * time.Minute) // in fake time
 		synctest.Wait()
 		if !under.read.IsZero() || !under.write.IsZero() {
@@ -144,28 +159,28 @@ func TestFinishedStreamIsLeftAlone(t *testing.T) {
 func TestStreamEndsTheContextOfHTTP3(t *testing.T) {
 	for _, finish := range []func(*stream){(*stream).end, (*stream).finish} {
 		under := &deadlined{ResponseWriter: httptest.NewRecorder()}
-		var s stream
-		r := s.begin(under, (&http.Request{ProtoMajor: 3}).WithContext(t.Context()), new(watcher), nil, time.Now().Add(time.Hour))
+		w := writerUntil(under, time.Now().Add(time.Hour))
+		r := w.prepare((&http.Request{ProtoMajor: 3}).WithContext(t.Context()))
 		if r.Context().Err() != nil {
 			t.Error("the context ended before its time")
 		}
-		finish(&s)
+		finish(w.lasting())
 		if r.Context().Err() == nil {
 			t.Error("the context goes on")
 		}
-		s.finish()
+		w.finish()
 	}
 }
 
 // streams keep, and callers without a token: nothing ends.
 func TestStreamWithoutEnd(t *testing.T) {
-	w, under := passage(nil, time.Time{})
+	w, under := passage(&http.Request{ContentLength: -1}, time.Time{})
 	for range 3 {
 		if _, err := io.WriteString(w, "a"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if w.stream.timer != nil || !under.write.IsZero() {
+	if w.stream.Load() != nil || !under.write.IsZero() {
 		t.Error("a timer runs")
 	}
 }
@@ -173,7 +188,7 @@ func TestStreamWithoutEnd(t *testing.T) {
 // An ordinary request is watched by nobody, and what lasts is until it is done.
 func TestStreamIsWatched(t *testing.T) {
 	w, _ := passage(&http.Request{}, time.Now().Add(time.Hour))
-	seen, _ := w.stream.watcher.(*watcher)
+	seen := w.watching()
 	_, _ = io.WriteString(w, "a")
 	if seen.begun > 0 {
 		t.Error("an ordinary answer is watched")
@@ -184,7 +199,7 @@ func TestStreamIsWatched(t *testing.T) {
 	if seen.begun != 1 {
 		t.Errorf("a stream is watched %d times", seen.begun)
 	}
-	w.stream.finish()
+	w.finish()
 	if seen.ends[0] != nil {
 		t.Error("it is watched when it is over")
 	}
@@ -195,22 +210,22 @@ func TestStreamIsWatched(t *testing.T) {
 func TestRevocationEndsTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, under := passage(&http.Request{ContentLength: -1}, time.Now().Add(time.Hour))
-		seen, _ := w.stream.watcher.(*watcher)
+		seen := w.watching()
 		seen.ends[0]()
 		for range 3 {
 			if _, err := io.WriteString(w, "late"); !errors.Is(err, errStreamEnded) {
 				t.Errorf("writing: %v", err)
 			}
-			w.stream.mu.Lock()
+			w.lasting().mu.Lock()
 			if !under.read.Equal(longAgo) || !under.write.Equal(longAgo) {
 				t.Errorf("deadlines %v, %v", under.read, under.write)
 			}
 			under.read, under.write = time.Time{}, time.Time{}
-			w.stream.mu.Unlock()
+			w.lasting().mu.Unlock()
 			<-time.After(3 * endAgain / 2) // in fake time
 			synctest.Wait()
 		}
-		w.stream.finish()
+		w.finish()
 		under.read, under.write = time.Time{}, time.Time{}
 		<-time.After(2 * endAgain)
 		synctest.Wait()
@@ -225,14 +240,14 @@ func TestRevocationEndsAnUpgradedConnection(t *testing.T) {
 	for name, before := range map[string]bool{"while it goes on": false, "before the upgrade": true} {
 		t.Run(name, func(t *testing.T) {
 			w, _ := passage(&http.Request{}, time.Now().Add(time.Hour))
-			seen, _ := w.stream.watcher.(*watcher)
+			seen := w.watching()
 			ours, theirs := net.Pipe()
 			defer func() { _, _ = ours.Close(), theirs.Close() }()
 			if before {
-				w.stream.lasts()
+				w.lasts()
 				seen.ends[0]()
 			}
-			if err := w.stream.taken(ours); err != nil {
+			if err := w.lasting().taken(ours); err != nil {
 				t.Fatal(err)
 			}
 			if !before {
@@ -241,7 +256,7 @@ func TestRevocationEndsAnUpgradedConnection(t *testing.T) {
 			if _, err := ours.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || seen.begun != 1 {
 				t.Errorf("reading: %v; watched %d times", err, seen.begun)
 			}
-			w.stream.finish()
+			w.finish()
 			if seen.ends[0] != nil {
 				t.Error("it is watched when it is over")
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/proof"
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
@@ -45,6 +46,10 @@ type TokenAuth struct {
 	config.TokenAuth
 
 	app        Services
+	watcher    Watcher
+	trail      *audit.Trail
+	metrics    *metrics.Metrics
+	known      *Known
 	verifier   Verifier
 	sender     *proof.Sender
 	challenger challenger
@@ -62,9 +67,11 @@ func (TokenAuth) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
-	if h.app, err = prepare(ctx, &h.TokenAuth); err != nil {
+	app, err := prepare(ctx, &h.TokenAuth)
+	if err != nil {
 		return err
 	}
+	h.join(app)
 	if h.sender, err = h.app.Sender(&h.TokenAuth); err != nil {
 		return err
 	}
@@ -73,10 +80,15 @@ func (h *TokenAuth) Provision(ctx caddy.Context) (err error) {
 	if h.ClientCertificate != "" {
 		h.places.headers = append(h.places.headers, h.ClientCertificate, chainHeader)
 	}
-	h.app.Known().addAuth(h)
+	h.known.addAuth(h)
 	h.warn(ctx)
 	h.verifier, err = h.app.Verifier(&h.TokenAuth)
 	return err
+}
+
+// join notes the app, and what each request needs of it.
+func (h *TokenAuth) join(app Services) {
+	h.app, h.watcher, h.trail, h.metrics, h.known = app, app, app.Trail(), app.Metrics(), app.Known()
 }
 
 // warn tells the operator which of the words loosen something.
@@ -95,79 +107,88 @@ func (h *TokenAuth) warn(ctx context.Context) {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// First of all, whatever follows: nothing behind this line sees the token.
-	shown := h.presented(r)
-	kept := h.keep(r)
-	found, err := h.places.take(r)
-	who := &caller{auth: h, raw: found.Raw, proved: found.DPoP}
-	earlier, behind := who.announce(r)
-	switch {
-	case earlier != nil:
-		return fault(w, r, h.app, "two token_auth on one request",
-			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
-	case behind != nil:
-		return fault(w, r, h.app, "token_auth behind a token_exchange, whose token it would take for the caller's",
-			placeOf("token_exchange", behind.Place), placeOf("token_auth", h.Place))
+	shown := h.present(r)
+	var before *kept
+	if h.ForwardToken {
+		before = keep(r)
+	}
+	who := &caller{auth: h}
+	err := h.places.take(r, &who.found)
+	if earlier, behind := who.announce(r); earlier != nil || behind != nil {
+		return h.misplaced(w, r, earlier, behind)
 	}
 	repl := replacerOf(r.Context())
 	if repl != nil {
 		repl.Map(who.placeholder)
 	}
-	if err = h.judge(w, r, who, found, shown, err); err != nil {
+	if err == nil && admits(r, &who.found) == nil {
+		err = h.validate(w, r, who, shown)
+	} else {
+		err = h.without(r, &who.found, err)
+	}
+	if err != nil {
 		return h.refuse(w, r, who, err)
 	}
 	who.standAlone(repl)
-	if who.recorded(r.Context(), h.app.Trail()) {
-		h.app.Trail().Record(r.Context(), h.event(r, who, audit.Granted))
+	if h.trail.Grants() {
+		h.trail.Record(r.Context(), h.event(r, who, audit.Granted))
 	}
 	private := &who.private
-	private.ResponseWriter, private.mine = w, h.privacy
-	private.nonce = len(w.Header()[nonceHeader]) > 0
+	private.ResponseWriter, private.who = w, who
 	// Answers without a body, and those of error routes, are for this caller too.
-	defer private.mark()
-	r = h.forward(r, kept, found.Kind)
-	if who.token != nil && h.Streams != config.StreamsKeep {
-		r = private.stream.begin(w, r, h.app, who.token, who.token.Expiry.Add(who.issuer.Leeway))
-		defer private.stream.finish()
+	defer private.finish()
+	if before != nil {
+		r = before.forward(r, who.found.Kind)
+	}
+	if endless(r) {
+		r = private.prepare(r)
 	}
 	return next.ServeHTTP(private, r)
 }
 
-// judge decides on what was taken from the request: err is what came of taking
+// misplaced answers where the order of the directives gives a request two callers, or
+// the gateway's own token for one.
+func (h *TokenAuth) misplaced(w http.ResponseWriter, r *http.Request, earlier *caller, behind *TokenExchange) error {
+	if earlier != nil {
+		return fault(w, r, h.app, "two token_auth on one request",
+			placeOf("token_auth", earlier.auth.Place), placeOf("token_auth", h.Place))
+	}
+	return fault(w, r, h.app, "token_auth behind a token_exchange, whose token it would take for the caller's",
+		placeOf("token_exchange", behind.Place), placeOf("token_auth", h.Place))
+}
+
+// without decides on a request without a token to look at: err is what came of taking
 // it. With optional a request that presented nothing is nobody's and passes.
-func (h *TokenAuth) judge(
-	w http.ResponseWriter, r *http.Request, who *caller, found token.Credential, shown proof.Presentation, err error,
-) error {
+func (h *TokenAuth) without(r *http.Request, found *token.Credential, err error) error {
 	// The request itself comes first: which answer it gets must not tell whether a
 	// replayed or a forged request carried a good token.
 	if refused := admits(r, found); refused != nil && !errors.Is(err, token.Malformed) {
 		err = refused
 	}
-	switch {
-	case err == nil:
-		return h.validate(w, r, who, shown)
-	case h.Optional && !found.Presented && errors.Is(err, token.Missing):
-		h.app.Metrics().Validated("anonymous", 0)
+	if h.Optional && !found.Presented && errors.Is(err, token.Missing) {
+		h.metrics.Validated("anonymous", 0)
 		return nil
-	default:
-		h.app.Metrics().Validated(reasonOf(err), 0)
-		return err
 	}
+	h.metrics.Validated(reasonOf(err), 0)
+	return err
 }
 
 // validate checks the token, and that it is the caller's own.
-func (h *TokenAuth) validate(w http.ResponseWriter, r *http.Request, who *caller, shown proof.Presentation) (err error) {
+func (h *TokenAuth) validate(w http.ResponseWriter, r *http.Request, who *caller, shown *proof.Presentation) (err error) {
 	watch := startWatch()
 	ctx, step := who.begin(r.Context(), "token_auth")
-	held, issuer, err := h.verifier.Verify(ctx, who.raw)
-	if err == nil {
-		who.token, who.issuer = held, issuer
-		if err = h.prove(ctx, w, r, who, shown); err != nil {
-			who.token, who.issuer = nil, nil
-		}
+	who.token, who.issuer, err = h.verifier.Verify(ctx, who.found.Raw)
+	if err == nil && (who.found.DPoP || !h.sender.Indifferent(&who.token.Confirmation)) {
+		err = h.prove(ctx, w, r, who, shown)
+	}
+	if err != nil {
+		who.token, who.issuer = nil, nil
 	}
 	outcome := reasonOf(err)
-	h.app.Metrics().Validated(outcome, watch.took())
-	step.end(err, attribute.String("gatehouse.outcome", outcome))
+	h.metrics.Validated(outcome, watch.took())
+	if step.traced() {
+		step.end(err, attribute.String("gatehouse.outcome", outcome))
+	}
 	return err
 }
 
@@ -197,7 +218,7 @@ func (h *TokenAuth) refuse(w http.ResponseWriter, r *http.Request, who *caller, 
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = reasonOf(err), err.Error(), reply.status
-	h.app.Trail().Record(r.Context(), event)
+	h.trail.Record(r.Context(), event)
 	h.privacy.mark(w.Header(), new([2]string))
 	return reply.write(w, r)
 }

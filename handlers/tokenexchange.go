@@ -28,11 +28,14 @@ type TokenExchange struct {
 	config.TokenExchange
 
 	app       Services
+	trail     *audit.Trail
 	exchanger *exchange.Exchanger
 	block     *config.Exchange
 	label     string // for metrics: a name of the configuration, or inline
 	header    string
 	headers   []string         // the same, for those who take several
+	own       []string         // where else callers present themselves
+	aliased   bool             // the header has other spellings
 	alone     []*TokenExchange // this one
 	counted   *metrics.Exchanges
 	warned    *atomic.Bool // that tokens are long: once is enough
@@ -53,56 +56,80 @@ func (h *TokenExchange) Provision(ctx caddy.Context) (err error) {
 	}
 	h.warned = new(atomic.Bool)
 	h.block = h.Resolve(h.app.Config())
-	h.header, _ = h.block.Target()
-	h.header = http.CanonicalHeaderKey(h.header)
+	if h.block.Anonymous {
+		h.app.Known().anonymous = true
+	}
+	header, _ := h.block.Target()
+	h.aim(header)
 	if h.label = h.Name; h.label == "" {
 		h.label = "inline"
 	}
-	h.headers, h.alone = []string{h.header}, []*TokenExchange{h}
-	h.counted = h.app.Metrics().Exchanges(h.label)
+	h.trail, h.counted = h.app.Trail(), h.app.Metrics().Exchanges(h.label)
 	h.exchanger, err = h.app.Exchanger(&h.TokenExchange)
 	return err
 }
 
+// aim notes for which header tokens are, and what follows from it.
+func (h *TokenExchange) aim(header string) {
+	h.header = http.CanonicalHeaderKey(header)
+	h.headers, h.alone = []string{h.header}, []*TokenExchange{h}
+	h.own, h.aliased = slices.DeleteFunc(slices.Clone(callersHeaders), h.fills), token.HasAliases(h.header)
+}
+
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenExchange) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	who := callerOf(r)
-	switch {
-	case who == nil && h.block.Anonymous:
+	who := callerBehind(w, r)
+	if who == nil {
+		if !h.block.Anonymous {
+			return fault(w, r, h.app, "token_exchange without a token_auth before it",
+				placeOf("token_exchange", h.Place))
+		}
 		who = h.nobodyOf(r)
-	case who == nil:
-		return fault(w, r, h.app, "token_exchange without a token_auth before it",
-			placeOf("token_exchange", h.Place))
 	}
-	if earlier := who.filledBy(h.header); earlier != nil {
-		return fault(w, r, h.app, "two token_exchange for header "+h.header,
-			placeOf("token_exchange", earlier.Place), placeOf("token_exchange", h.Place))
-	}
-	switch {
-	case who.token == nil && !h.block.Anonymous:
-		return who.refuseNobody(w, r, h.event(r, who, audit.Denied))
-	case who.shadowed && h.exchanger.AsGateway():
-		return h.refuseShadowed(w, r, who)
-	}
-	// Some upstreams read methods in any case.
-	if strings.EqualFold(r.Method, http.MethodTrace) {
-		return h.refuseTrace(w, r, who)
+	if len(who.filled) > 0 || who.token == nil || who.shadowed || isTrace(r) {
+		if answered, err := h.unusual(w, r, who); answered {
+			return err
+		}
 	}
 	issued, waited, err := h.exchange(r.Context(), who)
 	if err != nil {
 		return h.refuse(w, r, who, err, waited)
 	}
-	if who.recorded(r.Context(), h.app.Trail()) {
+	if h.trail.Grants() {
 		event := h.event(r, who, audit.Granted)
 		event.Rule, event.Duration = string(exchange.OutcomeOf(issued, nil)), waited
 		event.Granted, event.IssuedID = issued.Scope, issued.ID
-		h.app.Trail().Record(r.Context(), event)
+		h.trail.Record(r.Context(), event)
 	}
-	r = who.withhold(r)
+	if who.auth != nil && who.auth.ForwardToken {
+		r = who.withhold(r)
+	}
 	who.fill(h)
 	// Only what is behind gets that header: an error route begins without it.
 	defer func() { who.filled = who.filled[:len(who.filled)-1] }()
 	return h.forward(w, r, who, issued, next)
+}
+
+// isTrace tells of TRACE. Some upstreams read methods in any case.
+func isTrace(r *http.Request) bool {
+	return len(r.Method) == len(http.MethodTrace) && strings.EqualFold(r.Method, http.MethodTrace)
+}
+
+// unusual answers requests that get no token, whatever an exchange would say.
+func (h *TokenExchange) unusual(w http.ResponseWriter, r *http.Request, who *caller) (answered bool, err error) {
+	if earlier := who.filledBy(h.header); earlier != nil {
+		return true, fault(w, r, h.app, "two token_exchange for header "+h.header,
+			placeOf("token_exchange", earlier.Place), placeOf("token_exchange", h.Place))
+	}
+	switch {
+	case who.token == nil && !h.block.Anonymous:
+		return true, who.refuseNobody(w, r, h.event(r, who, audit.Denied))
+	case who.shadowed && h.exchanger.AsGateway():
+		return true, h.refuseShadowed(w, r, who)
+	case isTrace(r):
+		return true, h.refuseTrace(w, r, who)
+	}
+	return false, nil
 }
 
 // nobodyVar is the request variable of a caller whom no token_auth looked at.
@@ -131,9 +158,12 @@ func (h *TokenExchange) refuseShadowed(w http.ResponseWriter, r *http.Request, w
 	who.errorCode = reply.code
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = "shadow", "a rule under shadow would have denied it", reply.status
-	h.app.Trail().Record(r.Context(), event)
+	h.trail.Record(r.Context(), event)
 	return reply.write(w, r)
 }
+
+// fills tells whether the header of this exchange is that one.
+func (h *TokenExchange) fills(header string) bool { return h.header == header }
 
 // fill notes that a token_exchange has filled its header.
 func (c *caller) fill(h *TokenExchange) {
@@ -166,7 +196,16 @@ func (c *caller) filledAsGateway() *TokenExchange {
 	return nil
 }
 
+// exchange returns a token for the caller, and how long it took.
 func (h *TokenExchange) exchange(ctx context.Context, who *caller) (*exchange.Issued, time.Duration, error) {
+	if who.token != nil && who.untraced == ctx { // nearly every request
+		watch := startWatch()
+		if issued := h.exchanger.Remembered(&who.found.Raw, who.token); issued != nil {
+			waited := watch.took()
+			h.counted.Hit(waited)
+			return issued, waited, nil
+		}
+	}
 	return h.observed(ctx, who, func(ctx context.Context) (*exchange.Issued, error) {
 		return h.exchanger.Exchange(ctx, who.exchanged())
 	})
@@ -177,7 +216,7 @@ func (c *caller) exchanged() exchange.Caller {
 	if c.token == nil {
 		return exchange.Caller{}
 	}
-	return exchange.Caller{Raw: c.raw, Token: c.token}
+	return exchange.Caller{Raw: c.found.Raw, Token: c.token}
 }
 
 // observed counts an exchange, makes it a step of the trace and says how long it
@@ -199,7 +238,9 @@ func (h *TokenExchange) observed(
 		h.app.Log().WarnContext(ctx, "an upstream token is longer than many servers allow",
 			"exchange", h.label, "place", h.Place)
 	}
-	step.end(err, attribute.String("gatehouse.exchange", h.label), attribute.String("gatehouse.outcome", outcome))
+	if step.traced() {
+		step.end(err, attribute.String("gatehouse.exchange", h.label), attribute.String("gatehouse.outcome", outcome))
+	}
 	return issued, waited, err
 }
 
@@ -225,7 +266,7 @@ func (h *TokenExchange) refuseTrace(w http.ResponseWriter, r *http.Request, who 
 	reply := answer{status: http.StatusMethodNotAllowed, description: "TRACE is not allowed here."}
 	event := h.event(r, who, audit.Denied)
 	event.Rule, event.Reason, event.Status = "trace", "TRACE would show the upstream's token to the caller", reply.status
-	h.app.Trail().Record(r.Context(), event)
+	h.trail.Record(r.Context(), event)
 	w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	return reply.write(w, r)
 }
@@ -241,7 +282,7 @@ func (h *TokenExchange) refuse(w http.ResponseWriter, r *http.Request, who *call
 		event.Server, event.ServerClient = h.exchanger.Server(failed.Leg)
 		h.report(r.Context(), failed)
 	}
-	h.app.Trail().Record(r.Context(), event)
+	h.trail.Record(r.Context(), event)
 	return reply.write(w, r)
 }
 

@@ -64,7 +64,8 @@ func (m *TokenMatcher) MatchWithError(r *http.Request) (bool, error) {
 	if who.token == nil {
 		return false, nil
 	}
-	return m.policy.Decide(who.question(r, m.policy)).Allowed, nil
+	question := who.question(r, m.policy)
+	return m.policy.Denies(&question) == nil, nil
 }
 
 // CELLibrary implements caddyhttp.CELLibraryProducer. Caddy asks a matcher for it

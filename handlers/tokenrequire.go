@@ -10,7 +10,9 @@ import (
 
 	"github.com/caddy-gatehouse/gatehouse/audit"
 	"github.com/caddy-gatehouse/gatehouse/config"
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/policy"
+	"github.com/caddy-gatehouse/gatehouse/proof"
 )
 
 // TokenRequire lets a request pass only if the caller's token fulfils every
@@ -18,8 +20,11 @@ import (
 type TokenRequire struct {
 	config.TokenRequire
 
-	app    Services
-	policy *policy.Policy
+	app     Services
+	trail   *audit.Trail
+	metrics *metrics.Metrics
+	policy  *policy.Policy
+	alone   []*policy.Policy // that one
 }
 
 // CaddyModule returns the Caddy module information.
@@ -35,34 +40,52 @@ func (h *TokenRequire) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = prepare(ctx, &h.TokenRequire); err != nil {
 		return err
 	}
+	h.trail, h.metrics = h.app.Trail(), h.app.Metrics()
 	if h.Shadow {
 		h.app.Log().WarnContext(ctx, "token_require is in shadow and refuses nobody", "place", h.Place)
 	}
-	h.policy, err = provisionRules(ctx, h.app, h.Label(), h.Rules)
+	rules, err := provisionRules(ctx, h.app, h.Label(), h.Rules)
+	h.obey(rules)
 	return err
 }
 
+// obey makes a policy this directive's own.
+func (h *TokenRequire) obey(rules *policy.Policy) { h.policy, h.alone = rules, []*policy.Policy{rules} }
+
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	who := callerOf(r)
+	who := callerBehind(w, r)
 	if who == nil {
 		return fault(w, r, h.app, "token_require without a token_auth before it",
 			placeOf("token_require", h.Place))
 	}
-	decision := h.decide(r, who)
-	switch {
-	case decision.Allowed:
-		if who.recorded(r.Context(), h.app.Trail()) {
-			h.record(r, who, audit.Granted, policy.Decision{Rule: h.policy.String(), Reason: "every rule holds"}, 0)
-		}
-	case h.Shadow:
-		who.shadowed = true
-		h.record(r, who, audit.Shadowed, decision, 0)
-		if earlier := who.filledAsGateway(); earlier != nil {
-			return earlier.refuseShadowed(w, r, who)
-		}
-	default:
+	denied := h.decide(r, who)
+	if !h.Shadow {
+		who.ask(h.alone)
+	}
+	if denied != nil {
+		return h.deny(w, r, who, denied, next)
+	}
+	h.metrics.Allowed()
+	if h.trail.Grants() {
+		h.record(r, who, audit.Granted, &policy.Denial{Rule: h.policy.String(), Reason: "every rule holds"}, 0)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// deny answers a request that a rule denies, and lets it pass under shadow.
+func (h *TokenRequire) deny(
+	w http.ResponseWriter, r *http.Request, who *caller, decision *policy.Denial, next caddyhttp.Handler,
+) error {
+	if !h.Shadow {
+		h.metrics.Decided("denied", string(decision.Kind))
 		return h.refuse(w, r, who, decision)
+	}
+	h.metrics.Decided("shadowed", string(decision.Kind))
+	who.shadowed = true
+	h.record(r, who, audit.Shadowed, decision, 0)
+	if earlier := who.filledAsGateway(); earlier != nil {
+		return earlier.refuseShadowed(w, r, who)
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -71,37 +94,25 @@ func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 // are.
 const anonymous policy.Kind = "anonymous"
 
-func (h *TokenRequire) decide(r *http.Request, who *caller) policy.Decision {
-	_, step := who.begin(r.Context(), "token_require")
-	var decision policy.Decision
-	if who.token != nil {
-		decision = h.policy.Decide(who.question(r, h.policy))
-	} else {
-		decision = policy.Decision{Kind: anonymous, Rule: h.policy.String(), Reason: "the request has no good token"}
+// decide returns why the caller may not pass, nil if it may.
+func (h *TokenRequire) decide(r *http.Request, who *caller) (denied *policy.Denial) {
+	if ctx := r.Context(); who.untraced != ctx {
+		_, step := who.begin(ctx, "token_require")
+		defer func() { step.end(nil, attribute.Bool("gatehouse.allowed", denied == nil)) }()
 	}
-	if !h.Shadow {
-		who.needs(h.policy.Scopes())
-		who.stepUp = who.stepUp.And(h.policy.StepUp())
+	if who.token == nil {
+		return &policy.Denial{Kind: anonymous, Rule: h.policy.String(), Reason: "the request has no good token"}
 	}
-	h.app.Metrics().Decided(h.outcome(decision), string(decision.Kind))
-	step.end(nil, attribute.Bool("gatehouse.allowed", decision.Allowed))
-	return decision
-}
-
-func (h *TokenRequire) outcome(decision policy.Decision) string {
-	switch {
-	case decision.Allowed:
-		return "allowed"
-	case h.Shadow:
-		return "shadowed"
-	default:
-		return "denied"
+	if h.policy.Fulfilled(who.token) {
+		return nil
 	}
+	question := who.question(r, h.policy)
+	return h.policy.Denies(&question)
 }
 
 // question is what policies ask about a caller whose token is good.
 func (c *caller) question(r *http.Request, asking *policy.Policy) policy.Question {
-	question := policy.Question{Token: c.token, Request: r, Leeway: c.issuer.Leeway, Shown: c.shown}
+	question := policy.Question{Token: c.token, Request: r, Leeway: c.issuer.Leeway, Shown: ways(c.shown)}
 	if !asking.Expands() {
 		return question
 	}
@@ -111,29 +122,48 @@ func (c *caller) question(r *http.Request, asking *policy.Policy) policy.Questio
 	return question
 }
 
-// needs notes scopes that the route asks for, so that a later challenge names
-// all of them: a client that asks for one scope at a time never gets through.
-func (c *caller) needs(scopes []string) {
-	if len(c.scopes) == 0 {
-		c.scopes = scopes
-		return
+// ways are the names of ways to show that a token is one's own.
+func ways(shown proof.Kinds) (names []string) {
+	if shown.DPoP {
+		names = append(names, config.BoundDPoP)
 	}
-	c.scopes = slices.Clip(c.scopes)
-	for _, scope := range scopes {
-		if !slices.Contains(c.scopes, scope) {
-			c.scopes = append(c.scopes, scope)
-		}
+	if shown.MTLS {
+		names = append(names, config.BoundMTLS)
 	}
+	return names
 }
 
-func (h *TokenRequire) record(r *http.Request, who *caller, outcome audit.Outcome, decision policy.Decision, status int) {
+// ask notes the policy of one more token_require: a client that asks for one scope at a
+// time never gets through.
+func (c *caller) ask(alone []*policy.Policy) {
+	if c.asked == nil {
+		c.asked = alone
+		return
+	}
+	c.asked = append(slices.Clip(c.asked), alone...)
+}
+
+// needed is what the route asked for so far: the scopes, and the login.
+func (c *caller) needed() (scopes []string, login policy.StepUp) {
+	for _, asked := range c.asked {
+		for _, scope := range asked.Scopes() {
+			if !slices.Contains(scopes, scope) {
+				scopes = append(scopes, scope)
+			}
+		}
+		login = login.And(asked.StepUp())
+	}
+	return scopes, login
+}
+
+func (h *TokenRequire) record(r *http.Request, who *caller, outcome audit.Outcome, decision *policy.Denial, status int) {
 	event := requestEvent(r, who, outcome)
 	event.Directive, event.Place = "token_require", h.Place
 	event.Rule, event.Reason, event.Status = decision.Rule, decision.Reason, status
-	h.app.Trail().Record(r.Context(), event)
+	h.trail.Record(r.Context(), event)
 }
 
-func (h *TokenRequire) refuse(w http.ResponseWriter, r *http.Request, who *caller, decision policy.Decision) error {
+func (h *TokenRequire) refuse(w http.ResponseWriter, r *http.Request, who *caller, decision *policy.Denial) error {
 	reply := who.refusal(decision)
 	if reply.code != "" {
 		who.errorCode = reply.code
@@ -144,8 +174,9 @@ func (h *TokenRequire) refuse(w http.ResponseWriter, r *http.Request, who *calle
 
 // refusal says what a caller is told, and what it can do about it. It is asked
 // for nothing that would not help.
-func (c *caller) refusal(decision policy.Decision) answer {
+func (c *caller) refusal(decision *policy.Denial) answer {
 	speak := c.speak()
+	scopes, login := c.needed()
 	switch {
 	case c.token == nil:
 		return speak.unauthenticated()
@@ -154,11 +185,11 @@ func (c *caller) refusal(decision policy.Decision) answer {
 		speak.dpop = speak.dpop && decision.KeyHelps
 		return speak.invalidToken()
 	case decision.LoginHelps && decision.ScopeHelps:
-		return speak.insufficientAuthentication(c.stepUp, c.scopes)
+		return speak.insufficientAuthentication(login, scopes)
 	case decision.LoginHelps:
-		return speak.insufficientAuthentication(c.stepUp, nil)
+		return speak.insufficientAuthentication(login, nil)
 	case decision.ScopeHelps:
-		return speak.insufficientScope(c.scopes)
+		return speak.insufficientScope(scopes)
 	default:
 		return answer{
 			status: http.StatusForbidden, code: "access_denied",

@@ -16,9 +16,12 @@ import (
 // The body is replaced, in this request alone. Requests without announced
 // trailers cost nothing: Caddy's copies of a request never learn of others.
 func guardTrailers(r *http.Request, headers []string) {
-	if len(r.Trailer) == 0 || r.Body == nil {
-		return
+	if len(r.Trailer) > 0 && r.Body != nil {
+		replaceBody(r, headers)
 	}
+}
+
+func replaceBody(r *http.Request, headers []string) {
 	guard := &trailerGuard{ReadCloser: r.Body, trailers: r.Trailer, headers: headers}
 	guard.drop()
 	r.Body = guard

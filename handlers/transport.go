@@ -68,7 +68,7 @@ func (h *TokenExchange) outgoing(r *http.Request, who *caller, issued *exchange.
 // missedBy tells whether a request failed because it met a transport that does not
 // know bound tokens.
 func (b *bound) missedBy(err error) bool {
-	return b != nil && err != nil && !b.taken.Load() && strings.Contains(err.Error(), "invalid header field value")
+	return err != nil && !b.taken.Load() && strings.Contains(err.Error(), "invalid header field value")
 }
 
 // nonceAsked tells whether an upstream answered a request with nothing but the wish for

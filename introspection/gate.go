@@ -27,6 +27,9 @@ func NewGate(verifier *token.Verifier, router *Router, always ...*Introspector) 
 	return gate
 }
 
+// AsksNobody tells that the verifier alone decides.
+func (g *Gate) AsksNobody() bool { return g.router == nil && len(g.always) == 0 }
+
 // Verify returns the token and its issuer, or an error that wraps the
 // token.Reason it is refused for, or the context's. A JWT passes every check that
 // needs nobody before its issuer is asked about it. What an issuer said is judged

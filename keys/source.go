@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -109,11 +110,7 @@ func NewStatic(issuer string, state *State, set jose.KeySet) *Source {
 // was verified with a key that is gone must be verified again, and fails.
 func (s *Source) Holds(key *jose.Key) bool {
 	snapshot := s.current()
-	if snapshot == nil {
-		return false
-	}
-	_, ok := snapshot.held[key]
-	return ok
+	return snapshot != nil && slices.Contains(snapshot.keys, key)
 }
 
 // Keys are all keys of the newest key set, none while there is no set that may still

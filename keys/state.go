@@ -59,7 +59,6 @@ type Snapshot struct {
 
 	keys  []*jose.Key
 	byID  map[string][]*jose.Key
-	held  map[*jose.Key]struct{}
 	noIDs []*jose.Key
 }
 
@@ -79,12 +78,10 @@ func (s *State) replace(set []*jose.Key, fetched time.Time, life time.Duration) 
 	next := &Snapshot{
 		Fetched: fetched, Life: life,
 		byID: make(map[string][]*jose.Key, len(set)),
-		held: make(map[*jose.Key]struct{}, len(set)),
 	}
 	for _, key := range set {
 		key = previous.same(key)
 		next.keys = append(next.keys, key)
-		next.held[key] = struct{}{}
 		if key.ID() == "" {
 			next.noIDs = append(next.noIDs, key)
 		} else {

@@ -39,12 +39,12 @@ func FuzzNothingIsOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		decision := made.Decide(policy.Question{
+		denied := made.Denies(&policy.Question{
 			Token: &token.Token{Claims: token.Claims{}}, Expand: func(string) string { return expanded },
 			Request: httptest.NewRequest(http.MethodGet, "/", http.NoBody), Leeway: 2 * time.Minute,
 		})
-		if decision.Allowed || decision.Rule == "" || decision.Reason == "" {
-			t.Errorf("rule %q %q %q %q let a token pass that has nothing: %+v", kind, path, first, second, decision)
+		if denied == nil || denied.Rule == "" || denied.Reason == "" {
+			t.Errorf("rule %q %q %q %q let a token pass that has nothing: %+v", kind, path, first, second, denied)
 		}
 	})
 }

@@ -16,13 +16,17 @@ func maxAge(age time.Duration) policy.Rule {
 	return policy.Rule{Kind: policy.MaxAuthAge, Values: []string{age.String()}, Age: age}
 }
 
-func decide(t *testing.T, held *token.Token, rules ...policy.Rule) policy.Decision {
+// denial is why the rules refuse a token, the zero one if they let it pass.
+func denial(t *testing.T, held *token.Token, rules ...policy.Rule) policy.Denial {
 	t.Helper()
 	made, err := policy.New(rules)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made.Decide(policy.Question{Token: held, Leeway: 30 * time.Second})
+	if denied := made.Denies(&policy.Question{Token: held, Leeway: 30 * time.Second}); denied != nil {
+		return *denied
+	}
+	return policy.Denial{}
 }
 
 func TestLogin(t *testing.T) {
@@ -42,9 +46,9 @@ func TestLogin(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := decide(t, test.held, test.rule)
-			if got.Reason != test.reason || got.Allowed != (test.reason == "") || got.LoginHelps == got.Allowed || got.ScopeHelps {
-				t.Errorf("decided %+v, want %q", got, test.reason)
+			got := denial(t, test.held, test.rule)
+			if got.Reason != test.reason || got.LoginHelps == (test.reason == "") || got.ScopeHelps {
+				t.Errorf("denied %+v, want %q", got, test.reason)
 			}
 		})
 	}
@@ -64,14 +68,14 @@ func TestMaxAuthAge(t *testing.T) {
 			-100 * time.Hour:               "the login lies in the future (auth_time)",
 		}
 		for age, want := range tests {
-			got := decide(t, &token.Token{AuthTime: time.Now().Add(-age)}, maxAge(5*time.Minute))
-			if got.Reason != want || got.Allowed != (want == "") || got.LoginHelps == got.Allowed {
+			got := denial(t, &token.Token{AuthTime: time.Now().Add(-age)}, maxAge(5*time.Minute))
+			if got.Reason != want || got.LoginHelps == (want == "") {
 				t.Errorf("a login of %s: %+v, want %q", age, got, want)
 			}
 		}
 	})
-	got := decide(t, &token.Token{}, maxAge(time.Hour))
-	want := policy.Decision{
+	got := denial(t, &token.Token{}, maxAge(time.Hour))
+	want := policy.Denial{
 		Kind: policy.MaxAuthAge, Rule: "max_auth_age 1h0m0s",
 		Reason: "the token does not say when the user logged in (auth_time)", LoginHelps: true,
 	}
@@ -104,9 +108,9 @@ func TestAdvice(t *testing.T) {
 	held := &token.Token{Client: "app", Scopes: []string{"a"}, ACR: "silver", AMR: []string{"pwd"}}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := decide(t, held, test.rules...)
-			if got.Allowed || got.Kind != test.kind || got.LoginHelps != test.login || got.ScopeHelps != test.scope {
-				t.Errorf("decided %+v", got)
+			got := denial(t, held, test.rules...)
+			if got.Kind != test.kind || got.LoginHelps != test.login || got.ScopeHelps != test.scope {
+				t.Errorf("denied %+v", got)
 			}
 		})
 	}

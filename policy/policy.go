@@ -3,9 +3,11 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-gatehouse/gatehouse/token"
@@ -26,7 +28,13 @@ type Policy struct {
 	text   string
 	// expands tells that some rule has placeholders to fill in.
 	expands bool
+	// number is this policy's own, where what it says of a token is for good; else 0.
+	number uint32
+	uses   token.Uses
 }
+
+// numbers counts the policies. Once all numbers are given, none gets one.
+var numbers atomic.Uint64 //nolint:gochecknoglobals // a number is given once in a process
 
 // New makes a policy. It fails if the policy, or a rule of it, is empty, and if
 // its acr rules have no value in common.
@@ -47,7 +55,23 @@ func New(rules []Rule) (*Policy, error) {
 		texts = append(texts, rule.String())
 	}
 	policy.text = strings.Join(texts, "; ")
+	turns := slices.ContainsFunc(rules, func(rule Rule) bool { return rule.mayTurn() })
+	if number := numbers.Add(1); number <= math.MaxUint32 && !turns {
+		policy.number = uint32(number)
+	}
 	return policy, nil
+}
+
+// Fulfilled tells that the token fulfilled every rule when it was asked last, and will for
+// ever: neither the token nor the policy changes. False says nothing.
+func (p *Policy) Fulfilled(held *token.Token) bool { return p.number != 0 && held.Noted() == p.number }
+
+// note leaves at a token that it fulfils the policy. There is room for one: another policy
+// gives way now and then, so that the one that is used now is found.
+func (p *Policy) noteFulfilled(held *token.Token) {
+	if p.number != 0 && (held.Noted() == 0 || p.uses.Seldom()) {
+		held.Note(p.number)
+	}
 }
 
 // note gathers what challenges must name.
@@ -94,10 +118,13 @@ type StepUp struct {
 	MaxAge time.Duration
 }
 
+// IsZero tells whether any login will do.
+func (s StepUp) IsZero() bool { return len(s.ACR) == 0 && s.MaxAge == 0 }
+
 // And asks for both. Where no acr is in both, the other's alone are named: that
 // is the one that refuses.
 func (s StepUp) And(other StepUp) StepUp {
-	if len(other.ACR) == 0 && other.MaxAge == 0 {
+	if other.IsZero() {
 		return s
 	}
 	switch both := shared(s.ACR, other.ACR); {
@@ -138,9 +165,8 @@ type Question struct {
 	Leeway time.Duration
 }
 
-// A Decision says whether a token may pass, and why not.
-type Decision struct {
-	Allowed bool
+// A Denial says why a token may not pass.
+type Denial struct {
 	// Kind is the kind of the rule that was not fulfilled: a name from a fixed
 	// list, unlike Rule.
 	Kind Kind
@@ -155,33 +181,46 @@ type Decision struct {
 	KeyHelps bool
 }
 
-// Decide tells whether the token fulfils every rule. What is advised must not
+// Denies returns why the token may not pass, nil if it fulfils every rule.
+func (p *Policy) Denies(question *Question) *Denial {
+	for i := range p.rules {
+		if reason := p.rules[i].holds(question); reason != "" {
+			return p.denial(question, i, reason)
+		}
+	}
+	p.noteFulfilled(question.Token)
+	return nil
+}
+
+// denial goes on behind the first rule that does not hold. What is advised must not
 // lead nowhere: a rule about the login is named only if all others but those
 // about scope hold, and one about scope only if all others do.
-func (p *Policy) Decide(question Question) Decision {
-	decision := Decision{Allowed: true}
-	for i := range p.rules {
+func (p *Policy) denial(question *Question, first int, reason string) *Denial {
+	var named *Denial
+	for i := first; i < len(p.rules); i++ {
 		rule := &p.rules[i]
-		reason := rule.holds(&question)
+		if i > first {
+			reason = rule.holds(question)
+		}
 		if reason == "" {
 			continue
 		}
-		denied := Decision{Kind: rule.Kind, Rule: rule.String(), Reason: reason, KeyHelps: rule.aboutKey()}
+		denied := &Denial{Kind: rule.Kind, Rule: rule.String(), Reason: reason, KeyHelps: rule.aboutKey()}
 		switch {
 		case rule.aboutScope():
-			if decision.Allowed {
-				decision = denied
+			if named == nil {
+				named = denied
 			}
-			decision.ScopeHelps = true
+			named.ScopeHelps = true
 		case rule.aboutLogin():
-			if !decision.LoginHelps {
-				denied.ScopeHelps = decision.ScopeHelps
-				decision = denied
+			if named == nil || !named.LoginHelps {
+				denied.ScopeHelps = named != nil && named.ScopeHelps
+				named = denied
 			}
-			decision.LoginHelps = true
+			named.LoginHelps = true
 		default:
 			return denied
 		}
 	}
-	return decision
+	return named
 }

@@ -40,8 +40,8 @@ func claim(path string, values ...string) policy.Rule {
 	return policy.Rule{Kind: policy.Claim, Path: path, Values: values}
 }
 
-func question(t *token.Token, expand func(string) string) policy.Question {
-	return policy.Question{Token: t, Expand: expand, Request: httptest.NewRequest(http.MethodGet, "/", http.NoBody)}
+func question(t *token.Token, expand func(string) string) *policy.Question {
+	return &policy.Question{Token: t, Expand: expand, Request: httptest.NewRequest(http.MethodGet, "/", http.NoBody)}
 }
 
 // kindOf is the first word of a rule.
@@ -62,17 +62,17 @@ func expression(text string, holds bool, err error) policy.Rule {
 	return policy.Rule{Kind: policy.Expr, Values: []string{text}, Expression: verdict{holds, err}}
 }
 
-func TestDecide(t *testing.T) {
-	denied := func(rule, reason string) policy.Decision {
-		return policy.Decision{Kind: kindOf(rule), Rule: rule, Reason: reason}
+func TestDenies(t *testing.T) {
+	denied := func(rule, reason string) *policy.Denial {
+		return &policy.Denial{Kind: kindOf(rule), Rule: rule, Reason: reason}
 	}
-	lacks := func(rule, reason string) policy.Decision {
-		return policy.Decision{Kind: kindOf(rule), Rule: rule, Reason: reason, ScopeHelps: true}
+	lacks := func(rule, reason string) *policy.Denial {
+		return &policy.Denial{Kind: kindOf(rule), Rule: rule, Reason: reason, ScopeHelps: true}
 	}
-	allowed := policy.Decision{Allowed: true}
+	var allowed *policy.Denial
 	tests := map[string]struct {
 		rules []policy.Rule
-		want  policy.Decision
+		want  *policy.Denial
 	}{
 		"scope":                     {[]policy.Rule{rule(policy.Scope, "a", "b")}, allowed},
 		"scope missing":             {[]policy.Rule{rule(policy.Scope, "a", "c", "d")}, lacks("scope a c d", "the token lacks scope c d")},
@@ -108,7 +108,7 @@ func TestDecide(t *testing.T) {
 		"expression":                {[]policy.Rule{expression("is true", true, nil)}, allowed},
 		"expression, false":         {[]policy.Rule{expression("is false", false, nil)}, denied("expression is false", "the expression is false")},
 		"expression, error":         {[]policy.Rule{expression("fails", true, errors.New("secret"))}, denied("expression fails", "the expression cannot be evaluated for this request")},
-		"a rule of a policy":        {[]policy.Rule{{Kind: policy.Client, Values: []string{"x"}, Policy: "staff"}}, policy.Decision{Kind: policy.Client, Rule: "policy staff: client x", Reason: "the token was issued to another client"}},
+		"a rule of a policy":        {[]policy.Rule{{Kind: policy.Client, Values: []string{"x"}, Policy: "staff"}}, &policy.Denial{Kind: policy.Client, Rule: "policy staff: client x", Reason: "the token was issued to another client"}},
 		"all hold":                  {[]policy.Rule{rule(policy.Scope, "a"), rule(policy.Client, "app"), claim("tenant", "acme")}, allowed},
 		"the first that fails":      {[]policy.Rule{rule(policy.Client, "x"), rule(policy.Issuer, "y")}, denied("client x", "the token was issued to another client")},
 		"other rules before scope":  {[]policy.Rule{rule(policy.Scope, "c"), rule(policy.Client, "x")}, denied("client x", "the token was issued to another client")},
@@ -120,8 +120,8 @@ func TestDecide(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, made.Decide(question(holder(t, "a", "b"), nil))); diff != "" {
-				t.Errorf("the decision (-want +got):\n%s", diff)
+			if diff := cmp.Diff(test.want, made.Denies(question(holder(t, "a", "b"), nil))); diff != "" {
+				t.Errorf("the denial (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -132,7 +132,7 @@ func TestClientRuleWithoutClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if made.Decide(question(&token.Token{}, nil)).Allowed {
+	if made.Denies(question(&token.Token{}, nil)) == nil {
 		t.Error("a token without a client passed a rule about clients")
 	}
 }
@@ -144,7 +144,7 @@ func TestPlaceholdersInClaimRules(t *testing.T) {
 	}
 	for expanded, want := range map[string]bool{"acme": true, "other": false, "": false} {
 		expand := func(text string) string { return strings.ReplaceAll(text, "{request.tenant}", expanded) }
-		if got := made.Decide(question(holder(t), expand)).Allowed; got != want {
+		if got := made.Denies(question(holder(t), expand)) == nil; got != want {
 			t.Errorf("with tenant %q allowed is %t, want %t", expanded, got, want)
 		}
 	}
@@ -154,14 +154,14 @@ func TestPlaceholdersInClaimRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if blank.Decide(question(holder(t), func(string) string { return "" })).Allowed {
+	if blank.Denies(question(holder(t), func(string) string { return "" })) == nil {
 		t.Error("an empty placeholder equals an empty claim")
 	}
 	scopes, err := policy.New([]policy.Rule{rule(policy.Scope, "{request.scope}")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if scopes.Decide(question(holder(t, "a"), func(string) string { return "a" })).Allowed {
+	if scopes.Denies(question(holder(t, "a"), func(string) string { return "a" })) == nil {
 		t.Error("a scope took a placeholder: callers would choose what is asked of them")
 	}
 }
@@ -206,7 +206,7 @@ func TestPolicyIsImmutable(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules[0] = rule(policy.Client, "app")
-	if made.Decide(question(holder(t), nil)).Allowed {
+	if made.Denies(question(holder(t), nil)) == nil {
 		t.Error("the caller's list is still the policy's")
 	}
 }

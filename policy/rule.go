@@ -116,20 +116,30 @@ func (r *Rule) holds(q *Question) (reason string) {
 	}
 }
 
+// mayTurn tells of a rule that may say another thing of the same token later: it looks at
+// the request or at the time.
+func (r *Rule) mayTurn() bool {
+	switch r.Kind {
+	case Sender, Expr, MaxAuthAge:
+		return true
+	case Claim:
+		return slices.ContainsFunc(r.Values, hasPlaceholder)
+	default:
+		return false
+	}
+}
+
 // names tells whether a value is one of the rule's. What is absent is none.
 func (r *Rule) names(value string) bool { return value != "" && slices.Contains(r.Values, value) }
 
 func (r *Rule) missingScopes(t *token.Token) string {
-	var missing []string
-	for _, scope := range r.Values {
-		if !t.HasScope(scope) {
-			missing = append(missing, scope)
+	for i, scope := range r.Values {
+		if !t.HasScope(scope) { // on the way of every request: no text is put together
+			missing := slices.DeleteFunc(slices.Clone(r.Values[i:]), t.HasScope)
+			return "the token lacks scope " + strings.Join(missing, " ")
 		}
 	}
-	if len(missing) == 0 {
-		return "" // on the way of every request: no text is put together
-	}
-	return "the token lacks scope " + strings.Join(missing, " ")
+	return ""
 }
 
 func (r *Rule) claimHolds(q *Question) string {

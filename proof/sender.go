@@ -64,6 +64,12 @@ type Shown struct {
 	NextNonce string
 }
 
+// Indifferent tells of a token that came as a bearer token that Check lets it pass,
+// whatever came with it: it is bound to nothing, and nothing is required.
+func (s *Sender) Indifferent(bound *token.Confirmation) bool {
+	return s.required.IsZero() && bound.Key.IsZero() && bound.Certificate.IsZero()
+}
+
 // Check wants every binding of the token to be met; a token without one is a bearer
 // token, which is good unless something is required. The token has been verified
 // before: its cnf claim is the issuer's word. An error wraps a Reason.

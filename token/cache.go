@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
-	"github.com/maypok86/otter/v2/stats"
 
 	"github.com/caddy-gatehouse/gatehouse/jose"
 )
@@ -32,7 +31,7 @@ type verified struct {
 // and bytes, and safe for concurrent use.
 type Cache struct {
 	entries *otter.Cache[Digest, *verified]
-	counts  *stats.Counter
+	counts  *Counts
 }
 
 // NewCache makes a cache for that many entries and bytes.
@@ -41,7 +40,7 @@ func NewCache(maxEntries int, maxBytes int64) *Cache {
 	// same count as the bytes; rounded up, so that not even one more fits.
 	entries := uint64(max(maxEntries, 1))
 	share := (uint64(maxBytes) + entries - 1) / entries //nolint:gosec // positive
-	counts := stats.NewCounter()
+	counts := NewCounts()
 	return &Cache{counts: counts, entries: otter.Must(&otter.Options[Digest, *verified]{
 		MaximumWeight:    uint64(maxBytes), //nolint:gosec // positive
 		StatsRecorder:    counts,

@@ -75,7 +75,7 @@ func TestRawNeverPrintsItself(t *testing.T) {
 // take is Take with the default sources (RFC 6750, section 2.1: the Authorization
 // header; the scheme's name is case-insensitive, RFC 9110, section 11.1).
 func take(header http.Header) (token.Raw, error) {
-	found, err := token.Sources(nil).Take(&http.Request{Header: header})
+	found, err := taken(nil, &http.Request{Header: header})
 	return found.Raw, err
 }
 

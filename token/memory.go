@@ -2,6 +2,7 @@ package token
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 
 	"github.com/maypok86/otter/v2"
 	"github.com/maypok86/otter/v2/stats"
@@ -25,6 +26,27 @@ func Recall[K comparable, V any](memory *otter.Cache[K, V], counts stats.Recorde
 		counts.RecordMisses(1)
 	}
 	return entry.Value, found
+}
+
+// Counts count what is looked for. A hit that a shortcut led to costs one addition: a
+// Counter is made for more writers than cores, and costs a request as much as the shortcut.
+type Counts struct {
+	*stats.Counter
+
+	straight atomic.Uint64
+}
+
+// NewCounts makes counts that stand at zero.
+func NewCounts() *Counts { return &Counts{Counter: stats.NewCounter()} }
+
+// Straight counts a hit that a shortcut led to.
+func (c *Counts) Straight() { c.straight.Add(1) }
+
+// Snapshot implements stats.Snapshoter.
+func (c *Counts) Snapshot() stats.Stats {
+	counted := c.Counter.Snapshot()
+	counted.Hits += c.straight.Load()
+	return counted
 }
 
 // CacheStats are what a memory of tokens has done since it was made.

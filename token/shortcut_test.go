@@ -141,3 +141,19 @@ func TestPassedTokenStaysWhileItIsUsed(t *testing.T) {
 		t.Errorf("a token that is used much was pushed out %d times", again)
 	}
 }
+
+// What lies in a place has an end that nanoseconds since 1970 can say, and never a later one
+// than its own.
+func TestWithin(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for name, test := range map[string]struct{ until, want time.Time }{
+		"soon":         {now.Add(time.Minute), now.Add(time.Minute)},
+		"past":         {now.Add(-time.Minute), now.Add(-time.Minute)},
+		"far":          {now.Add(25 * time.Hour), now.Add(24 * time.Hour)},
+		"out of range": {time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), now.Add(24 * time.Hour)},
+	} {
+		if got := token.Within(now, test.until); !got.Equal(test.want) {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}

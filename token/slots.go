@@ -3,6 +3,7 @@ package token
 import (
 	"encoding/binary"
 	"sync/atomic"
+	"time"
 )
 
 // slots is how many tokens have room in Slots: a power of two.
@@ -19,6 +20,16 @@ type Slots[T any] [slots]atomic.Pointer[T]
 // At is the place of a token.
 func (s *Slots[T]) At(digest *Digest) *atomic.Pointer[T] {
 	return &s[binary.LittleEndian.Uint16(digest[:])%slots]
+}
+
+// Within is that time, or a day from now if it comes later: what lies in Slots is found for
+// no longer, so that every time fits into nanoseconds since 1970.
+func Within(now, until time.Time) time.Time {
+	const day = 24 * time.Hour
+	if later := now.Add(day); later.Before(until) {
+		return later
+	}
+	return until
 }
 
 // Uses count how often something was found in its place.

@@ -8,7 +8,7 @@ import (
 )
 
 // A SourceKind is a part of a request that may carry a credential.
-type SourceKind int
+type SourceKind uint8
 
 // The kinds of sources.
 const (
@@ -49,7 +49,7 @@ type Credential struct {
 	DPoP bool
 }
 
-// Take removes the credential from the request and returns it. It is removed in
+// Take removes the credential from the request and notes it in found. It is removed in
 // place, from every source and whatever comes of it, refusals included: error
 // routes and placeholders read this very request. Everything else of the request
 // stays as it is, byte for byte.
@@ -59,8 +59,11 @@ type Credential struct {
 // gateway and an upstream could answer differently.
 //
 // Errors wrap Missing (there is none, or it is of another scheme) or Malformed.
-func (s Sources) Take(r *http.Request) (Credential, error) {
+func (s Sources) Take(r *http.Request, found *Credential) error {
 	if len(s) == 0 {
+		if found.takeBearer(r.Header) {
+			return nil
+		}
 		s = defaultSources
 	}
 	var (
@@ -79,19 +82,45 @@ func (s Sources) Take(r *http.Request) (Credential, error) {
 	}
 	if !named && len(r.Header[authorization]) > 0 {
 		delete(r.Header, authorization)
-		return Credential{Presented: true}, fmt.Errorf("%w: an Authorization header where the credential belongs elsewhere", Malformed)
+		*found = Credential{Presented: true}
+		return fmt.Errorf("%w: an Authorization header where the credential belongs elsewhere", Malformed)
 	}
-	found := Credential{Kind: from.Kind, Presented: count > 0}
+	*found = Credential{Kind: from.Kind, Presented: count > 0}
 	switch count {
 	case 0:
-		return found, Missing
+		return Missing
 	case 1:
 		var err error
 		found.Raw, found.DPoP, err = from.parse(first)
-		return found, err
+		return err
 	default:
-		return found, fmt.Errorf("%w: more than one credential", Malformed)
+		return fmt.Errorf("%w: more than one credential", Malformed)
 	}
+}
+
+// bearer is how nearly every caller writes the scheme.
+const bearer = "Bearer "
+
+// takeBearer takes the credential as nearly every request carries it: one header, the scheme
+// as RFC 6750 writes it, one blank and the token. Whatever else there is, parse reads.
+func (c *Credential) takeBearer(headers http.Header) bool {
+	values := headers[authorization]
+	if len(values) != 1 || len(values[0]) > MaxLength || !strings.HasPrefix(values[0], bearer) {
+		return false
+	}
+	text := values[0][len(bearer):]
+	if text == "" || !isOne(text) {
+		return false
+	}
+	delete(headers, authorization)
+	c.Raw, c.Presented = NewRaw(text), true
+	return true
+}
+
+// isOne tells whether a text cannot be two credentials. It is long, and each such search is
+// quick.
+func isOne(text string) bool {
+	return strings.IndexByte(text, ' ') < 0 && strings.IndexByte(text, '\t') < 0 && strings.IndexByte(text, ',') < 0
 }
 
 // remove takes the source out of the request. It returns the first value and how
@@ -270,9 +299,8 @@ func (s Source) parse(value string) (raw Raw, dpop bool, err error) {
 		return Raw{}, dpop, fmt.Errorf("%w: the place of the credential is empty", Missing)
 	}
 	// Two credentials in one place: which of them counts is a question that the
-	// gateway and an upstream could answer differently. Looked for one by one, since
-	// the text is long and each such search is quick.
-	if strings.IndexByte(text, ' ') >= 0 || strings.IndexByte(text, '\t') >= 0 || strings.IndexByte(text, ',') >= 0 {
+	// gateway and an upstream could answer differently.
+	if !isOne(text) {
 		return Raw{}, dpop, fmt.Errorf("%w: more than one credential in one place", Malformed)
 	}
 	return NewRaw(text), dpop, nil

@@ -21,6 +21,11 @@ var (
 	fromQuery  = token.Source{Kind: token.FromQuery, Name: "access_token"}
 )
 
+func taken(from token.Sources, r *http.Request) (found token.Credential, err error) {
+	err = from.Take(r, &found)
+	return found, err
+}
+
 func TestSourcesTake(t *testing.T) {
 	tests := map[string]struct {
 		sources token.Sources
@@ -70,7 +75,7 @@ func TestSourcesTake(t *testing.T) {
 			if test.header == nil {
 				request.Header = http.Header{}
 			}
-			found, err := test.sources.Take(request)
+			found, err := taken(test.sources, request)
 			if !errors.Is(err, test.want) || found.Raw.Reveal() != test.text {
 				t.Errorf("got %v, %v", found, err)
 			}
@@ -108,7 +113,7 @@ func TestPresented(t *testing.T) {
 		"good":           {http.Header{"Authorization": {"Bearer a"}}, true},
 	}
 	for name, test := range tests {
-		found, _ := token.Sources(nil).Take(&http.Request{Header: test.header})
+		found, _ := taken(nil, &http.Request{Header: test.header})
 		if found.Presented != test.want {
 			t.Errorf("%s: presented is %t", name, found.Presented)
 		}
@@ -125,7 +130,7 @@ func FuzzTakeCookie(f *testing.F) {
 		lines := []string{first, second}
 		before := cookiesBut(lines)
 		header := http.Header{"Cookie": slices.Clone(lines)}
-		_, err := token.Sources{fromCookie}.Take(&http.Request{Header: header})
+		_, err := taken(token.Sources{fromCookie}, &http.Request{Header: header})
 		if diff := cmp.Diff(before, cookiesBut(header["Cookie"])); diff != "" {
 			t.Errorf("the other cookies (-before +after):\n%s", diff)
 		}
@@ -170,7 +175,7 @@ func FuzzTakeQuery(f *testing.F) {
 	f.Add("a?access_token=b&?&access_token=c")
 	f.Fuzz(func(t *testing.T, query string) {
 		request := &http.Request{Header: http.Header{}, URL: &url.URL{RawQuery: query}, RequestURI: "/p?" + query}
-		found, err := token.Sources{fromQuery}.Take(request)
+		found, err := taken(token.Sources{fromQuery}, request)
 		var kept []string
 		taken := 0
 		for pair := range strings.SplitSeq(query, "&") {

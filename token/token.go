@@ -69,6 +69,7 @@ type Token struct {
 	// What the claims say for good, found when they were read.
 	foreign error // the token is of another kind, and never accepted
 	number  uint64
+	noted   atomic.Uint32
 	opaque  bool // its issuer was asked about it, and it is no JWT: there is no header
 }
 
@@ -78,6 +79,13 @@ var numbers atomic.Uint64 //nolint:gochecknoglobals // a number is given once in
 // Number tells this token from every other one that was read in this process, be it of the
 // same text: read once more it may say something else. It is zero for one that was not read.
 func (t *Token) Number() uint64 { return t.number }
+
+// Noted is what was noted at the token last, 0 if nothing was. It is for whoever finds out
+// the same again and again of a token that never changes.
+func (t *Token) Noted() uint32 { return t.noted.Load() }
+
+// Note notes a number at the token.
+func (t *Token) Note(number uint32) { t.noted.Store(number) }
 
 // HasScope tells whether the token holds exactly that scope.
 func (t *Token) HasScope(scope string) bool { return slices.Contains(t.Scopes, scope) }

@@ -77,7 +77,7 @@ func NewVerifier(config VerifierConfig) *Verifier {
 // remembered token skips the cryptography, and where it has passed here before those
 // checks that would say the same again.
 func (v *Verifier) Verify(ctx context.Context, raw Raw) (*Token, *Issuer, error) {
-	if known := v.recall(raw.Digest(), v.now()); known != nil {
+	if known := v.recall(&raw.digest, v.now().UnixNano()); known != nil {
 		if err := checkStatus(ctx, known.token, known.issuer); err != nil {
 			return nil, nil, err
 		}

@@ -133,15 +133,18 @@ func (m *Metrics) Validated(outcome string, took time.Duration) {
 }
 
 // Decided counts one decision of token_require. The rule is the kind of the one
-// that refused, a word of the configuration's grammar; "" if none did.
+// that refused, a word of the configuration's grammar. See Allowed for none.
 func (m *Metrics) Decided(outcome, rule string) {
 	if m == nil {
 		return
 	}
-	if outcome == decidedAllowed {
+	m.decisions.WithLabelValues(outcome, rule).Inc()
+}
+
+// Allowed counts one request that token_require let pass.
+func (m *Metrics) Allowed() {
+	if m != nil {
 		m.allowed.Inc()
-	} else {
-		m.decisions.WithLabelValues(outcome, rule).Inc()
 	}
 }
 
@@ -193,11 +196,16 @@ func (e *Exchanges) Count(outcome string, took time.Duration) {
 	if e == nil {
 		return
 	}
-	if outcome == exchangedHit {
-		e.hits.Inc()
-	} else {
-		e.outcomes.WithLabelValues(outcome).Inc()
+	e.outcomes.WithLabelValues(outcome).Inc()
+	e.duration.Observe(took.Seconds())
+}
+
+// Hit counts one token that was remembered.
+func (e *Exchanges) Hit(took time.Duration) {
+	if e == nil {
+		return
 	}
+	e.hits.Inc()
 	e.duration.Observe(took.Seconds())
 }
 
