@@ -1,6 +1,6 @@
-// Command gatehouse-dev is Caddy with its standard modules, Gatehouse and an
-// OpenID provider for development (dev_idp). It is for tests and demos on one
-// machine and is never to be deployed.
+// Command gatehouse-dev is Caddy with its standard modules, Gatehouse, an OpenID
+// provider for development (dev_idp) and a key module as others write it (dev_slot).
+// It is for tests and demos on one machine and is never to be deployed.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 
 	_ "github.com/caddy-gatehouse/gatehouse"
 	_ "github.com/caddy-gatehouse/gatehouse/dev/devidp"
+	_ "github.com/caddy-gatehouse/gatehouse/dev/devkey"
 )
 
 func main() {
