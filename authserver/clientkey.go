@@ -54,6 +54,7 @@ type keyAuth struct {
 	id     string
 	source KeySource
 	maker  *asserter
+	guest  *guest
 }
 
 // A keyName tells a key from its successor, in whatever object it lives.
@@ -64,16 +65,17 @@ func nameOf(signer *jose.Signer) keyName {
 	return keyName{string(sum[:]), signer.KeyID()}
 }
 
-func (a *keyAuth) signer(ctx context.Context) (*jose.Signer, error) {
+func (a *keyAuth) signer(ctx context.Context) (signer *jose.Signer, isGuests bool, err error) {
 	key, err := a.source.SigningKey(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return key.signer()
+	signer, err = key.signer()
+	return signer, isGuest(key.Signer), err
 }
 
 func (a *keyAuth) authenticate(ctx context.Context, attempt *attempt) error {
-	signer, err := a.signer(ctx)
+	signer, isGuests, err := a.signer(ctx)
 	if err != nil {
 		return err
 	}
@@ -82,7 +84,12 @@ func (a *keyAuth) authenticate(ctx context.Context, attempt *attempt) error {
 	if err != nil {
 		return err
 	}
-	assertion, err := signer.Sign(header, payload)
+	var assertion string
+	if isGuests {
+		assertion, err = a.guest.sign(ctx, signer, header, payload)
+	} else {
+		assertion, err = signer.Sign(header, payload)
+	}
 	if err != nil {
 		return err
 	}
@@ -105,7 +112,7 @@ func (a *keyAuth) refused(attempt *attempt) bool {
 	if !ok || attempt.avoid != nil {
 		return false
 	}
-	signer, err := a.signer(context.Background()) // read already: nothing to wait for
+	signer, _, err := a.signer(context.Background()) // read already: nothing to wait for
 	return err == nil && attempt.proof.content != any(nameOf(signer))
 }
 

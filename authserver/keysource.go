@@ -16,7 +16,9 @@ var errNoKey = errors.New("the key module gave no key")
 // it signs.
 type SigningKey struct {
 	// Signer is asked for its public half and for signatures alone. It must be safe
-	// for concurrent use.
+	// for concurrent use. Where it is no key of Go's own it may take its time: a request
+	// does not wait longer for it than the client's timeout, and at most 64 signatures are
+	// under way.
 	Signer crypto.Signer
 	// Algorithm signs. Default: the one of the key's type, RS256 for RSA.
 	Algorithm jose.Algorithm
@@ -59,7 +61,7 @@ func KeyAssertion(name string, source KeySource, shape Assertion) (ClientAuth, e
 	if err != nil {
 		return nil, err
 	}
-	return &keyAuth{id: "private_key_jwt " + name, source: source, maker: maker}, nil
+	return &keyAuth{id: "private_key_jwt " + name, source: source, maker: maker, guest: newGuest()}, nil
 }
 
 // A WatchedKey is a KeySource whose key lies in a file.

@@ -213,6 +213,9 @@ func (c *Client) note(endpoint string, status int, err error) {
 
 func (c *Client) request(ctx context.Context, attempt *attempt, accept string) (*http.Request, error) {
 	if err := c.options.Auth.authenticate(ctx, attempt); err != nil {
+		if late := ctx.Err(); late != nil && errors.Is(err, late) { // a key module that hangs
+			return nil, classify(ctx, fmt.Errorf("client %s: %w", c.options.ID, err))
+		}
 		return nil, fmt.Errorf("%w: client %s: %w", ErrCredentials, c.options.ID, err)
 	}
 	body := strings.NewReader(attempt.form.Encode())

@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -22,13 +22,21 @@ import (
 
 func init() { caddy.RegisterModule((*Slot)(nil)) }
 
-// Locked is the state in which a slot shows its key and does not sign.
-const Locked = "locked"
+// The states in which a slot shows its key and does not sign.
+const (
+	// Locked says so at once.
+	Locked = "locked"
+	// Hangs says nothing at all until it is over.
+	Hangs = "hangs"
+)
+
+// lookAgain is how often a slot that hangs looks whether that is over.
+const lookAgain = 20 * time.Millisecond
 
 // Slot stands for a place in a device that holds an EC key for ES256.
 type Slot struct {
-	// The file that is the slot: two words, the kid and the key, and `locked` behind
-	// them while it does not sign. Required.
+	// The file that is the slot: two words, the kid and the key, and `locked` or `hangs`
+	// behind them while it does not sign. Required.
 	File string `json:"file,omitempty"`
 }
 
@@ -64,8 +72,9 @@ func (s *Slot) SigningKey(context.Context) (authserver.SigningKey, error) {
 // handle is the way to the key in the slot: nothing but its public half and its
 // signatures ever leave it.
 type handle struct {
+	slot   *Slot
 	inside *ecdsa.PrivateKey
-	locked bool
+	state  string
 }
 
 // Public implements crypto.Signer.
@@ -73,7 +82,14 @@ func (h handle) Public() crypto.PublicKey { return h.inside.Public() }
 
 // Sign implements crypto.Signer.
 func (h handle) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if h.locked {
+	for h.state == Hangs {
+		<-time.After(lookAgain)
+		var err error
+		if _, h, err = h.slot.read(); err != nil {
+			return nil, err
+		}
+	}
+	if h.state == Locked {
 		return nil, errors.New("dev_slot: the slot is locked")
 	}
 	return h.inside.Sign(random, digest, opts)
@@ -96,7 +112,7 @@ func (s *Slot) read() (id string, key handle, err error) {
 	if err != nil {
 		return "", handle{}, fmt.Errorf("dev_slot: %s: the key is none of P-256", s.File)
 	}
-	return words[0], handle{inside, slices.Contains(words[2:], Locked)}, nil
+	return words[0], handle{s, inside, strings.Join(words[2:], " ")}, nil
 }
 
 // Interface guards.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddy-gatehouse/gatehouse/internal/tokentest"
@@ -44,14 +45,14 @@ func (s *guestSlot) put(t *testing.T, state string) {
 	replaceFile(t, s.path, []byte(s.key.ID+" "+s.text+" "+state+"\n"))
 }
 
-func startGuestKey(t *testing.T, slot *guestSlot) (*harness.Gateway, *harness.AuthServer, *harness.Upstream) {
+func startGuestKey(t *testing.T, slot *guestSlot, more ...string) (*harness.Gateway, *harness.AuthServer, *harness.Upstream) {
 	t.Helper()
 	idp, upstream := harness.NewAuthServer(t), harness.NewUpstream(t)
 	rule := &harness.AssertionRule{Key: slot.key, Audience: idp.URL, Type: "client-authentication+jwt"}
 	idp.Authenticate(func(r *http.Request) bool {
 		return rule.Accepts(t, r) && harness.Header(t, r.PostForm.Get("client_assertion"))["kid"] == slot.key.ID
 	})
-	gateway := harness.Start(t, guestAuth("key_module dev_slot "+slot.path), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
+	gateway := harness.Start(t, guestAuth(strings.Join(append(more, "key_module dev_slot "+slot.path), "\n")), "$IDP", idp.URL, "$UPSTREAM", upstream.Address)
 	return gateway, idp, upstream
 }
 
@@ -110,6 +111,38 @@ func TestKeyModuleOfAGuest(t *testing.T) {
 		}) {
 			t.Errorf("%q is not in the log", reason)
 		}
+	}
+}
+
+// A guest that hangs holds up nobody for longer than the client's timeout, and no more
+// callers than it has turns: whoever waits hears that something took too long, and once the
+// guest signs again everybody is served.
+func TestKeyModuleOfAGuestThatHangs(t *testing.T) {
+	t.Parallel()
+	const crowd = 70 // more than the guest may have to sign at a time
+	slot := newGuestSlot(t)
+	gateway, idp, upstream := startGuestKey(t, slot, "timeout 1s")
+	gateway.Await("/", idp.Token(nil), http.StatusOK)
+	calls, served := len(idp.Forms()), len(upstream.Received())
+	slot.put(t, "hangs")
+	tokens := make([]string, crowd)
+	var waiting sync.WaitGroup
+	for i := range tokens {
+		tokens[i] = idp.Token(map[string]any{"sub": fmt.Sprint("user-", i)})
+		waiting.Go(func() {
+			answer := gateway.Get("/", tokens[i])
+			if answer.Status != http.StatusGatewayTimeout || answer.Members()["error"] != "temporarily_unavailable" {
+				t.Errorf("a caller hears %d %s", answer.Status, answer.Body)
+			}
+		})
+	}
+	waiting.Wait()
+	if len(idp.Forms()) != calls || len(upstream.Received()) != served {
+		t.Error("something was sent without a proof")
+	}
+	slot.put(t, "")
+	for _, token := range tokens {
+		gateway.Await("/", token, http.StatusOK)
 	}
 }
 
