@@ -20,8 +20,12 @@ type shortcut struct{ token.Slots[lead] }
 type lead struct {
 	number uint64
 	kept   *entry
-	until  int64 // in nanoseconds since 1970: the end of the token, or of being fresh
+	// In nanoseconds since 1970: when it was noted, since a clock that was set back knows
+	// nothing of until, the end of the token or of being fresh.
+	from, until int64
 }
+
+func (l *lead) holds(now int64) bool { return l.from <= now && now < l.until }
 
 // newShortcut makes one, nil where something beside the token is part of the key (the
 // gateway's own key or certificate may become another one) or all callers get one token.
@@ -42,13 +46,13 @@ func (s *shortcut) note(caller Caller, kept *entry, now time.Time) {
 	slot := s.At(&caller.Token.Digest)
 	switch there := slot.Load(); {
 	case there == nil || there.kept.gone.Load():
-	case there.number == number && there.kept == kept && now.UnixNano() < there.until:
+	case there.number == number && there.kept == kept && there.holds(now.UnixNano()):
 		return
 	case there.kept != kept && !kept.uses.Seldom():
 		return
 	}
 	until := token.Within(now, earliest(kept.freshUntil, caller.Token.Expiry))
-	slot.Store(&lead{number, kept, until.UnixNano()})
+	slot.Store(&lead{number, kept, now.UnixNano(), until.UnixNano()})
 }
 
 // find returns what serves this caller, nil where the long way has to be taken: for the
@@ -64,7 +68,7 @@ func (s *shortcut) find(raw *token.Raw, held *token.Token, now int64) *entry {
 		return nil
 	case raw.Digest() != held.Digest:
 		return nil
-	case now >= there.until || now >= kept.renewAt.Load() || kept.uses.Seldom():
+	case !there.holds(now) || now >= kept.renewAt.Load() || kept.uses.Seldom():
 		return nil
 	}
 	return there.kept

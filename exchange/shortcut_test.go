@@ -161,3 +161,17 @@ func TestShortcutOfNobody(t *testing.T) {
 		t.Errorf("%d calls for two legs", calls)
 	}
 }
+
+// A clock that was set back knows nothing of how long a token is fresh.
+func TestShortcutOfAClockSetBack(t *testing.T) {
+	r := newRig(t, nil)
+	alice := reader(t, r.clock.Now())("alice", "orders:read")
+	r.often(t, alice)
+	if r.shortcut.find(&alice.Raw, alice.Token, r.clock.Now().UnixNano()) == nil {
+		t.Fatal("there is no shortcut")
+	}
+	r.clock.pass(-time.Second)
+	if r.shortcut.find(&alice.Raw, alice.Token, r.clock.Now().UnixNano()) != nil {
+		t.Error("the shortcut leads on before it began")
+	}
+}

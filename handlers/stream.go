@@ -116,12 +116,12 @@ func (w *privateWriter) prepare(r *http.Request) *http.Request {
 	return r
 }
 
-// finish marks an answer that has no body, and leaves nothing behind.
+// finish leaves nothing behind, and marks an answer that has no body.
 func (w *privateWriter) finish() {
-	w.mark()
 	if s := w.stream.Swap(done); s != nil {
 		s.finish()
 	}
+	w.mark()
 }
 
 // start starts the timer and the watch, if there are none.

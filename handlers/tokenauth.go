@@ -121,10 +121,10 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if repl != nil {
 		repl.Map(who.placeholder)
 	}
-	if err == nil && admits(r, &who.found) == nil {
+	if refused := admits(r, &who.found); err == nil && refused == nil {
 		err = h.validate(w, r, who, shown)
 	} else {
-		err = h.without(r, &who.found, err)
+		err = h.without(&who.found, err, refused)
 	}
 	if err != nil {
 		return h.refuse(w, r, who, err)
@@ -158,11 +158,12 @@ func (h *TokenAuth) misplaced(w http.ResponseWriter, r *http.Request, earlier *c
 }
 
 // without decides on a request without a token to look at: err is what came of taking
-// it. With optional a request that presented nothing is nobody's and passes.
-func (h *TokenAuth) without(r *http.Request, found *token.Credential, err error) error {
+// it, and refused what is wrong with the request; one of them is not nil. With optional
+// a request that presented nothing is nobody's and passes.
+func (h *TokenAuth) without(found *token.Credential, err, refused error) error {
 	// The request itself comes first: which answer it gets must not tell whether a
 	// replayed or a forged request carried a good token.
-	if refused := admits(r, found); refused != nil && !errors.Is(err, token.Malformed) {
+	if refused != nil && !errors.Is(err, token.Malformed) {
 		err = refused
 	}
 	if h.Optional && !found.Presented && errors.Is(err, token.Missing) {

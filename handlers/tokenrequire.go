@@ -45,12 +45,18 @@ func (h *TokenRequire) Provision(ctx caddy.Context) (err error) {
 		h.app.Log().WarnContext(ctx, "token_require is in shadow and refuses nobody", "place", h.Place)
 	}
 	rules, err := provisionRules(ctx, h.app, h.Label(), h.Rules)
+	if err != nil {
+		return err
+	}
 	h.obey(rules)
-	return err
+	return nil
 }
 
 // obey makes a policy this directive's own.
-func (h *TokenRequire) obey(rules *policy.Policy) { h.policy, h.alone = rules, []*policy.Policy{rules} }
+func (h *TokenRequire) obey(rules *policy.Policy) {
+	rules.Remember()
+	h.policy, h.alone = rules, []*policy.Policy{rules}
+}
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {

@@ -1,6 +1,10 @@
 package policy_test
 
 import (
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -9,76 +13,122 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/token"
 )
 
-func made(t *testing.T, rules ...policy.Rule) *policy.Policy {
+func remembered(t *testing.T, rules ...policy.Rule) *policy.Policy {
 	t.Helper()
 	made, err := policy.New(rules)
 	if err != nil {
 		t.Fatal(err)
 	}
+	made.Remember()
 	return made
 }
 
-// That a token fulfils a policy is for good where neither the request nor the time has a
-// say, and only there.
-func TestFulfilledForGood(t *testing.T) {
-	held := func() *token.Token {
-		held := holder(t, "a", "b")
-		held.ACR, held.AMR, held.AuthTime = "gold", []string{"otp"}, time.Now()
-		return held
-	}
-	for name, test := range map[string]struct {
-		rules []policy.Rule
-		want  bool
+// A changing expression is true until it is not.
+type changing struct{ holds *bool }
+
+func (c changing) MatchWithError(*http.Request) (bool, error) { return *c.holds, nil }
+
+// tenant fills in the placeholder.
+func tenant(value string) func(string) string {
+	return func(text string) string { return strings.ReplaceAll(text, "{request.tenant}", value) }
+}
+
+// often is more than it takes until what a policy says of a token is remembered.
+const often = 100
+
+// What is remembered of a token is what every request would be told: a rule that looks at
+// anything else is asked each time, be it alone or among others.
+func TestFulfilled(t *testing.T) {
+	goes := true
+	tests := map[string]struct {
+		rule  policy.Rule
+		turns bool
 	}{
-		"scope":            {[]policy.Rule{rule(policy.Scope, "a")}, true},
-		"several":          {[]policy.Rule{rule(policy.AnyScope, "a"), rule(policy.Client, "app"), rule(policy.ACR, "gold"), rule(policy.AMR, "otp")}, true},
-		"a claim":          {[]policy.Rule{claim("tenant", "acme")}, true},
-		"a placeholder":    {[]policy.Rule{claim("tenant", "{request.tenant}", "acme")}, false},
-		"an expression":    {[]policy.Rule{expression("is true", true, nil)}, false},
-		"the login's age":  {[]policy.Rule{maxAge(time.Hour)}, false},
-		"the sender":       {[]policy.Rule{rule(policy.Sender, "dpop")}, false},
-		"one that may not": {[]policy.Rule{rule(policy.Scope, "a"), maxAge(time.Hour)}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			asked, holder := made(t, test.rules...), held()
-			if asked.Fulfilled(holder) {
-				t.Error("it is fulfilled before anybody asked")
-			}
-			question := question(holder, func(text string) string { return text })
-			question.Shown = []string{"dpop"}
-			if denied := asked.Denies(question); denied != nil {
-				t.Fatalf("denied: %+v", denied)
-			}
-			if got := asked.Fulfilled(holder); got != test.want {
-				t.Errorf("fulfilled for good: %t, want %t", got, test.want)
-			}
-		})
+		"scope":                    {rule(policy.Scope, "a"), false},
+		"any scope":                {rule(policy.AnyScope, "x", "a"), false},
+		"audience":                 {rule(policy.Audience, "one"), false},
+		"issuer":                   {rule(policy.Issuer, "https://issuer.example.com"), false},
+		"client":                   {rule(policy.Client, "app"), false},
+		"role":                     {rule(policy.Role, "user"), false},
+		"actor":                    {rule(policy.Actor, "robot"), false},
+		"acr":                      {rule(policy.ACR, "gold"), false},
+		"amr":                      {rule(policy.AMR, "otp"), false},
+		"claim":                    {claim("tenant", "acme"), false},
+		"claim with a placeholder": {claim("tenant", "{request.tenant}"), true},
+		"sender_constrained":       {rule(policy.Sender, "dpop"), true},
+		"max_auth_age":             {policy.Rule{Kind: policy.MaxAuthAge, Values: []string{"1h"}, Age: time.Hour}, true},
+		"expression":               {policy.Rule{Kind: policy.Expr, Values: []string{"x"}, Expression: changing{&goes}}, true},
+	}
+	for name, test := range tests {
+		for _, rules := range [][]policy.Rule{{test.rule}, {rule(policy.Scope, "a"), test.rule}, {test.rule, rule(policy.Scope, "a")}} {
+			t.Run(name, func(t *testing.T) {
+				made := remembered(t, rules...)
+				held := holder(t, "a")
+				held.ACR, held.AMR, held.AuthTime = "gold", []string{"otp"}, time.Now()
+				goes = true
+				asked := question(held, tenant("acme"))
+				asked.Shown = []string{"dpop"}
+				if made.Fulfilled(held) {
+					t.Error("it is remembered before anybody asked")
+				}
+				for range often {
+					if denied := made.Denies(asked); denied != nil {
+						t.Fatalf("denied %+v", denied)
+					}
+				}
+				if got := made.Fulfilled(held); got == test.turns {
+					t.Errorf("remembered: %t", got)
+				}
+				// Another request, later.
+				goes, held.AuthTime = false, time.Now().Add(-2*time.Hour)
+				asked = &policy.Question{
+					Token: held, Expand: tenant("other"), Request: httptest.NewRequest(http.MethodPost, "/", http.NoBody),
+				}
+				if denied := made.Denies(asked) != nil; denied != test.turns {
+					t.Errorf("denied later: %t", denied)
+				}
+			})
+		}
 	}
 }
 
-// What one policy lets pass is no word about another one, nor about another token, however
-// often each was asked.
-func TestFulfilledOfOnePolicyAndToken(t *testing.T) {
-	good, twin := made(t, rule(policy.Scope, "a")), made(t, rule(policy.Scope, "a"))
-	bad := made(t, rule(policy.Scope, "c"))
+// What one policy says of a token is no word of another one, be it made of the same rules,
+// and what is said of one token is none of another.
+func TestFulfilledIsOneWordOfOnePolicy(t *testing.T) {
+	var made [3]*policy.Policy
+	for i, scope := range []string{"a", "a", "b"} {
+		made[i] = remembered(t, rule(policy.Scope, scope))
+	}
 	held, other := holder(t, "a"), holder(t, "b")
-	for range 100 {
-		if good.Denies(question(held, nil)) != nil || twin.Denies(question(held, nil)) != nil {
-			t.Fatal("denied")
+	for range often {
+		for i, asked := range made {
+			if denied := asked.Denies(question(held, nil)) != nil; denied != (i == 2) {
+				t.Fatalf("policy %d: denied %t", i, denied)
+			}
+			if made[2].Fulfilled(held) || made[0].Fulfilled(held) && made[1].Fulfilled(held) || asked.Fulfilled(other) {
+				t.Fatal("a policy is fulfilled because of another one, or of another token")
+			}
 		}
-		if bad.Denies(question(held, nil)) == nil || bad.Fulfilled(held) || good.Fulfilled(other) {
-			t.Fatal("a token passed a policy that it does not fulfil")
+	}
+	// Two take turns, and the one that alone is used is found in the end.
+	for _, asked := range made[:2] {
+		for range often {
+			_ = asked.Denies(question(held, nil))
 		}
-		if good.Fulfilled(held) && twin.Fulfilled(held) {
-			t.Fatal("two policies have one number")
+		if !asked.Fulfilled(held) {
+			t.Error("what is used alone is not remembered")
 		}
+	}
+	held.Note(math.MaxUint32)
+	if made[0].Fulfilled(held) || new(policy.Policy).Fulfilled(new(token.Token)) {
+		t.Error("fulfilled, and nobody said so")
 	}
 }
 
 // Many requests ask about one token at once, on routes with other policies.
 func TestFulfilledAtOnce(t *testing.T) {
 	held := holder(t, "a", "b")
-	policies := []*policy.Policy{made(t, rule(policy.Scope, "a")), made(t, rule(policy.Scope, "b")), made(t, rule(policy.Scope, "c"))}
+	policies := []*policy.Policy{remembered(t, rule(policy.Scope, "a")), remembered(t, rule(policy.Scope, "b")), remembered(t, rule(policy.Scope, "c"))}
 	var asking sync.WaitGroup
 	for range 8 {
 		asking.Go(func() {

@@ -28,7 +28,7 @@ type Policy struct {
 	text   string
 	// expands tells that some rule has placeholders to fill in.
 	expands bool
-	// number is this policy's own, where what it says of a token is for good; else 0.
+	// number is this policy's own, 0 if it has none; see Remember.
 	number uint32
 	uses   token.Uses
 }
@@ -55,18 +55,25 @@ func New(rules []Rule) (*Policy, error) {
 		texts = append(texts, rule.String())
 	}
 	policy.text = strings.Join(texts, "; ")
-	turns := slices.ContainsFunc(rules, func(rule Rule) bool { return rule.mayTurn() })
-	if number := numbers.Add(1); number <= math.MaxUint32 && !turns {
-		policy.number = uint32(number)
-	}
 	return policy, nil
+}
+
+// Remember gives the policy a number, by which tokens note that they fulfil it, where that
+// is for good. It is for whoever asks Fulfilled, and called before anybody does.
+func (p *Policy) Remember() {
+	if slices.ContainsFunc(p.rules, func(rule Rule) bool { return !rule.isForGood() }) {
+		return
+	}
+	if number := numbers.Add(1); number <= math.MaxUint32 {
+		p.number = uint32(number)
+	}
 }
 
 // Fulfilled tells that the token fulfilled every rule when it was asked last, and will for
 // ever: neither the token nor the policy changes. False says nothing.
 func (p *Policy) Fulfilled(held *token.Token) bool { return p.number != 0 && held.Noted() == p.number }
 
-// note leaves at a token that it fulfils the policy. There is room for one: another policy
+// noteFulfilled leaves at a token that it fulfils the policy. There is room for one: another policy
 // gives way now and then, so that the one that is used now is found.
 func (p *Policy) noteFulfilled(held *token.Token) {
 	if p.number != 0 && (held.Noted() == 0 || p.uses.Seldom()) {

@@ -116,14 +116,14 @@ func (r *Rule) holds(q *Question) (reason string) {
 	}
 }
 
-// mayTurn tells of a rule that may say another thing of the same token later: it looks at
-// the request or at the time.
-func (r *Rule) mayTurn() bool {
+// isForGood tells of a rule that says the same of a token each time: it looks neither at the
+// request nor at the time.
+func (r *Rule) isForGood() bool {
 	switch r.Kind {
-	case Sender, Expr, MaxAuthAge:
+	case Scope, AnyScope, Audience, Issuer, Client, Role, Actor, ACR, AMR:
 		return true
 	case Claim:
-		return slices.ContainsFunc(r.Values, hasPlaceholder)
+		return !slices.ContainsFunc(r.Values, hasPlaceholder)
 	default:
 		return false
 	}

@@ -96,6 +96,10 @@ func TestSender(t *testing.T) {
 			if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) || shown.Kinds != test.shown {
 				t.Errorf("got %+v, %v; want %+v, %v", shown, err, test.shown, test.want)
 			}
+			// What is let pass without a look is what would pass, and show nothing.
+			if sender.Indifferent(&test.bound) && !test.dpop && (err != nil || shown != proof.Shown{}) {
+				t.Errorf("indifferent, and yet %+v, %v", shown, err)
+			}
 		})
 	}
 }
