@@ -22,9 +22,9 @@ const callerVar = "gatehouse.caller"
 // It belongs to one request and is used by one goroutine.
 type caller struct {
 	auth   *TokenAuth
-	token  *token.Token  // nil until it was verified
-	issuer *token.Issuer // likewise
-	found  token.Credential
+	token  *token.Token     // nil until it was verified
+	issuer *token.Issuer    // likewise
+	found  token.Credential // what the request presented
 	// shadowed tells that a token_require in shadow would have refused the request.
 	shadowed bool
 

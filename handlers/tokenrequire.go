@@ -81,15 +81,15 @@ func (h *TokenRequire) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 
 // deny answers a request that a rule denies, and lets it pass under shadow.
 func (h *TokenRequire) deny(
-	w http.ResponseWriter, r *http.Request, who *caller, decision *policy.Denial, next caddyhttp.Handler,
+	w http.ResponseWriter, r *http.Request, who *caller, denied *policy.Denial, next caddyhttp.Handler,
 ) error {
 	if !h.Shadow {
-		h.metrics.Decided("denied", string(decision.Kind))
-		return h.refuse(w, r, who, decision)
+		h.metrics.Decided("denied", string(denied.Kind))
+		return h.refuse(w, r, who, denied)
 	}
-	h.metrics.Decided("shadowed", string(decision.Kind))
+	h.metrics.Decided("shadowed", string(denied.Kind))
 	who.shadowed = true
-	h.record(r, who, audit.Shadowed, decision, 0)
+	h.record(r, who, audit.Shadowed, denied, 0)
 	if earlier := who.filledAsGateway(); earlier != nil {
 		return earlier.refuseShadowed(w, r, who)
 	}
@@ -162,39 +162,39 @@ func (c *caller) needed() (scopes []string, login policy.StepUp) {
 	return scopes, login
 }
 
-func (h *TokenRequire) record(r *http.Request, who *caller, outcome audit.Outcome, decision *policy.Denial, status int) {
+func (h *TokenRequire) record(r *http.Request, who *caller, outcome audit.Outcome, denied *policy.Denial, status int) {
 	event := requestEvent(r, who, outcome)
 	event.Directive, event.Place = "token_require", h.Place
-	event.Rule, event.Reason, event.Status = decision.Rule, decision.Reason, status
+	event.Rule, event.Reason, event.Status = denied.Rule, denied.Reason, status
 	h.trail.Record(r.Context(), event)
 }
 
-func (h *TokenRequire) refuse(w http.ResponseWriter, r *http.Request, who *caller, decision *policy.Denial) error {
-	reply := who.refusal(decision)
+func (h *TokenRequire) refuse(w http.ResponseWriter, r *http.Request, who *caller, denied *policy.Denial) error {
+	reply := who.refusal(denied)
 	if reply.code != "" {
 		who.errorCode = reply.code
 	}
-	h.record(r, who, audit.Denied, decision, reply.status)
+	h.record(r, who, audit.Denied, denied, reply.status)
 	return reply.write(w, r)
 }
 
 // refusal says what a caller is told, and what it can do about it. It is asked
 // for nothing that would not help.
-func (c *caller) refusal(decision *policy.Denial) answer {
+func (c *caller) refusal(denied *policy.Denial) answer {
 	speak := c.speak()
 	scopes, login := c.needed()
 	switch {
 	case c.token == nil:
 		return speak.unauthenticated()
-	case decision.Kind == policy.Sender:
+	case denied.Kind == policy.Sender:
 		// Where a certificate alone would do, a key leads nowhere.
-		speak.dpop = speak.dpop && decision.KeyHelps
+		speak.dpop = speak.dpop && denied.KeyHelps
 		return speak.invalidToken()
-	case decision.LoginHelps && decision.ScopeHelps:
+	case denied.LoginHelps && denied.ScopeHelps:
 		return speak.insufficientAuthentication(login, scopes)
-	case decision.LoginHelps:
+	case denied.LoginHelps:
 		return speak.insufficientAuthentication(login, nil)
-	case decision.ScopeHelps:
+	case denied.ScopeHelps:
 		return speak.insufficientScope(scopes)
 	default:
 		return answer{
