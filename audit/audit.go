@@ -122,11 +122,12 @@ func level(outcome Outcome) slog.Level {
 }
 
 func (e Event) attributes() []slog.Attr {
+	reason, _, _ := strings.Cut(e.Reason, "\n") // the rest is where a fault lies, which the operators' log tells
 	attributes := texts(
 		"directive", e.Directive, "place", e.Place,
 		"method", e.Method, "host", e.Host, "path", e.Path, "remote_ip", e.RemoteIP,
 		"request_id", e.RequestID,
-		"rule", e.Rule, "reason", e.Reason,
+		"rule", e.Rule, "reason", reason,
 		"exchange", e.Exchange, "target_audience", strings.Join(e.Audience, " "),
 		"server", e.Server, "server_client", e.ServerClient,
 		"asked_scope", strings.Join(e.Scope, " "), "server_error", e.ServerError,

@@ -65,6 +65,14 @@ func TestRecordWritesEveryField(t *testing.T) {
 	}
 }
 
+// A fault of the gateway brings along where it lies, in lines that are for whoever mends it.
+func TestRecordWritesOneLineOfAReason(t *testing.T) {
+	got := record(t, slog.LevelInfo, audit.Event{Outcome: audit.Denied, Reason: "a fault: panic: nil\ngoroutine 1\n\tmain.go:1"})
+	if diff := cmp.Diff([]map[string]any{{"level": "INFO", "msg": "denied", "reason": "a fault: panic: nil"}}, got); diff != "" {
+		t.Errorf("the trail (-want +got):\n%s", diff)
+	}
+}
+
 func TestRecordLeavesOutWhatIsEmpty(t *testing.T) {
 	got := record(t, slog.LevelDebug, audit.Event{Outcome: audit.Granted, Token: &token.Token{Subject: "alice"}})
 	want := []map[string]any{{"level": "DEBUG", "msg": "granted", "subject": "alice"}}
