@@ -271,15 +271,7 @@ func (x *Exchanger) call(first, call context.Context, key cacheKey, caller Calle
 		return found, nil
 	}
 	issued, failure := x.observed(first, call, key, caller)
-	if failure == nil {
-		return issued, nil
-	}
-	if failure.Outcome == OutcomeServerDown || failure.Outcome == OutcomeTimeout {
-		if last := x.state.stale(key, x.config.Now()); last != nil {
-			return last.degraded(failure), nil
-		}
-	}
-	return nil, failure
+	return x.orLast(key, issued, failure)
 }
 
 // observed requests a token and tells whoever watches how it went.

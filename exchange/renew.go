@@ -45,16 +45,27 @@ func (x *Exchanger) renewAhead(key cacheKey, kept *entry, caller Caller) {
 			return newer, nil // another node was earlier
 		}
 		issued, failure := x.observed(ctx, call, key, caller)
-		if failure != nil {
-			return nil, failure
-		}
-		return issued, nil
+		return x.orLast(key, issued, failure) // who joins may have come when a new one was due
 	})
 	failure, _ := err.(*Error) //nolint:errorlint // share returns it as it is
 	if failure != nil && (failure.Outcome.definitive() || failure.Outcome == OutcomeStepUp) {
 		x.state.drop(key, kept.issued)
 		x.withdraw(ctx, caller)
 	}
+}
+
+// orLast is what came of a call: where the server is down, the token that is kept serves
+// to its end.
+func (x *Exchanger) orLast(key cacheKey, issued *Issued, failure *Error) (*Issued, error) {
+	if failure == nil {
+		return issued, nil
+	}
+	if failure.Outcome == OutcomeServerDown || failure.Outcome == OutcomeTimeout {
+		if last := x.state.stale(key, x.config.Now()); last != nil {
+			return last.degraded(failure), nil
+		}
+	}
+	return nil, failure
 }
 
 // Replace returns another token instead of one that the upstream refused. The
