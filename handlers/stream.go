@@ -124,6 +124,27 @@ func (w *privateWriter) finish() {
 	w.mark()
 }
 
+// abort resets a stream of HTTP/3 whose end came while the handlers were at it. Some of them
+// (file_server) pass over what a write says, and HTTP/3 then ends the stream as if it
+// were whole: a deadline of its own, which resets it on other versions, it does not have.
+// The server takes this panic for what it is, as it does that of reverse_proxy.
+func (w *privateWriter) abort(r *http.Request) {
+	if r.ProtoMajor != 3 {
+		return
+	}
+	if s := w.stream.Load(); s != nil && s.cut() {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// cut tells whether something that lasts was ended: by the timer, or by the deadline of the
+// writer, which may come a moment earlier.
+func (s *stream) cut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over.Load() || s.timer != nil && !time.Now().Before(s.ends)
+}
+
 // start starts the timer and the watch, if there are none.
 func (s *stream) start() {
 	s.mu.Lock()

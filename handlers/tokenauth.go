@@ -143,7 +143,9 @@ func (h *TokenAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if endless(r) {
 		r = private.prepare(r)
 	}
-	return next.ServeHTTP(private, r)
+	err = next.ServeHTTP(private, r)
+	private.abort(r)
+	return err
 }
 
 // misplaced answers where the order of the directives gives a request two callers, or
