@@ -128,6 +128,9 @@ func (a *App) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.leaseCache()
+	if err := a.watchCaches(); err != nil {
+		return err
+	}
 	if err := a.provisionStore(ctx); err != nil {
 		return err
 	}

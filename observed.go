@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-gatehouse/gatehouse/admin"
 	"github.com/caddy-gatehouse/gatehouse/authserver"
 	"github.com/caddy-gatehouse/gatehouse/exchange"
+	"github.com/caddy-gatehouse/gatehouse/internal/metrics"
 	"github.com/caddy-gatehouse/gatehouse/keys"
 	"github.com/caddy-gatehouse/gatehouse/limit"
 	"github.com/caddy-gatehouse/gatehouse/store"
@@ -96,6 +97,21 @@ func (a *App) Caches() []admin.Cache {
 		}
 	}
 	return all
+}
+
+// watchCaches publishes what Caches tells.
+func (a *App) watchCaches() error {
+	return a.metrics.WatchCaches(func() []metrics.Cache {
+		seen := a.Caches()
+		all := make([]metrics.Cache, len(seen))
+		for i, one := range seen {
+			all[i] = metrics.Cache{
+				Kind: one.Kind, Exchange: one.Name, Entries: uint64(max(one.Entries, 0)), Bytes: one.Bytes, MaxBytes: one.MaxBytes,
+				Hits: one.Hits, Misses: one.Misses, Evictions: one.Evictions,
+			}
+		}
+		return all
+	})
 }
 
 // Breakers implements admin.Observed.

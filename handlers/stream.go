@@ -133,7 +133,7 @@ func (w *privateWriter) abort(r *http.Request) {
 		return
 	}
 	if s := w.stream.Load(); s != nil && s.cut() {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http has no other word for it
 	}
 }
 

@@ -121,6 +121,9 @@ func TestNoMetrics(t *testing.T) {
 	if err := none.WatchKeySet("https://a.example.com", nil); err != nil {
 		t.Error(err)
 	}
+	if err := none.WatchCaches(nil); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestRegistryIsTaken(t *testing.T) {

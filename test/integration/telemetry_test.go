@@ -158,10 +158,23 @@ func TestMetrics(t *testing.T) {
 	for _, kind := range revocation.Kinds() {
 		want[`revocations{kind="`+string(kind)+`"}`] = 0
 	}
-	isAge := cmpopts.IgnoreMapEntries(func(name string, _ float64) bool {
-		return strings.HasPrefix(name, "keyset_age_seconds{"+issuer) || name == "revocation_lag_seconds"
+	for name, value := range map[string]float64{
+		`entries{cache="remembered_tokens",exchange=""}`: 2, `hits_total{cache="remembered_tokens",exchange=""}`: 3,
+		`misses_total{cache="remembered_tokens",exchange=""}`: 6, `evictions_total{cache="remembered_tokens",exchange=""}`: 0,
+		`max_bytes{cache="remembered_tokens",exchange=""}`: 64 << 20,
+		`entries{cache="issued_tokens",exchange="orders"}`: 1, `hits_total{cache="issued_tokens",exchange="orders"}`: 1,
+		`misses_total{cache="issued_tokens",exchange="orders"}`: 2, `evictions_total{cache="issued_tokens",exchange="orders"}`: 0,
+		`max_bytes{cache="issued_tokens",exchange="orders"}`: 128 << 20,
+		`entries{cache="issued_tokens",exchange="inline"}`:   1, `hits_total{cache="issued_tokens",exchange="inline"}`: 0,
+		`misses_total{cache="issued_tokens",exchange="inline"}`: 1, `evictions_total{cache="issued_tokens",exchange="inline"}`: 0,
+		`max_bytes{cache="issued_tokens",exchange="inline"}`: 128 << 20,
+	} {
+		want["cache_"+name] = value
+	}
+	strays := cmpopts.IgnoreMapEntries(func(name string, _ float64) bool {
+		return strings.HasPrefix(name, "keyset_age_seconds{"+issuer) || name == "revocation_lag_seconds" || strings.HasPrefix(name, "cache_bytes{")
 	})
-	if diff := cmp.Diff(want, site.metrics(t), isAge); diff != "" {
+	if diff := cmp.Diff(want, site.metrics(t), strays); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 	if age, ok := site.metrics(t)[`keyset_age_seconds{`+issuer+`}`]; !ok || age < 0 || age > 3600 {
