@@ -74,6 +74,9 @@ type Event struct {
 	// SubjectIssuer and SubjectHash say for whom token_service made a token, and
 	// Actor who acts with it.
 	SubjectIssuer, SubjectHash, Actor string
+	// Exchanged is the token that it was made of, of which the line has the jti, the txn
+	// and the actors alone; nil if there was none.
+	Exchanged *token.Token
 	// KeyID is the key that signed the token.
 	KeyID string
 }
@@ -147,6 +150,10 @@ func (e Event) attributes() []slog.Attr {
 	if e.Duration > 0 {
 		// In seconds, as in Caddy's access log.
 		attributes = append(attributes, slog.Float64("duration", e.Duration.Seconds()))
+	}
+	if e.Exchanged != nil {
+		attributes = append(attributes, texts(
+			"earlier_actors", before(e.Actor, e.Exchanged), "jti", e.Exchanged.ID, "txn", transaction(e.Exchanged))...)
 	}
 	if e.Token == nil {
 		return attributes

@@ -12,8 +12,23 @@ const maxActors = 8
 // earlierActors lists who acted before the current actor, newest first. They decide
 // nothing (RFC 8693, section 4.1); the trail is where they are of use.
 func earlierActors(of *token.Token) string {
+	names := actors(of)
+	return strings.Join(names[min(1, len(names)):], " ")
+}
+
+// before lists who acted before that actor, who may act with a token that was made of this
+// one.
+func before(actor string, of *token.Token) string {
+	names := actors(of)
+	if len(names) > 0 && names[0] == actor {
+		names = names[1:]
+	}
+	return strings.Join(names, " ")
+}
+
+// actors are those of the act claim, newest first.
+func actors(of *token.Token) (names []string) {
 	act, _ := of.Claims.Get("act")
-	var names []string
 	for range maxActors {
 		members, ok := act.(map[string]any)
 		if !ok {
@@ -22,10 +37,7 @@ func earlierActors(of *token.Token) string {
 		name, _ := members["sub"].(string)
 		names, act = append(names, name), members["act"]
 	}
-	if len(names) < 2 { //nolint:mnd // the first is the current one
-		return ""
-	}
-	return strings.Join(names[1:], " ")
+	return names
 }
 
 // transaction is the txn claim, by which the hops of one call are found.

@@ -23,3 +23,17 @@ func TestEarlierActors(t *testing.T) {
 		}
 	}
 }
+
+// Who acted with the token that another one was made of comes before who acts with that one,
+// unless it is the same.
+func TestActorsBefore(t *testing.T) {
+	parsed, err := token.ParseClaims([]byte(`{"act":{"sub":"a","act":{"sub":"b"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for actor, want := range map[string]string{"client:orders": "a b", "a": "b", "": "a b"} {
+		if got := before(actor, &token.Token{Claims: parsed}); got != want {
+			t.Errorf("%q: %q, want %q", actor, got, want)
+		}
+	}
+}

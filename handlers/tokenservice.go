@@ -180,7 +180,7 @@ func (h *TokenService) record(r *http.Request, endpoint string, event sts.Event,
 	line.Directive, line.Place, line.Endpoint = "token_service", h.Place, endpoint
 	line.Requester, line.Grant = event.Client, event.Grant
 	line.SubjectIssuer, line.SubjectHash, line.Actor = event.SubjectIssuer, event.SubjectHash, event.Actor
-	line.Scope, line.Granted = event.Asked, event.Granted
+	line.Exchanged, line.Scope, line.Granted = event.Subject, event.Asked, event.Granted
 	line.IssuedID, line.KeyID = event.IssuedID, event.KeyID
 	if event.Target != "" {
 		line.Audience = []string{event.Target}

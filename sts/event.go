@@ -17,6 +17,8 @@ type Event struct {
 	Grant string
 	// SubjectIssuer and SubjectHash say whose token was exchanged.
 	SubjectIssuer, SubjectHash string
+	// Subject is that token.
+	Subject *token.Token
 	// Actor is the current actor of the new token, by its sub.
 	Actor string
 	// Target is the audience that was asked for, Asked and Granted the scopes.
@@ -34,5 +36,6 @@ const subjectHashBytes = 12
 // without naming anybody.
 func (e *Event) ofSubject(subject *token.Token) {
 	sum := sha256.Sum256([]byte(subject.Issuer + "#" + subject.Subject)) // no issuer has a #
+	e.Subject = subject
 	e.SubjectIssuer, e.SubjectHash = subject.Issuer, hex.EncodeToString(sum[:subjectHashBytes])
 }

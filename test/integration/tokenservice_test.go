@@ -254,7 +254,9 @@ func TestServiceAnswersItsPathsOnly(t *testing.T) {
 func TestServiceAuditTrail(t *testing.T) {
 	t.Parallel()
 	gateway, idp := startServed(t)
-	subject := idp.Token(map[string]any{"aud": "orders", "sub": "canary-user", "scope": "billing:read"})
+	subject := idp.Token(map[string]any{
+		"aud": "orders", "sub": "canary-user", "scope": "billing:read", "txn": "call-1", "act": map[string]any{"sub": "robot"},
+	})
 	issued := gateway.Post("/oauth2/token", harness.ExchangeForm("orders", subject, "audience", "stock", "scope", "billing:read admin")).Expect(t, http.StatusOK)
 	gateway.Post("/oauth2/token", harness.ExchangeForm("orders", subject, "audience", "canary-target")).Expect(t, http.StatusBadRequest)
 	gateway.Post("/oauth2/token", harness.ServiceForm("orders", "client_secret", "canary-wrong")).Expect(t, http.StatusUnauthorized)
@@ -271,7 +273,7 @@ func TestServiceAuditTrail(t *testing.T) {
 	})
 	claims := harness.Claims(t, issued.AccessToken())
 	for name, want := range map[string]any{
-		"msg": "granted", "endpoint": "token", "requester": "orders", "grant": harness.GrantTokenExchange, "subject_issuer": idp.URL,
+		"jti": harness.Claims(t, subject)["jti"], "txn": "call-1", "earlier_actors": "robot", "msg": "granted", "endpoint": "token", "requester": "orders", "grant": harness.GrantTokenExchange, "subject_issuer": idp.URL,
 		"actor": "client:orders", "target_audience": "stock", "asked_scope": "admin billing:read", "granted_scope": "billing:read",
 		"issued_jti": claims["jti"],
 	} {
