@@ -47,6 +47,18 @@ func (*slowServer) Issuer() string         { return testIssuer }
 func (s *slowServer) Identity() []string   { return []string{"slow", s.id} }
 func (*slowServer) Timeout() time.Duration { return 3 * time.Second }
 
+// newSlow makes an exchanger that asks this server, and its memory.
+func newSlow(t *testing.T, server *slowServer) (*Exchanger, *State) {
+	t.Helper()
+	state := NewState(100, DefaultCacheBytes)
+	t.Cleanup(state.Close)
+	x, err := New(Config{Leg: Leg{Client: server}, State: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x, state
+}
+
 // A thousand at once on a cold cache: one call, and all of them wait for that
 // call alone. The first one leaves early.
 func TestExchangeOnceForAll(t *testing.T) {
@@ -54,12 +66,7 @@ func TestExchangeOnceForAll(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := &slowServer{takes: time.Second, err: err}
-				state := NewState(100, DefaultCacheBytes)
-				defer state.Close()
-				x, fault := New(Config{Leg: Leg{Client: server}, State: state})
-				if fault != nil {
-					t.Fatal(fault)
-				}
+				x, _ := newSlow(t, server)
 				caller := callerAt(time.Now(), "t")
 				leader, leave := context.WithCancel(t.Context())
 				go func() { _, _ = x.Exchange(leader, caller) }()

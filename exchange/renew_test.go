@@ -19,12 +19,7 @@ import (
 func TestExchangeRenewsAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &slowServer{takes: time.Second}
-		state := NewState(100, DefaultCacheBytes)
-		defer state.Close()
-		x, err := New(Config{Leg: Leg{Client: server}, State: state})
-		if err != nil {
-			t.Fatal(err)
-		}
+		x, _ := newSlow(t, server)
 		caller := callerAt(time.Now(), "t")
 		outcome := func() Outcome {
 			issued, err := x.Exchange(t.Context(), caller)

@@ -13,12 +13,7 @@ import (
 func TestExchangeJoinsARenewalThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &slowServer{takes: time.Second}
-		state := NewState(100, DefaultCacheBytes)
-		defer state.Close()
-		x, err := New(Config{Leg: Leg{Client: server}, State: state})
-		if err != nil {
-			t.Fatal(err)
-		}
+		x, state := newSlow(t, server)
 		caller := callerAt(time.Now(), "t")
 		if _, err := x.Exchange(t.Context(), caller); err != nil {
 			t.Fatal(err)
